@@ -1,20 +1,20 @@
-//! The state machine over all jobs: every rule of the service, as plain functions of (state, command, now).
+//! The state machine of all jobs: every rule of the service, as functions of state, command and time.
 //!
-//! No async, no I/O, no clock and no randomness of its own: time is an argument and lease ids come from a seed. No
+//! It has no async code, no I/O, no clock and no randomness: time is an argument, and lease ids come from a seed. No
 //! decision depends on the iteration order of a hash map, so the same commands give the same records.
 
 mod attempts;
 mod callers;
 mod contents;
-mod course;
 mod dispatch;
 mod effects;
 mod entry;
 mod events;
 mod eviction;
+mod execution;
 mod finished;
 mod history;
-mod image;
+mod index;
 mod keys;
 mod lanes;
 mod lifecycle;
@@ -30,6 +30,7 @@ mod replay;
 mod retention;
 mod sessions;
 mod slots;
+mod snapshot;
 mod state;
 mod submit;
 mod table;
@@ -39,7 +40,6 @@ mod tests;
 mod tombstones;
 mod transitions;
 mod weight;
-mod wheel;
 mod workers;
 
 use std::time::Duration;
@@ -51,25 +51,27 @@ use refusals::{illegal_state, queue_not_found};
 use retention::Removal;
 
 pub(crate) use callers::Caller;
-pub(crate) use contents::{Contents, LogPlace};
+pub(crate) use contents::{Contents, LogPosition};
 pub(crate) use effects::{Effect, Effects};
-pub(crate) use image::{ImageBounds, Sample, TombstonePlace};
+pub(crate) use history::Gap;
 pub(crate) use keys::{JobKey, SessionKey, worker_id};
 pub use options::{CoreOptions, QUEUES_MAX};
 pub(crate) use queries::ListBounds;
-pub(crate) use record::{Accepted, Link, Moved, Record, Removed, Running};
+pub(crate) use record::{Accepted, Link, Record, Removed, Running, StateChanged};
+pub(crate) use snapshot::{Sample, SnapshotBounds, TombstoneCursor};
 pub(crate) use state::Core;
-pub(crate) use submit::{Standing, Submitted};
+pub(crate) use submit::{Submitted, SubmittedJob};
 pub(crate) use tails::IdSecret;
 pub(crate) use workers::Welcome;
 
 impl Core {
-    /// Jobs that are submitted from now on are this caller's.
+    /// Sets the caller of the jobs that are submitted next.
     pub(crate) fn set_caller(&mut self, caller: Caller) {
         self.caller = caller;
     }
 
-    /// Ends a waiting job at once; tells the worker of a running one and forces it after `grace`.
+    /// Cancels a job. A waiting job ends at once. The worker of a running job is asked to stop, and the job ends after
+    /// `grace` at the latest.
     pub(crate) fn cancel(
         &mut self,
         now: Now,
@@ -81,7 +83,7 @@ impl Core {
         let key = self.find(id)?;
         match self.table[key].state {
             JobState::Scheduled | JobState::Queued => {
-                self.leave_waiting(key, effects);
+                self.dequeue(key, effects);
                 self.finish_cancelled(now, key, reason.to_owned(), false, effects);
             }
             JobState::Running => self.request_cancel(now, key, reason, grace, effects),
@@ -93,7 +95,7 @@ impl Core {
         Ok(key)
     }
 
-    /// Removes a finished job now.
+    /// Removes a finished job.
     pub(crate) fn delete(&mut self, now: Now, id: JobId, effects: &mut Effects) -> Result<()> {
         let key = self.find(id)?;
         let state = self.table[key].state;
@@ -104,33 +106,36 @@ impl Core {
         Ok(())
     }
 
-    /// Starts no further attempts of the queue's jobs.
+    /// Pauses a queue: no further attempts of its jobs start.
     ///
     /// # Errors
     ///
     /// `ResourceExhausted` if too many queues exist and this one does not.
     pub(crate) fn pause_queue(&mut self, name: &str, effects: &mut Effects) -> Result<()> {
-        self.lanes.check_queue_room(name, self.queues_max())?;
-        self.lanes.set_paused(name, true);
-        effects.record(|| Record::QueuePaused(name.into(), true));
-        self.refresh_queue(name);
+        self.lanes.check_queue_limit(name, self.queues_max())?;
+        self.set_paused(name, true, effects);
         Ok(())
     }
 
-    /// Starts attempts of the queue's jobs again.
+    fn set_paused(&mut self, name: &str, paused: bool, effects: &mut Effects) {
+        self.lanes.set_paused(name, paused);
+        effects.record(|| Record::QueuePaused(name.into(), paused));
+        self.refresh_queue(name);
+    }
+
+    /// Resumes a queue.
     pub(crate) fn resume_queue(&mut self, now: Now, name: &str, effects: &mut Effects) -> Result<()> {
         if !self.lanes.queues.contains_key(name) {
             return Err(queue_not_found(name));
         }
-        self.lanes.set_paused(name, false);
-        effects.record(|| Record::QueuePaused(name.into(), false));
-        self.refresh_queue(name);
+        self.set_paused(name, false, effects);
         self.dispatch_all(now, effects);
         self.lanes.remove_queue_if_idle(name);
         Ok(())
     }
 
-    /// Cancels up to `budget` waiting jobs of the queue and answers how many; fewer than the budget means all.
+    /// Cancels up to `budget` waiting jobs of the queue. Returns their number; if it is below the budget, no more jobs
+    /// wait.
     pub(crate) fn purge_queue(
         &mut self,
         now: Now,
@@ -150,34 +155,35 @@ impl Core {
     }
 
     fn purge(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
-        self.leave_waiting(key, effects);
+        self.dequeue(key, effects);
         self.finish_cancelled(now, key, "queue purged".to_owned(), false, effects);
     }
 
-    /// Takes no new jobs and starts no attempts from now on; tells remote workers that what they run may take this long.
+    /// Drains the server: no job is accepted and no attempt starts. Remote workers are informed that attempts may run
+    /// for `within`.
     pub(crate) fn drain(&mut self, within: Duration, effects: &mut Effects) {
         self.draining = true;
         for lane in self.lanes.keys() {
-            self.refresh_standing(lane);
+            self.refresh_rank(lane);
         }
         for key in self.sessions.in_order() {
             effects.push(Effect::Drain(key, Drain { within, server_shutdown: true }));
         }
     }
 
-    /// Jobs that ended so far, removed ones included.
+    /// The jobs that ended since the server started, including removed ones.
     pub(crate) fn ended(&self) -> EndCounts {
         self.ended
     }
 
-    /// All jobs by state.
+    /// The number of jobs in each state.
     pub(crate) fn counts(&self) -> StateCounts {
         let mut counts = StateCounts::default();
         self.lanes.keys().into_iter().for_each(|lane| counts.add_all(&self.lanes[lane].counts));
         counts
     }
 
-    /// Refuses to retry a job that has not ended.
+    /// Returns an error if the job has not ended.
     pub(crate) fn check_retry(&self, key: JobKey) -> Result<()> {
         let entry = &self.table[key];
         match entry.state.is_final() {
@@ -186,8 +192,8 @@ impl Core {
         }
     }
 
-    /// Accepts no new job for this reason from now on, or accepts them again. Those that are known are still answered.
-    pub(crate) fn refuse_new(&mut self, why: Option<Error>) {
+    /// Sets the error that refuses new jobs, or removes it. A submit of an existing job still succeeds.
+    pub(crate) fn set_refusal(&mut self, why: Option<Error>) {
         self.refusal = why;
     }
 
@@ -196,30 +202,30 @@ impl Core {
         self.draining
     }
 
-    /// Has the job's observer told of news from now on; 0 is nobody. A job with an open watch is not removed by its
-    /// retention.
+    /// Sets the observer of the job that receives its effects; 0 is none. A job with an open watch is not removed when
+    /// its retention passes.
     pub(crate) fn set_observer(&mut self, key: JobKey, observer: u32, is_watched: bool) {
         self.table[key].observer = if is_watched { observer | entry::WATCHED } else { observer };
     }
 
-    /// Monotonic time before which no timer is due, if any timer is set.
+    /// The monotonic time before which no timer is due, if any timer is set.
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
-        let job = self.wheel.next_tick().map(Duration::from_millis);
+        let job = self.timers.first().map(|(time, _)| Duration::from(*time));
         let session = self.sessions.timers.first().map(|(time, _)| *time);
         job.into_iter().chain(session).min()
     }
 
-    /// Whether a job waits for time to pass.
-    pub(crate) fn awaits_time(&self) -> bool {
-        self.wheel.next_tick().is_some()
+    /// Whether the timer of any job is set.
+    pub(crate) fn has_timers(&self) -> bool {
+        !self.timers.is_empty()
     }
 
-    /// The earliest wall clock time a job waits for.
+    /// The earliest start time of a job.
     pub(crate) fn next_wall_start(&self) -> Option<Timestamp> {
         self.wall_starts.first().map(|(time, ..)| *time)
     }
 
-    /// Does what is due, at most `budget` timers of it. Answers whether more may be due.
+    /// Fires at most `budget` due timers. Returns whether more may be due.
     pub(crate) fn tick(&mut self, now: Now, budget: usize, effects: &mut Effects) -> bool {
         self.finished.chosen.prune(now.monotonic, self.options.idempotency_window);
         for _ in 0..budget {
@@ -233,10 +239,12 @@ impl Core {
                 self.enqueue_due(now, key, effects);
                 continue;
             }
-            match self.wheel.step(&mut self.table, now.monotonic.as_millis() as u64) {
-                wheel::Step::Fired(key) => self.timer_fired(now, key, effects),
-                wheel::Step::Moved => {}
-                wheel::Step::Idle => return false,
+            let due = self.timers.first().filter(|(time, _)| time.is_past(now));
+            let Some((time, key)) = due.copied() else { return false };
+            self.clear_timer(key);
+            match self.due_time(key) > time {
+                true => self.arm_timer(key),
+                false => self.timer_fired(now, key, effects),
             }
         }
         true

@@ -225,7 +225,7 @@ impl Engine {
     /// `JobIdReused`, `ResultExpired` (a removed job had the id, and its spec is no longer known), `ResourceExhausted` or
     /// `Draining`: nothing was stored.
     pub async fn submit(&self, job: NewJob) -> Result<Submission> {
-        self.submit_as(Caller::NOBODY, job).await
+        self.submit_as(Caller::EMBEDDER, job).await
     }
 
     pub(crate) async fn submit_as(&self, caller: Caller, job: NewJob) -> Result<Submission> {
@@ -244,7 +244,7 @@ impl Engine {
     ///
     /// Those of [`Engine::submit`].
     pub async fn validate(&self, job: &NewJob) -> Result<()> {
-        self.validate_as(Caller::NOBODY, job).await
+        self.validate_as(Caller::EMBEDDER, job).await
     }
 
     pub(crate) async fn validate_as(&self, caller: Caller, job: &NewJob) -> Result<()> {
@@ -289,7 +289,7 @@ impl Engine {
                     let submitted = state.core.submit(now, id, job?, effects)?;
                     if let Some((queue, batch)) = outcomes {
                         let waiter = queue.waiter(submitted.id, batch, index as u32);
-                        evicted.extend(state.await_outcome(submitted.standing, waiter, position));
+                        evicted.extend(state.await_outcome(submitted.job, waiter, position));
                     }
                     Ok(state.submission(submitted))
                 };
@@ -355,7 +355,7 @@ impl Engine {
     ///
     /// Those of [`Engine::submit`], and `IllegalState` while the job has not ended.
     pub async fn retry(&self, id: JobId, change: impl FnOnce(&mut NewJob)) -> Result<Submission> {
-        self.retry_as(Caller::NOBODY, id, change).await
+        self.retry_as(Caller::EMBEDDER, id, change).await
     }
 
     pub(crate) async fn retry_as(
@@ -481,10 +481,10 @@ impl Engine {
             let now = self.now();
             let mut effects = Effects { records: commit.map(|_| Vec::new()), ..Effects::default() };
             if let Some(commit) = commit {
-                state.core.refuse_new(commit.refusal());
+                state.core.set_refusal(commit.refusal());
             }
             let value = apply(&mut state, now, &mut effects);
-            state.core.cool(&mut effects);
+            state.core.evict_excess(&mut effects);
             let records = effects.records.take().filter(|records| !records.is_empty());
             let deferred =
                 commit.zip(records).map(|(commit, records)| commit.append(&mut state.core, now, records));

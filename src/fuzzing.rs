@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::Now;
-use crate::core::{Core, CoreOptions, Effects, ImageBounds};
+use crate::core::{Core, CoreOptions, Effects, SnapshotBounds};
 use crate::engine;
 use crate::job::Timestamp;
 pub use crate::wal::disk::fuzzing::{frames, segment};
@@ -30,7 +30,7 @@ pub fn entries(bytes: &[u8]) {
     core.tick(now, TIMERS, &mut effects);
     let mut next = Some(0);
     while let Some(from) = next {
-        next = core.images(from, None, ImageBounds { jobs: 3, bytes: 1 << 16 }).next;
+        next = core.snapshots(from, None, SnapshotBounds { jobs: 3, bytes: 1 << 16 }).next;
     }
 }
 

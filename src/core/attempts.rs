@@ -1,9 +1,9 @@
-//! What workers say of the attempts they run: reports and ends, by the lease that permits them.
+//! Reports and ends of attempts, as workers send them with the lease.
 
 use std::sync::Arc;
 
 use super::effects::Effects;
-use super::history::{RingItem, Stream};
+use super::history::Stream;
 use super::keys::{JobKey, SessionKey};
 use super::record::Record;
 use super::refusals::{REPORTS_END, check_size, too_many_events};
@@ -13,11 +13,11 @@ use crate::error::Result;
 use crate::job::{AttemptEnd, Event, EventBody, LeaseId, Report};
 
 impl Core {
-    /// Ends an attempt as its worker says.
+    /// Ends an attempt.
     ///
     /// # Errors
     ///
-    /// `LeaseLost` if the lease no longer stands: nothing changed but that the worker's slot is free.
+    /// `LeaseLost` if the lease is not valid any more. Then only the slot of the worker is freed.
     pub(crate) fn end_attempt(
         &mut self,
         now: Now,
@@ -26,9 +26,9 @@ impl Core {
         end: AttemptEnd,
         effects: &mut Effects,
     ) -> Result<()> {
-        let held = self.held(session, lease);
-        if let Ok(key) = held {
-            self.end_held(now, key, end, effects);
+        let leased = self.leased_job(session, lease);
+        if let Ok(key) = leased {
+            self.end_leased(now, key, end, effects);
         } else {
             let revoked =
                 self.sessions.get_mut(session).is_some_and(|session| session.revoked.remove(&lease));
@@ -37,29 +37,29 @@ impl Core {
             }
         }
         self.dispatch_to(now, session, effects);
-        held.map(|_| ())
+        leased.map(|_| ())
     }
 
-    fn end_held(&mut self, now: Now, key: JobKey, end: AttemptEnd, effects: &mut Effects) {
+    fn end_leased(&mut self, now: Now, key: JobKey, end: AttemptEnd, effects: &mut Effects) {
         if self.table[key].is_offered() {
-            // Given back unopened: the attempt never began.
+            // The worker returned it before it accepted it: no attempt began.
             if let AttemptEnd::Release(pause) = end
                 && pause.is_zero()
             {
                 self.leave_session(key, false, effects);
-                return self.take_back(now, key, effects);
+                return self.requeue_offered(now, key, effects);
             }
-            self.begin(now, key, effects);
+            self.begin_attempt(now, key, effects);
         }
         self.leave_session(key, false, effects);
-        self.settle(now, key, end, effects);
+        self.apply_attempt_end(now, key, end, effects);
     }
 
-    /// Adds what a running attempt reports to the job's events.
+    /// Adds a report of a running attempt to the job's events.
     ///
     /// # Errors
     ///
-    /// `LeaseLost` if the lease no longer stands; `PayloadTooLarge` for a chunk beyond the payload limit.
+    /// `LeaseLost` if the lease is not valid any more; `PayloadTooLarge` for a chunk above the payload limit.
     pub(crate) fn report(
         &mut self,
         now: Now,
@@ -68,9 +68,9 @@ impl Core {
         report: Report,
         effects: &mut Effects,
     ) -> Result<()> {
-        let key = self.held(session, lease)?;
+        let key = self.leased_job(session, lease)?;
         if self.table[key].is_offered() {
-            self.begin(now, key, effects);
+            self.begin_attempt(now, key, effects);
         }
         let id = self.table[key].id;
         let (limit, ring_max) = (self.options.payload_bytes_max, self.ring_bytes_max());
@@ -96,34 +96,21 @@ impl Core {
                 if stream.ring_bytes() + progress.text_bytes() > bytes_left {
                     progress = progress.without_texts();
                 }
-                let progress = Arc::new(progress);
-                stream.set_progress(sequence, attempt, time, progress.clone());
-                EventBody::Progress(progress)
+                EventBody::Progress(Arc::new(progress))
             }
-            Report::Output(output) => {
-                let output = output.bounded();
-                stream.push(sequence, attempt, time, RingItem::Output(output.clone()), ring_max, history);
-                EventBody::Output(output)
-            }
-            Report::Log(log) => {
-                let log = log.bounded();
-                stream.push(sequence, attempt, time, RingItem::Log(log.clone()), ring_max, history);
-                EventBody::Log(log)
-            }
+            Report::Output(output) => EventBody::Output(output.bounded()),
+            Report::Log(log) => EventBody::Log(log.bounded()),
         };
-        // The oldest output of a job goes before it takes what other jobs need.
-        let has_dropped = stream.shrink_to(bytes_left, history) || (is_short && stream.has_dropped());
+        let event = Event { sequence, time, attempt, body };
+        stream.add(event.clone(), ring_max, history);
+        // A job drops its own oldest output before it uses the capacity of other jobs.
+        let has_dropped = stream.shrink_to(bytes_left, history) || (is_short && stream.has_gaps());
         self.live_bytes = others + stream.bytes() as u64;
-        effects.record(|| Record::Reported(id, Event { sequence, time, attempt, body }));
-        self.record_dropped(key, has_dropped, effects);
+        effects.record(|| Record::Reported(id, event));
+        if has_dropped {
+            effects.record(|| Record::Dropped(id, self.table[key].gaps()));
+        }
         self.wake(key, effects);
         Ok(())
-    }
-
-    /// Records what fell out of the job's events, if something did for want of memory.
-    fn record_dropped(&self, key: JobKey, has_dropped: bool, effects: &mut Effects) {
-        if has_dropped {
-            effects.record(|| Record::Dropped(self.table[key].id, self.table[key].dropped()));
-        }
     }
 }

@@ -1,160 +1,100 @@
-//! Who submitted what has not ended, so that no caller fills the server for all others.
+//! The usage of each caller, so that no caller takes the capacity of all others.
 //!
-//! The last part of each bound is a reserve. While it is not touched nothing is compared but two numbers. Within it a caller is
-//! served only while it holds less than the reserve divided by the callers that hold anything.
+//! The last part of each bound is a reserve. Outside of it, callers are not compared. Within it, a caller is admitted only while its
+//! usage is at most the reserve divided by the callers that have jobs.
 
 use hashbrown::HashMap;
 
-/// The part of a bound that is kept for callers that hold little: an eighth.
+/// The reserve of a bound is one part in so many.
 const RESERVE_PART: u64 = 8;
 
-/// A caller as the server tells callers apart: a connection.
+/// A caller of the server: a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Caller(u64);
 
 impl Caller {
-    /// No caller: the program that the engine is part of. It may use every bound to its end.
-    pub(crate) const NOBODY: Self = Self(0);
+    /// The program that embeds the engine. It may use every reserve.
+    pub(crate) const EMBEDDER: Self = Self(0);
 
-    /// The caller with this number; 0 is nobody.
+    /// The caller with this number; 0 is the embedder.
     pub(crate) const fn numbered(number: u64) -> Self {
         Self(number)
     }
 }
 
-/// Where a caller is counted.
+/// The usage of a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct CallerKey(u16);
-
-/// What a caller holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Held {
-    caller: Caller,
+pub(super) struct Usage {
     /// Jobs that have not ended.
     pub(super) jobs: u32,
-    /// Their bytes when they were accepted.
+    /// Bytes of these jobs when they were accepted.
     pub(super) bytes: u64,
-    /// Pairs of queue and kind that its jobs were the first of.
+    /// Lanes that its jobs created.
     pub(super) lanes: u32,
 }
 
-impl Held {
-    fn is_idle(&self) -> bool {
-        self.jobs == 0 && self.lanes == 0
-    }
-}
-
-/// Every caller that holds something, and some that did.
+/// The usage of every caller that has jobs or lanes.
+#[derive(Default)]
 pub(super) struct Callers {
-    /// The first stands for nobody, and for callers beyond the most that can be told apart.
-    held: Vec<Held>,
-    keys: HashMap<Caller, CallerKey>,
-    free: Vec<CallerKey>,
-    /// Callers with jobs.
+    usage: HashMap<Caller, Usage>,
+    /// Callers with jobs, without the embedder.
     active: u32,
-    /// The caller that was looked for last.
-    last: (Caller, CallerKey),
 }
 
-impl Default for Callers {
-    fn default() -> Self {
-        Self {
-            held: vec![Held::default()],
-            keys: HashMap::new(),
-            free: Vec::new(),
-            active: 0,
-            last: (Caller::NOBODY, CallerKey::default()),
-        }
-    }
-}
-
-/// The part of a bound that is kept for callers that hold little; none if the bound is small.
+/// The size of a bound's reserve; 0 if the bound is small.
 pub(super) fn reserve(bound: u64) -> u64 {
     bound / RESERVE_PART
 }
 
 impl Callers {
-    /// Where the caller is counted from now on.
-    pub(super) fn key(&mut self, caller: Caller) -> CallerKey {
-        if self.last.0 == caller {
-            return self.last.1;
-        }
-        let key = self.keys.get(&caller).copied().unwrap_or_else(|| self.add(caller));
-        self.last = (caller, key);
-        key
+    pub(super) fn usage(&self, caller: Caller) -> Usage {
+        self.usage.get(&caller).copied().unwrap_or_default()
     }
 
-    /// What the caller holds.
-    pub(super) fn held(&self, caller: Caller) -> Held {
-        let key = if self.last.0 == caller { Some(&self.last.1) } else { self.keys.get(&caller) };
-        key.map_or_else(Held::default, |key| self.held[key.0 as usize])
-    }
-
-    /// What a caller may hold and still use a reserve of this size.
+    /// Returns the largest usage with which the caller may use a reserve of this size.
     pub(super) fn share(&self, caller: Caller, reserve: u64) -> u64 {
-        let is_new = self.held(caller).jobs == 0;
+        let is_new = self.usage(caller).jobs == 0;
         reserve / (u64::from(self.active) + u64::from(is_new)).max(1)
     }
 
-    pub(super) fn add_job(&mut self, key: CallerKey, bytes: u64) {
-        let held = &mut self.held[key.0 as usize];
-        held.jobs += 1;
-        held.bytes += bytes;
-        self.active += u32::from(held.jobs == 1 && key != CallerKey::default());
+    pub(super) fn add_job(&mut self, caller: Caller, bytes: u64) {
+        self.change(caller, |usage| {
+            usage.jobs += 1;
+            usage.bytes += bytes;
+        });
     }
 
-    pub(super) fn remove_job(&mut self, key: CallerKey, bytes: u64) {
-        let held = &mut self.held[key.0 as usize];
-        held.jobs -= 1;
-        held.bytes -= bytes;
-        self.active -= u32::from(held.jobs == 0 && key != CallerKey::default());
+    pub(super) fn remove_job(&mut self, caller: Caller, bytes: u64) {
+        self.change(caller, |usage| {
+            usage.jobs -= 1;
+            usage.bytes -= bytes;
+        });
     }
 
-    pub(super) fn add_lane(&mut self, key: CallerKey) {
-        self.held[key.0 as usize].lanes += 1;
+    pub(super) fn add_lane(&mut self, caller: Caller) {
+        self.change(caller, |usage| usage.lanes += 1);
     }
 
-    pub(super) fn remove_lane(&mut self, key: CallerKey) {
-        self.held[key.0 as usize].lanes -= 1;
+    pub(super) fn remove_lane(&mut self, caller: Caller) {
+        self.change(caller, |usage| usage.lanes -= 1);
     }
 
-    fn add(&mut self, caller: Caller) -> CallerKey {
-        if self.free.is_empty() && self.held.len() > 2 * self.active as usize + 64 {
-            self.forget_idle();
+    fn change(&mut self, caller: Caller, change: impl FnOnce(&mut Usage)) {
+        let usage = self.usage.entry(caller).or_default();
+        let had_jobs = usage.jobs > 0;
+        change(usage);
+        let (has_jobs, is_idle) = (usage.jobs > 0, *usage == Usage::default());
+        if is_idle {
+            self.usage.remove(&caller);
         }
-        let held = Held { caller, ..Held::default() };
-        let key = match self.free.pop() {
-            Some(key) => {
-                self.held[key.0 as usize] = held;
-                key
-            }
-            None => {
-                let Ok(next) = u16::try_from(self.held.len()) else { return CallerKey::default() };
-                self.held.push(held);
-                CallerKey(next)
-            }
-        };
-        self.keys.insert(caller, key);
-        key
-    }
-
-    /// Forgets callers that hold nothing, so that their places are used again.
-    fn forget_idle(&mut self) {
-        let idle = self.held.iter().enumerate().skip(1).filter(|(_, held)| held.is_idle());
-        for (at, held) in idle {
-            // A place that is free already names a caller that is elsewhere by now, or nowhere.
-            let key = CallerKey(at as u16);
-            if self.keys.get(&held.caller) == Some(&key) {
-                self.keys.remove(&held.caller);
-                self.free.push(key);
-            }
+        if caller != Caller::EMBEDDER {
+            self.active = self.active + u32::from(has_jobs) - u32::from(had_jobs);
         }
-        self.last = (Caller::NOBODY, CallerKey::default());
     }
 
-    /// What each place counts.
+    /// Every caller with its usage.
     #[cfg(test)]
-    pub(super) fn counted(&self) -> impl Iterator<Item = (CallerKey, Held)> + '_ {
-        (0..).map(CallerKey).zip(self.held.iter().copied())
+    pub(super) fn all(&self) -> impl Iterator<Item = (Caller, Usage)> + '_ {
+        self.usage.iter().map(|(caller, usage)| (*caller, *usage))
     }
 }

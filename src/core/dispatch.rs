@@ -1,11 +1,11 @@
-//! Who runs what next: pairing ready lanes with free slots.
+//! Dispatch: assigns ready jobs to free slots.
 //!
-//! The rule that holds between commands: no group of sessions has both a free slot and a ready lane.
+//! Between commands, no group of sessions has both a free slot and a ready lane.
 
 use rand::RngExt;
 
-use super::course::Live;
 use super::effects::{Effect, Effects};
+use super::execution::ActiveAttempt;
 use super::keys::{GroupKey, JobKey, LaneKey, SessionKey};
 use super::moment::Moment;
 use super::record::{Link, Record};
@@ -14,17 +14,18 @@ use crate::clock::Now;
 use crate::job::Assignment;
 
 impl Core {
-    /// Has a job that no worker accepted wait again. The number of the attempt is not used again: the worker may run it.
-    pub(super) fn take_back(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
+    /// Requeues a job whose offer was not accepted. Its attempt number is not used again, because the worker may run
+    /// it.
+    pub(super) fn requeue_offered(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         let entry = &mut self.table[key];
-        entry.set_live(None);
+        entry.set_active(None);
         entry.deadline = Moment::NEVER;
-        self.arm(key);
-        self.wait_in_front(now, key, effects);
+        self.arm_timer(key);
+        self.requeue(now, key, effects);
     }
 
-    /// Lets a session have jobs.
-    pub(super) fn admit(&mut self, now: Now, key: SessionKey, effects: &mut Effects) {
+    /// Adds a session to its group, so that it receives jobs.
+    pub(super) fn activate_session(&mut self, now: Now, key: SessionKey, effects: &mut Effects) {
         let Some((group, is_new)) = self.sessions.join(key) else { return };
         if is_new {
             self.connect_group(group);
@@ -32,71 +33,76 @@ impl Core {
         self.dispatch(now, group, effects);
     }
 
-    /// Lets a session have no further jobs.
-    pub(super) fn dismiss(&mut self, key: SessionKey) {
+    /// Removes a session from its group, so that it receives no further jobs.
+    pub(super) fn deactivate_session(&mut self, key: SessionKey) {
         if let Some(gone) = self.sessions.leave(key) {
             self.disconnect_group(gone);
         }
     }
 
-    /// Changes how many attempts a session runs at a time; 0 lets it finish what it runs and gives it nothing more.
+    /// Sets how many attempts a session runs at a time. With 0 it finishes its attempts and receives no further ones.
     pub(crate) fn set_slots(&mut self, now: Now, key: SessionKey, slots: u32, effects: &mut Effects) {
         self.sessions.set_slots(key, slots);
         self.dispatch_to(now, key, effects);
     }
 
-    /// Starts a job that just became ready, or has it wait as the last of its priority.
-    pub(super) fn start_or_wait(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
+    /// Starts a job that became ready, or appends it to its lane.
+    pub(super) fn start_or_enqueue(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         let lane = self.table[key].lane;
         match self.free_session(lane, key) {
             Some(session) => self.start(now, key, session, effects),
             None => {
                 self.lanes[lane].push_back(&mut self.table, key);
-                self.refresh_standing(lane);
-                self.set_aside_for_idle(now, lane, effects);
+                self.refresh_rank(lane);
+                if self.sessions.is_any_limited() {
+                    // Sessions with a free slot may not be able to read the new job: they skip it.
+                    self.dispatch_lane(now, lane, effects);
+                }
             }
         }
     }
 
-    /// Has a job that was given back wait as the first of its priority, and starts what can start.
-    pub(super) fn wait_in_front(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
-        let lane = self.lane_of_returned(key);
+    /// Puts a job at the front of its lane, and starts what can start.
+    pub(super) fn requeue(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
+        let lane = self.lane_for_requeue(key);
         self.lanes[lane].push_front(&mut self.table, key);
-        self.refresh_standing(lane);
+        self.refresh_rank(lane);
+        self.dispatch_lane(now, lane, effects);
+    }
+
+    fn dispatch_lane(&mut self, now: Now, lane: LaneKey, effects: &mut Effects) {
         for group in self.lanes[lane].groups.clone() {
             self.dispatch(now, group, effects);
         }
     }
 
-    /// Gives the session what it has room for now.
+    /// Fills the free slots of a session.
     pub(super) fn dispatch_to(&mut self, now: Now, key: SessionKey, effects: &mut Effects) {
         if let Some(group) = self.sessions.group_of(key) {
             self.dispatch(now, group, effects);
         }
     }
 
-    /// Pairs the group's free slots with its ready lanes until one of them runs out.
+    /// Assigns ready jobs to the free slots of a group until it has none of either.
     pub(super) fn dispatch(&mut self, now: Now, group: GroupKey, effects: &mut Effects) {
         while self.sessions.group(group).has_free_slot() {
-            let Some(standing) = self.sessions.group(group).ready.first().copied() else { break };
-            let Some((_, key)) = self.lanes[standing.lane].first() else { break };
+            let Some(rank) = self.sessions.group(group).ready.first().copied() else { break };
+            let Some((_, key)) = self.lanes[rank.lane].first() else { break };
             let bytes = self.assignment_bytes_max(key);
             let limit = self.sessions.group(group).assignment_bytes_max();
             if bytes > limit {
-                self.set_aside(key, limit);
+                self.move_oversize(key, limit);
                 continue;
             }
             let Some(session) = self.sessions.take_slot(group, bytes) else { break };
-            self.lanes[standing.lane].remove(&mut self.table, key);
+            self.lanes[rank.lane].remove(&mut self.table, key);
             self.start(now, key, session, effects);
         }
     }
 
     pub(super) fn dispatch_all(&mut self, now: Now, effects: &mut Effects) {
-        let mut groups: Vec<_> =
-            self.lanes.keys().iter().flat_map(|lane| self.lanes[*lane].groups.clone()).collect();
+        let mut groups: Vec<_> = self.sessions.groups.keys().copied().collect();
         groups.sort_unstable();
-        groups.dedup();
         for group in groups {
             self.dispatch(now, group, effects);
         }
@@ -107,7 +113,7 @@ impl Core {
             return None;
         }
         let bytes = self.assignment_bytes_max(key);
-        while let Some(group) = self.sessions.next_in_turn(&self.lanes[lane].groups, bytes) {
+        while let Some(group) = self.sessions.next_group(&self.lanes[lane].groups, bytes) {
             if let Some(session) = self.sessions.take_slot(group, bytes) {
                 return Some(session);
             }
@@ -115,8 +121,8 @@ impl Core {
         None
     }
 
-    /// Leases the next attempt of a job that is in no list to a session whose slot was taken for it. The server's own
-    /// workers begin at once, others once they accept.
+    /// Leases the next attempt of a job to a session with a reserved slot. The job is in no list. In the server's own
+    /// workers the attempt begins at once, in others when they accept it.
     fn start(&mut self, now: Now, key: JobKey, session: SessionKey, effects: &mut Effects) {
         let lease = self.table.tails().lease(self.lease_ids.random(), key);
         let link = self.sessions.get(session).map(|session| &session.link);
@@ -125,31 +131,29 @@ impl Core {
             true => Moment::NEVER,
             false => now.monotonic.saturating_add(self.options.accept_timeout).into(),
         };
-        let attempt_timeout = self.attempt_timeout(key);
+        let attempt_end = now.monotonic.saturating_add(self.attempt_timeout(key));
         let entry = &mut self.table[key];
         let lane_key = entry.lane;
-        let attempt_deadline = Moment::NEVER;
         let attempt = entry.next_attempt();
-        entry.set_live(Some(Live {
+        entry.set_active(Some(ActiveAttempt {
             lease,
             attempt,
             session,
-            attempt_deadline,
+            attempt_deadline: Moment::NEVER,
             lease_deadline,
             cancel: None,
         }));
         if is_stream {
-            // It is recorded before it is sent, so that the number is not used again after a restart either. A call for
-            // leases is answered only once its attempts have begun.
-            entry.course_mut().offered = attempt;
+            // The number is recorded before the offer is sent, so that a restart does not use it again. A unary call is
+            // answered after its attempts have begun.
+            entry.execution_mut().offered = attempt;
             effects.record(|| Record::Offered(entry.id, attempt));
         }
-        let attempt_end = now.monotonic.saturating_add(attempt_timeout);
-        let given_up = entry.overall_deadline().map_or(attempt_end, |end| attempt_end.min(end.into()));
-        let time_left = given_up.saturating_sub(now.monotonic);
+        let deadline = entry.overall_deadline().map_or(attempt_end, |end| attempt_end.min(end.into()));
+        let time_left = deadline.saturating_sub(now.monotonic);
         self.dispatches += 1;
         let lane = &mut self.lanes[lane_key];
-        lane.served = self.dispatches;
+        lane.last_served = self.dispatches;
         let entry = &self.table[key];
         let assignment = Assignment {
             job_id: entry.id,
@@ -161,26 +165,26 @@ impl Core {
             options: entry.options.clone(),
             time_left,
         };
-        self.refresh_standing(lane_key);
-        self.serve_siblings(lane_key);
+        self.refresh_rank(lane_key);
+        self.sync_siblings(lane_key);
         if let Some(session) = self.sessions.get_mut(session) {
-            session.held.push_back(&mut self.table, key);
+            session.jobs.push_back(&mut self.table, key);
         }
         match is_pool {
-            true => self.begin(now, key, effects),
-            false => self.await_deadline(key),
+            true => self.begin_attempt(now, key, effects),
+            false => self.arm_attempt(key),
         }
         effects.push(Effect::Assign(session, assignment));
     }
 
-    /// Makes a new group known to the lanes it serves.
+    /// Connects a new group with the lanes it serves.
     fn connect_group(&mut self, group: GroupKey) {
         for key in self.lanes.keys() {
             if self.sessions.serves(group, &self.lanes[key]) {
                 let lane = &mut self.lanes[key];
                 lane.groups.push(group);
-                if let Some(standing) = lane.standing {
-                    self.sessions.group_mut(group).ready.insert(standing);
+                if let Some(rank) = lane.rank {
+                    self.sessions.group_mut(group).ready.insert(rank);
                 }
             }
         }
@@ -189,16 +193,6 @@ impl Core {
     fn disconnect_group(&mut self, group: GroupKey) {
         for key in self.lanes.keys() {
             self.lanes[key].groups.retain(|other| *other != group);
-        }
-    }
-
-    /// After a job was added to the lane that none of the free sessions reads: has them pass it over.
-    pub(super) fn set_aside_for_idle(&mut self, now: Now, lane: LaneKey, effects: &mut Effects) {
-        if !self.sessions.is_any_limited() {
-            return;
-        }
-        for group in self.lanes[lane].groups.clone() {
-            self.dispatch(now, group, effects);
         }
     }
 }

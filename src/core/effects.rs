@@ -1,4 +1,4 @@
-//! What a command causes outside Core: records to keep, workers to tell, watchers to wake.
+//! The effects of commands outside of the core: log records, messages to workers, wake-ups of watchers.
 
 use uuid::Uuid;
 
@@ -6,35 +6,35 @@ use super::keys::SessionKey;
 use super::record::Record;
 use crate::job::{Assignment, Drain, LeaseId, Outcome, Stop};
 
-/// News for the engine to deliver, in order.
+/// An effect for the engine to deliver, in order.
 #[derive(Debug)]
 pub(crate) enum Effect {
-    /// Hand the attempt to the session.
+    /// Send the assignment to the session.
     Assign(SessionKey, Assignment),
-    /// Tell the session to end an attempt.
+    /// Send the session an order to end an attempt.
     Stop(SessionKey, LeaseId, Stop),
-    /// Tell the session that it gets nothing more, and how long what it holds may take.
+    /// Send the session that it receives no further jobs, and how long its attempts may take.
     Drain(SessionKey, Drain),
-    /// Cut the session off: it was silent for too long.
-    Cut(SessionKey),
-    /// Tell a job's observer of news.
+    /// Disconnect the session: it was silent for too long.
+    Disconnect(SessionKey),
+    /// Wake the observer of a job: the job has new events.
     Wake(u32),
-    /// Tell a job's observer how the job ended. Only watches that are open observe it after that.
+    /// Send the outcome to the observer of a job. After that, only open watches observe the job.
     Ended(u32, Outcome),
-    /// Tell a job's observer that the job was removed.
+    /// Inform the observer of a job that the job was removed.
     Removed(u32),
 }
 
-/// Collects what commands cause.
+/// Collects the effects of commands.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     pub(crate) items: Vec<Effect>,
-    /// `None` while no log wants records.
+    /// `None` without a log.
     pub(crate) records: Option<Vec<Record>>,
 }
 
 impl Effects {
-    /// Effects that also collect records.
+    /// Effects with records.
     #[cfg(test)]
     pub(crate) fn recording() -> Self {
         Self { records: Some(Vec::new()), ..Self::default() }
@@ -50,8 +50,8 @@ impl Effects {
         }
     }
 
-    /// Records the newest report taken of a worker. A command takes those of one worker, and this is its first record:
-    /// that is brought up to date, so that a frame full of reports has one such record.
+    /// Records the number of the newest report of a worker. A command handles the reports of one worker and has one
+    /// such record, its first one, which is updated.
     pub(super) fn record_reports_taken(&mut self, instance: Uuid, sequence: u64) {
         let Some(records) = &mut self.records else { return };
         match records.first_mut() {

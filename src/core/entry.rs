@@ -1,18 +1,18 @@
-//! A job's record in the table. It is small while the job waits: all that follows is in a box of its own.
+//! The record of a job in the table. Everything after its first attempt is in a separate allocation.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::callers::CallerKey;
-use super::course::{Course, End, Evicted, Live, Phase};
-use super::history::{Detail, Stream, Transition, is_in};
+use super::callers::Caller;
+use super::execution::{ActiveAttempt, End, Evicted, Execution, Phase};
+use super::history::{Detail, Gap, Stream, Transition};
 use super::keys::{JobKey, LaneKey};
 use super::moment::Moment;
 use crate::clock::Now;
 use crate::job::{JobId, JobOptions, JobState, NewJob, Payload, RetryPolicy, Start, Timestamp, WaitReason};
 
-/// The bit of an observer that is set while a watch of the job is open.
+/// The bit of `observer` that is set while a watch of the job is open.
 pub(super) const WATCHED: u32 = 1 << 31;
 
 pub(crate) struct Entry {
@@ -20,33 +20,34 @@ pub(crate) struct Entry {
     pub(super) payload: Payload,
     pub(super) options: Option<Arc<JobOptions>>,
     pub(super) accepted: u64,
-    /// The entry of the log with its acceptance, or with its newest image.
+    /// The entry of the log with the acceptance, or with the newest snapshot.
     pub(super) written: Option<NonZeroU64>,
     pub(super) create_time: Timestamp,
     /// Monotonic time of acceptance.
     pub(super) created: Moment,
-    /// Monotonic time of what comes next in this state: due while SCHEDULED, given up while RUNNING, removed when ended.
+    /// Monotonic time of the next step: due while SCHEDULED, end of the attempt while RUNNING, removal after the end.
     pub(super) deadline: Moment,
-    pub(super) links: Links,
-    pub(super) timer: Timer,
+    pub(super) links: ListLinks,
+    /// Monotonic time of the entry in the timers.
+    pub(super) timer: Moment,
     pub(super) lane: LaneKey,
-    /// Whose job it is.
-    pub(super) caller: CallerKey,
+    /// The caller that submitted the job.
+    pub(super) caller: Caller,
     /// Sequence of the newest event.
     pub(super) sequence: u32,
-    /// Whom the engine tells of news, and [`WATCHED`]; 0 is nobody.
+    /// The observer that receives the job's effects, and [`WATCHED`]; 0 is none.
     pub(super) observer: u32,
     pub(super) priority: i8,
     pub(super) state: JobState,
-    /// Why the job waited when it was accepted, as its first event tells.
+    /// The wait reason at acceptance, which the first event shows.
     pub(super) first_wait: Option<WaitReason>,
     pub(super) cancel_requested: bool,
-    /// What came of it since.
-    pub(super) course: Option<Box<Course>>,
+    /// Set from the first attempt on.
+    pub(super) execution: Option<Box<Execution>>,
 }
 
 impl Entry {
-    /// A job that is accepted now, in no list yet.
+    /// A job that is accepted now. It is in no list yet.
     pub(super) fn new(now: Now, id: JobId, job: NewJob, lane: LaneKey) -> Self {
         let (state, deadline) = match job.options.as_ref().map_or(Start::Now, |options| options.start) {
             Start::At(time) if time > now.wall => (JobState::Scheduled, Moment::NEVER),
@@ -61,7 +62,7 @@ impl Entry {
             options: job.options,
             lane,
             priority: job.priority,
-            caller: CallerKey::default(),
+            caller: Caller::EMBEDDER,
             state,
             first_wait: (state == JobState::Scheduled).then_some(WaitReason::NotDue),
             cancel_requested: false,
@@ -72,9 +73,9 @@ impl Entry {
             create_time: now.wall,
             created: now.monotonic.into(),
             deadline,
-            links: Links::NONE,
-            timer: Timer::UNSET,
-            course: None,
+            links: ListLinks::NONE,
+            timer: Moment::NEVER,
+            execution: None,
         }
     }
 
@@ -96,206 +97,172 @@ impl Entry {
         self.observer & WATCHED != 0
     }
 
-    /// Whether a worker was given the job and has not accepted it yet.
+    /// Whether the job is offered to a worker that has not accepted it yet.
     pub(super) fn is_offered(&self) -> bool {
-        self.state == JobState::Queued && self.live().is_some()
+        self.state == JobState::Queued && self.active().is_some()
     }
 
-    /// Monotonic end of the job's whole life, if it has one and has not ended.
+    /// Monotonic deadline of an unfinished job, if its spec has a timeout.
     pub(super) fn overall_deadline(&self) -> Option<Moment> {
         let timeout = self.options.as_ref().and_then(|options| options.timeout)?;
         (!self.state.is_final()).then(|| Duration::from(self.created).saturating_add(timeout).into())
     }
 
-    pub(super) fn course_mut(&mut self) -> &mut Course {
-        self.course.get_or_insert_default()
+    pub(super) fn execution_mut(&mut self) -> &mut Execution {
+        self.execution.get_or_insert_default()
     }
 
-    /// The attempt that runs, or is about to.
-    pub(super) fn live(&self) -> Option<&Live> {
-        match &self.course.as_ref()?.phase {
-            Phase::Lives(live) => Some(live),
-            Phase::Waits | Phase::Ended(_) => None,
+    /// The attempt that runs or is offered.
+    pub(super) fn active(&self) -> Option<&ActiveAttempt> {
+        match &self.execution.as_ref()?.phase {
+            Phase::Active(active) => Some(active),
+            Phase::Waiting | Phase::Ended(_) => None,
         }
     }
 
-    pub(super) fn live_mut(&mut self) -> Option<&mut Live> {
-        match &mut self.course.as_mut()?.phase {
-            Phase::Lives(live) => Some(live),
-            Phase::Waits | Phase::Ended(_) => None,
+    pub(super) fn active_mut(&mut self) -> Option<&mut ActiveAttempt> {
+        match &mut self.execution.as_mut()?.phase {
+            Phase::Active(active) => Some(active),
+            Phase::Waiting | Phase::Ended(_) => None,
         }
     }
 
-    /// The job has this attempt from now on, or none.
-    pub(super) fn set_live(&mut self, live: Option<Live>) {
-        match live {
-            Some(live) => self.course_mut().phase = Phase::Lives(live),
-            None if self.live().is_some() => self.course_mut().phase = Phase::Waits,
+    /// Sets or removes the attempt that runs or is offered.
+    pub(super) fn set_active(&mut self, active: Option<ActiveAttempt>) {
+        match active {
+            Some(active) => self.execution_mut().phase = Phase::Active(active),
+            None if self.active().is_some() => self.execution_mut().phase = Phase::Waiting,
             None => {}
         }
     }
 
-    /// How the job ended, once it did.
+    /// The end of the job, if it ended.
     pub(super) fn end(&self) -> Option<&End> {
-        match &self.course.as_ref()?.phase {
+        match &self.execution.as_ref()?.phase {
             Phase::Ended(end) => Some(end),
-            Phase::Waits | Phase::Lives(_) => None,
+            Phase::Waiting | Phase::Active(_) => None,
         }
     }
 
     pub(super) fn end_mut(&mut self) -> Option<&mut End> {
-        match &mut self.course.as_mut()?.phase {
+        match &mut self.execution.as_mut()?.phase {
             Phase::Ended(end) => Some(end),
-            Phase::Waits | Phase::Lives(_) => None,
+            Phase::Waiting | Phase::Active(_) => None,
         }
     }
 
-    /// What is known of the contents while they are evicted.
+    /// Metadata of the contents while they are evicted.
     pub(super) fn evicted(&self) -> Option<&Evicted> {
         self.end()?.evicted.as_deref()
     }
 
-    /// The attempt is over with it, if there was one.
+    /// Ends the job.
     pub(super) fn set_end(&mut self, end: End) {
-        self.course_mut().phase = Phase::Ended(end);
+        self.execution_mut().phase = Phase::Ended(end);
     }
 
     /// State changes after the first event.
     pub(super) fn history(&self) -> &[Transition] {
-        self.course.as_ref().map_or(&[], |course| &course.history)
+        self.execution.as_ref().map_or(&[], |execution| &execution.history)
     }
 
     pub(super) fn history_mut(&mut self) -> &mut [Transition] {
-        self.course.as_mut().map_or(&mut [], |course| &mut course.history)
+        self.execution.as_mut().map_or(&mut [], |execution| &mut execution.history)
     }
 
-    /// The state change that is the event with this sequence.
+    /// The state change with this sequence.
     pub(super) fn transition(&self, sequence: u32) -> Option<&Transition> {
         let at = self.history().binary_search_by_key(&sequence, |transition| transition.sequence).ok()?;
         self.history().get(at)
     }
 
-    pub(super) fn push_transition(&mut self, transition: Transition) {
-        self.course_mut().history.push(transition);
-    }
-
-    /// Forgets the oldest state changes but for so many, and what was written before the last of them. Answers whether there
-    /// were more.
-    pub(super) fn forget_history(&mut self, kept: usize) -> bool {
-        let course = self.course_mut();
-        let surplus = course.history.len().saturating_sub(kept);
-        let Some([first, .., last] | [first @ last]) = course.history.get(..surplus) else { return false };
+    /// Drops the oldest state changes until `count_max` are left, and the events before the last dropped one. Returns
+    /// whether any was dropped.
+    pub(super) fn drop_history(&mut self, count_max: usize) -> bool {
+        let execution = self.execution_mut();
+        let surplus = execution.history.len().saturating_sub(count_max);
+        let Some([first, .., last] | [first @ last]) = execution.history.get(..surplus) else { return false };
         let (from, to) = (first.sequence, last.sequence);
-        course.history.drain(..surplus);
-        course.history.shrink_to_fit();
-        course.stream.get_or_insert_default().forget_until(from, to, surplus);
+        execution.history.drain(..surplus);
+        execution.history.shrink_to_fit();
+        execution.stream.get_or_insert_default().drop_until(from, to, surplus);
         true
     }
 
-    /// Forgets the state changes that fell out in an earlier life.
-    pub(super) fn forget_dropped(&mut self, ranges: &[[u32; 3]]) {
-        self.course_mut().history.retain(|transition| !is_in(ranges, transition.sequence));
+    /// Restores recorded gaps, and drops the events in them.
+    pub(super) fn set_gaps(&mut self, gaps: &[Gap]) {
+        let execution = self.execution_mut();
+        execution.history.retain(|transition| !gaps.iter().any(|gap| gap.contains(transition.sequence)));
+        execution.stream.get_or_insert_default().set_gaps(gaps);
+        // The newest event may have been dropped. Its sequence is not used again.
+        self.sequence = gaps.iter().map(|gap| gap.to).fold(self.sequence, u32::max);
     }
 
-    /// Progress, output and logs, once there are any.
+    /// Progress, output and log lines, if there are any.
     pub(super) fn stream(&self) -> Option<&Stream> {
-        self.course.as_ref()?.stream.as_deref()
+        self.execution.as_ref()?.stream.as_deref()
     }
 
-    /// What fell out of the job's events, as it is recorded.
-    pub(super) fn dropped(&self) -> Arc<[[u32; 3]]> {
-        self.stream().map(Stream::dropped).unwrap_or_default().into()
-    }
-
-    pub(super) fn stream_mut(&mut self) -> &mut Stream {
-        self.stream_and_history().0
+    /// The gaps in the job's events, as they are recorded.
+    pub(super) fn gaps(&self) -> Arc<[Gap]> {
+        self.stream().map(Stream::gaps).unwrap_or_default().into()
     }
 
     pub(super) fn stream_and_history(&mut self) -> (&mut Stream, &[Transition]) {
-        let course = self.course_mut();
-        (course.stream.get_or_insert_default(), &course.history)
+        let execution = self.execution_mut();
+        (execution.stream.get_or_insert_default(), &execution.history)
     }
 
-    /// The newest number that the worker of a stream was offered.
+    /// The newest attempt number that a remote worker was offered.
     pub(super) fn offered(&self) -> u32 {
-        self.course.as_ref().map_or(0, |course| course.offered)
+        self.execution.as_ref().map_or(0, |execution| execution.offered)
     }
 
-    /// The number of the next attempt. One that was sent to a worker is never used again, because that worker may run it
-    /// though it was not heard of.
+    /// The number of the next attempt. A number that was offered is not used again, because that worker may run it.
     pub(super) fn next_attempt(&self) -> u32 {
         self.attempt().max(self.offered()) + 1
     }
 
-    /// Whether handlers gave the job back so often; offers that no worker accepted are none of theirs.
-    pub(super) fn was_given_back(&self, times: u32) -> bool {
+    /// Whether handlers released the job so many times. Offers that no worker accepted are not counted.
+    pub(super) fn was_released(&self, times: u32) -> bool {
         self.released() >= times && {
             let begun = self.history().iter().filter(|change| matches!(change.detail, Detail::Worker(_)));
             self.released() - (self.attempt() - begun.count() as u32) >= times
         }
     }
 
-    /// The attempt that the worker has begins now: its number counts from here on, those before it that were only offered
-    /// do not.
+    /// Begins the offered attempt. Its number counts from now on. Numbers before it that were only offered do not
+    /// count.
     pub(super) fn begin_attempt(&mut self) {
-        let Some(attempt) = self.live().map(|live| live.attempt) else { return };
-        let course = self.course_mut();
-        course.released += attempt - course.attempt - 1;
-        course.attempt = attempt;
+        let Some(attempt) = self.active().map(|active| active.attempt) else { return };
+        let execution = self.execution_mut();
+        execution.released += attempt - execution.attempt - 1;
+        execution.attempt = attempt;
     }
 
     /// Number of the newest attempt that began.
     pub(super) fn attempt(&self) -> u32 {
-        self.course.as_ref().map_or(0, |course| course.attempt)
+        self.execution.as_ref().map_or(0, |execution| execution.attempt)
     }
 
     /// Attempts that were lost with their worker.
     pub(super) fn lost(&self) -> u32 {
-        self.course.as_ref().map_or(0, |course| course.lost)
+        self.execution.as_ref().map_or(0, |execution| execution.lost)
     }
 
-    /// Attempts that were given back, and offers before the newest attempt that no worker accepted.
+    /// Attempts that were released, and earlier offers that no worker accepted.
     pub(super) fn released(&self) -> u32 {
-        self.course.as_ref().map_or(0, |course| course.released)
+        self.execution.as_ref().map_or(0, |execution| execution.released)
     }
 }
 
-/// A record's neighbours in its list.
+/// The neighbors of a record in its list.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Links {
+pub(super) struct ListLinks {
     pub(super) previous: JobKey,
     pub(super) next: JobKey,
 }
 
-impl Links {
+impl ListLinks {
     pub(super) const NONE: Self = Self { previous: JobKey::NONE, next: JobKey::NONE };
-}
-
-/// The slot of a timer that is not set.
-const UNSET: u16 = u16::MAX;
-
-/// A record's timer, in sixteen bytes: every waiting job has one.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Timer {
-    /// The tick it is set to, and in the lowest bits its slot.
-    place: u64,
-    pub(super) previous: JobKey,
-    pub(super) next: JobKey,
-}
-
-impl Timer {
-    pub(super) const UNSET: Self = Self { place: u64::MAX, previous: JobKey::NONE, next: JobKey::NONE };
-
-    pub(super) fn new(at: u64, slot: usize, previous: JobKey) -> Self {
-        Self { place: at << u16::BITS | slot as u64, previous, next: JobKey::NONE }
-    }
-
-    pub(super) fn slot(&self) -> Option<usize> {
-        Some(self.place as u16).filter(|slot| *slot != UNSET).map(usize::from)
-    }
-
-    /// The tick the timer is set to.
-    pub(super) fn at(&self) -> Option<u64> {
-        self.slot().map(|_| self.place >> u16::BITS)
-    }
 }

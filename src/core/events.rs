@@ -1,19 +1,18 @@
-//! A job's events: as a reader gets them, and as they are recorded.
+//! The events of a job as readers and the log receive them.
 
 use std::collections::vec_deque;
 use std::iter::Peekable;
-use std::sync::Arc;
 
 use super::contents::Contents;
 use super::entry::Entry;
-use super::history::{Kept, RingItem, Transition};
-use super::record::{Accepted, Moved, Running};
+use super::history::{Transition, is_wanted};
+use super::record::{Accepted, Running, StateChanged};
 use crate::job::{
-    Event, EventBody, EventTypes, JobState, NewJob, Progress, Start, StateChange, WaitReason, WatchItem,
+    Event, EventBody, EventTypes, JobState, NewJob, Start, StateChange, Timestamp, WaitReason, WatchItem,
 };
 
 impl Entry {
-    /// Appends up to `limit` items with a sequence after `cursor` and returns the cursor behind them.
+    /// Appends up to `limit` items after `cursor`. Returns the new cursor.
     pub(super) fn read_after(
         &self,
         cursor: u32,
@@ -42,12 +41,9 @@ impl Entry {
     }
 
     pub(super) fn first_event(&self) -> Event {
-        let state = if self.first_scheduled() { JobState::Scheduled } else { JobState::Queued };
-        let next_attempt_time = match (state, self.start()) {
-            (JobState::Scheduled, Start::At(time)) => Some(time),
-            (JobState::Scheduled, Start::After(delay)) => Some(self.create_time.plus(delay)),
-            _ => None,
-        };
+        let state =
+            if self.first_wait == Some(WaitReason::NotDue) { JobState::Scheduled } else { JobState::Queued };
+        let next_attempt_time = self.first_attempt_time().filter(|_| state == JobState::Scheduled);
         let change = StateChange {
             state,
             wait_reason: self.first_wait,
@@ -59,8 +55,13 @@ impl Entry {
         Event { sequence: 1, time: self.create_time, attempt: 0, body: EventBody::State(change) }
     }
 
-    fn first_scheduled(&self) -> bool {
-        self.first_wait == Some(WaitReason::NotDue)
+    /// The earliest time of the first attempt, if the spec has a start time or a start delay.
+    pub(super) fn first_attempt_time(&self) -> Option<Timestamp> {
+        match self.start() {
+            Start::Now => None,
+            Start::At(time) => Some(time),
+            Start::After(delay) => Some(self.create_time.plus(delay)),
+        }
     }
 
     pub(super) fn transition_event(&self, transition: &Transition, contents: Option<&Contents>) -> Event {
@@ -79,15 +80,15 @@ impl Entry {
     }
 }
 
-/// Merges the first event, the transitions, the progress and the ring in the order of their sequences.
+/// Merges the first event, the state changes, the progress and the ring, ordered by sequence.
 struct Reader<'a> {
     entry: &'a Entry,
     cursor: u32,
     types: EventTypes,
     contents: Option<&'a Contents>,
     history: &'a [Transition],
-    progress: Option<&'a Kept<Arc<Progress>>>,
-    ring: Peekable<vec_deque::Iter<'a, Kept<RingItem>>>,
+    progress: Option<&'a Event>,
+    ring: Peekable<vec_deque::Iter<'a, Event>>,
 }
 
 impl<'a> Reader<'a> {
@@ -95,9 +96,9 @@ impl<'a> Reader<'a> {
         let begin = entry.history().partition_point(|transition| transition.sequence <= cursor);
         let stream = entry.stream();
         let progress = stream.and_then(|stream| stream.progress.as_ref());
-        let ring = contents.map(Contents::ring).or(stream.map(|stream| &stream.ring));
+        let ring = contents.map(|contents| &contents.ring).or(stream.map(|stream| &stream.ring));
         let ring = ring.map(|ring| ring.after(cursor)).unwrap_or_default().peekable();
-        let progress = progress.filter(|kept| types.progress && kept.sequence > cursor);
+        let progress = progress.filter(|event| types.progress && event.sequence > cursor);
         Self { entry, cursor, types, contents, history: &entry.history()[begin..], progress, ring }
     }
 
@@ -109,10 +110,10 @@ impl<'a> Reader<'a> {
         let unwanted = |transition: &&Transition| !types.state_change && !transition.state.is_final();
         let skipped = self.history.iter().take_while(unwanted).count();
         self.history = &self.history[skipped..];
-        while self.ring.next_if(|kept| !kept.item.wanted(types)).is_some() {}
+        while self.ring.next_if(|event| !is_wanted(event, types)).is_some() {}
         let state = self.history.first().map(|transition| transition.sequence);
-        let progress = self.progress.map(|kept| kept.sequence);
-        let ring = self.ring.peek().map(|kept| kept.sequence);
+        let progress = self.progress.map(|event| event.sequence);
+        let ring = self.ring.peek().map(|event| event.sequence);
         let least = [state, progress, ring].into_iter().flatten().min()?;
         if state == Some(least) {
             let (transition, rest) = self.history.split_first()?;
@@ -120,18 +121,12 @@ impl<'a> Reader<'a> {
             return Some(self.entry.transition_event(transition, self.contents));
         }
         if progress == Some(least) {
-            let kept = self.progress.take()?;
-            return Some(kept.event(EventBody::Progress(kept.item.clone())));
+            return self.progress.take().cloned();
         }
-        let kept = self.ring.next()?;
-        let body = match &kept.item {
-            RingItem::Output(output) => EventBody::Output(output.clone()),
-            RingItem::Log(log) => EventBody::Log(log.clone()),
-        };
-        Some(kept.event(body))
+        self.ring.next().cloned()
     }
 
-    /// The gap between the cursor and the next event, if output or logs fell out there.
+    /// The gap between the cursor and the next event, if output or log lines were dropped there.
     fn gap_before(&self, sequence: u32) -> Option<(u32, u32)> {
         let wanted = self.types.output || self.types.log;
         let stream = self.entry.stream().filter(|_| wanted)?;
@@ -153,7 +148,7 @@ impl Accepted {
     }
 }
 
-impl Moved {
+impl StateChanged {
     pub(super) fn of(entry: &Entry, event: Event, running: Option<Running>) -> Self {
         Self {
             id: entry.id,

@@ -1,26 +1,26 @@
-//! Eviction: the contents of the oldest finished jobs are dropped from memory while there are too many.
+//! Eviction: drops the contents of the oldest finished jobs from memory above a bound.
 
 use std::num::NonZeroU64;
 
-use super::contents::LogPlace;
-use super::course::Evicted;
+use super::contents::LogPosition;
 use super::effects::Effects;
+use super::execution::Evicted;
 use super::keys::JobKey;
 use super::record::Record;
 use super::state::Core;
 use crate::job::ContentDigest;
 
-/// Bytes after which a command writes no further job again.
-const IMAGES_BYTES_MAX: u64 = 1 << 20;
+/// One command rewrites at most about so many bytes of jobs.
+const REWRITTEN_BYTES_MAX: u64 = 1 << 20;
 
 impl Core {
-    /// What is recorded from now on will be this entry of the log.
-    pub(crate) fn write_to(&mut self, entry: NonZeroU64) {
+    /// Sets the entry of the log that contains the next records.
+    pub(crate) fn set_log_entry(&mut self, entry: NonZeroU64) {
         self.log_entry = Some(entry);
     }
 
-    /// These records of a command were written to this entry: one was not enough for all of them.
-    pub(crate) fn were_written(&mut self, records: &[Record], entry: NonZeroU64) {
+    /// Sets the entry of these records. It is called if the records of one command did not fit into one entry.
+    pub(crate) fn set_written(&mut self, records: &[Record], entry: NonZeroU64) {
         for record in records {
             match record {
                 Record::Accepted(accepted) => {
@@ -28,9 +28,9 @@ impl Core {
                         self.table[key].written = Some(entry);
                     }
                 }
-                Record::Moved(moved) => {
-                    let end = self.table.find(moved.id).and_then(|key| self.table[key].end_mut());
-                    if let Some(end) = end.filter(|_| moved.expire_time.is_some()) {
+                Record::StateChanged(changed) => {
+                    let end = self.table.find(changed.id).and_then(|key| self.table[key].end_mut());
+                    if let Some(end) = end.filter(|_| changed.expire_time.is_some()) {
                         end.written = Some(entry);
                     }
                 }
@@ -39,22 +39,22 @@ impl Core {
         }
     }
 
-    /// Drops the contents of the oldest finished jobs while there are too many. Jobs that cannot be read from where they
-    /// were written are recorded again.
-    pub(crate) fn cool(&mut self, effects: &mut Effects) {
-        let mut images_bytes = 0;
+    /// Evicts the contents of the oldest finished jobs while they exceed the bound. A job whose records span too many
+    /// entries of the log is rewritten first.
+    pub(crate) fn evict_excess(&mut self, effects: &mut Effects) {
+        let mut rewritten_bytes = 0;
         while self.finished.evictable_bytes > self.options.retention_memory_bytes_max {
-            let Some(key) = self.finished.evict_from else { return };
+            let Some(key) = self.finished.next_eviction else { return };
             let entry = &self.table[key];
             let bytes = entry.evictable_bytes();
-            if bytes > 0 && !entry.place().is_some_and(|place| place.is_near()) {
-                if images_bytes > IMAGES_BYTES_MAX || self.log_entry.is_none() {
+            if bytes > 0 && !entry.log_position().is_some_and(|position| position.is_loadable()) {
+                if rewritten_bytes > REWRITTEN_BYTES_MAX || self.log_entry.is_none() {
                     return;
                 }
-                images_bytes += entry.weight();
-                self.write_again(key).into_iter().for_each(|record| effects.record(|| record));
+                rewritten_bytes += entry.weight();
+                self.snapshot(key, None).into_iter().for_each(|record| effects.record(|| record));
             }
-            self.finished.pass_evicted(&self.table);
+            self.finished.advance_eviction(&self.table);
             if bytes > 0 {
                 self.finished.evictable_bytes -= bytes;
                 self.evict(key);
@@ -62,10 +62,12 @@ impl Core {
         }
     }
 
-    /// Drops the contents of a finished job that has a place.
+    /// Evicts the contents of a finished job, if they can be loaded from the log.
     pub(super) fn evict(&mut self, key: JobKey) {
         let entry = &self.table[key];
-        let Some(LogPlace { needs_all, ring_from, .. }) = entry.place().filter(LogPlace::is_near) else {
+        let Some(LogPosition { needs_all, ring_from, .. }) =
+            entry.log_position().filter(LogPosition::is_loadable)
+        else {
             return;
         };
         let (weight, listed_bytes) = (entry.weight(), entry.listed_bytes(true));

@@ -1,4 +1,4 @@
-//! The list of finished jobs, oldest end first, and the tombstones of those that were removed.
+//! Finished jobs in the order of their ends, and the tombstones of removed jobs.
 
 use super::keys::JobKey;
 use super::list::List;
@@ -6,20 +6,20 @@ use super::table::Table;
 use super::tombstones::{Tombstone, Tombstones};
 use crate::job::JobId;
 
-/// Tombstones of jobs whose ids no caller chose: they tell RESULT_EXPIRED from never accepted, and promise nothing.
+/// Tombstones of jobs with minted ids. They only distinguish RESULT_EXPIRED from JOB_NOT_FOUND.
 const MINTED_IDS_MAX: u32 = 100_000;
 
 pub(super) struct Finished {
     /// Finished jobs, oldest end first.
     pub(super) list: List,
     pub(super) bytes: u64,
-    /// Bytes of contents that are in memory and may be dropped.
+    /// Bytes of resident contents that can be evicted.
     pub(super) evictable_bytes: u64,
-    /// Every job before this one has been looked at to drop its contents.
-    pub(super) evict_from: Option<JobKey>,
-    /// Those that were removed, whose ids callers chose.
+    /// The next job to evict. All jobs before it were evicted.
+    pub(super) next_eviction: Option<JobKey>,
+    /// Removed jobs whose ids were chosen by callers.
     pub(super) chosen: Tombstones,
-    /// The others that expired, and those that a version before removed.
+    /// Expired jobs with minted ids, and jobs that an earlier version removed.
     pub(super) minted: Tombstones,
 }
 
@@ -29,7 +29,7 @@ impl Finished {
             list: List::default(),
             bytes: 0,
             evictable_bytes: 0,
-            evict_from: None,
+            next_eviction: None,
             chosen: Tombstones::new(idempotency_ids_max),
             minted: Tombstones::new(MINTED_IDS_MAX),
         }
@@ -39,23 +39,13 @@ impl Finished {
         self.chosen.get(id).or_else(|| self.minted.get(id))
     }
 
-    /// Ids of removed jobs that are known.
-    pub(super) fn removed_ids(&self) -> u64 {
-        (self.chosen.len() + self.minted.len()) as u64
+    /// The set that this tombstone belongs to.
+    pub(super) fn tombstones(&mut self, tombstone: &Tombstone) -> &mut Tombstones {
+        if tombstone.end.is_some() { &mut self.chosen } else { &mut self.minted }
     }
 
-    /// Most of them.
-    pub(super) fn removed_ids_max(&self) -> u64 {
-        u64::from(self.chosen.max()) + u64::from(self.minted.max())
-    }
-
-    /// Where a tombstone of this sort is.
-    pub(super) fn tombstones(&mut self, stone: &Tombstone) -> &mut Tombstones {
-        if stone.end.is_some() { &mut self.chosen } else { &mut self.minted }
-    }
-
-    /// Goes on to the job after it.
-    pub(super) fn pass_evicted(&mut self, table: &Table) {
-        self.evict_from = self.evict_from.and_then(|key| List::next(table, key));
+    /// Advances `next_eviction` to the next job.
+    pub(super) fn advance_eviction(&mut self, table: &Table) {
+        self.next_eviction = self.next_eviction.and_then(|key| List::next(table, key));
     }
 }

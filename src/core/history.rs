@@ -1,15 +1,13 @@
-//! A job's events as they are kept: state changes for good, the newest progress, a ring of output and logs.
+//! The events of a job in memory: state changes, the newest progress, and a ring buffer of output and log lines.
 
 use std::collections::{VecDeque, vec_deque};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::job::{
-    Event, EventBody, EventTypes, Failure, JobState, Log, Output, Progress, Timestamp, WaitReason,
-};
+use crate::job::{Event, EventBody, EventTypes, Failure, JobState, Progress, Timestamp, WaitReason};
 
-/// A state change after the first.
+/// A state change after the first event.
 pub(super) struct Transition {
     pub(super) sequence: u32,
     pub(super) attempt: u32,
@@ -17,122 +15,112 @@ pub(super) struct Transition {
     pub(super) state: JobState,
     pub(super) wait_reason: Option<WaitReason>,
     pub(super) cancel_requested: bool,
-    /// Microseconds from then to the next attempt, if one is due.
-    pub(super) pause: Option<NonZeroU64>,
+    /// Microseconds from `time` to the next attempt, if one is due.
+    pub(super) delay: Option<NonZeroU64>,
     pub(super) detail: Detail,
 }
 
 impl Transition {
-    /// The pause that ends at `next`.
-    pub(super) fn pause(time: Timestamp, next: Option<Timestamp>) -> Option<NonZeroU64> {
+    /// Returns the delay from `time` to `next`, in microseconds.
+    pub(super) fn delay(time: Timestamp, next: Option<Timestamp>) -> Option<NonZeroU64> {
         NonZeroU64::new(next?.since(time).as_micros().max(1) as u64)
     }
 
+    /// The failure of the attempt that ended.
+    pub(super) fn failure(&self) -> Option<&Arc<Failure>> {
+        match &self.detail {
+            Detail::Failure(failure) => Some(failure),
+            Detail::None | Detail::Worker(_) => None,
+        }
+    }
+
     pub(super) fn next_attempt_time(&self) -> Option<Timestamp> {
-        self.pause.map(|micros| self.time.plus(Duration::from_micros(micros.get())))
+        self.delay.map(|micros| self.time.plus(Duration::from_micros(micros.get())))
     }
 }
 
-/// What a transition carries beside its state.
+/// Additional data of a state change.
 pub(super) enum Detail {
     None,
-    /// Who runs the attempt that began.
+    /// The name of the worker that runs the attempt that began.
     Worker(Arc<str>),
-    /// Why the attempt that ended failed.
+    /// The failure of the attempt that ended.
     Failure(Arc<Failure>),
 }
 
-/// Progress, output and logs of a job.
+/// Progress, output and log lines of a job.
 #[derive(Default)]
 pub(super) struct Stream {
-    pub(super) progress: Option<Kept<Arc<Progress>>>,
+    /// The newest progress event.
+    pub(super) progress: Option<Event>,
     pub(super) ring: Ring,
-    /// Where output or logs fell out, oldest first: one range between any two state changes.
-    dropped: Vec<Dropped>,
+    /// Ranges of dropped events, oldest first. There is at most one between two state changes.
+    gaps: Vec<Gap>,
 }
 
-/// Output and logs, oldest first.
+/// Output and log events, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Ring {
-    items: VecDeque<Kept<RingItem>>,
+    events: VecDeque<Event>,
     bytes: usize,
 }
 
-/// From the first to the last output or log that fell out between two state changes.
-struct Dropped {
-    /// How many state changes after the first event came before.
-    state_changes: usize,
-    from: u32,
-    to: u32,
+/// A range of dropped events of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gap {
+    /// State changes between the first event and the range.
+    pub(crate) state_changes: u32,
+    /// The first sequence.
+    pub(crate) from: u32,
+    /// The last sequence.
+    pub(crate) to: u32,
 }
 
-#[derive(Debug, Clone)]
-pub(super) struct Kept<T> {
-    pub(super) sequence: u32,
-    pub(super) attempt: u32,
-    pub(super) time: Timestamp,
-    pub(super) item: T,
-}
-
-impl<T> Kept<T> {
-    pub(super) fn event(&self, body: EventBody) -> Event {
-        Event { sequence: self.sequence, time: self.time, attempt: self.attempt, body }
+impl Gap {
+    pub(super) fn contains(&self, sequence: u32) -> bool {
+        (self.from..=self.to).contains(&sequence)
     }
 }
 
-#[derive(Debug, Clone)]
-pub(super) enum RingItem {
-    Output(Output),
-    Log(Log),
+/// Estimated size of an event in the ring without its contents, in bytes.
+const EVENT_BYTES: usize = 96;
+
+fn event_bytes(event: &Event) -> usize {
+    match &event.body {
+        EventBody::Output(output) => EVENT_BYTES + output.payload.bytes.len() + output.channel.len(),
+        EventBody::Log(log) => EVENT_BYTES + log.text.len(),
+        EventBody::Progress(progress) => progress.text_bytes(),
+        EventBody::State(_) => 0,
+    }
 }
 
-/// What a ring item is taken to cost beside its text or bytes.
-const RING_ITEM_BYTES: usize = 96;
-
-impl RingItem {
-    fn bytes(&self) -> usize {
-        RING_ITEM_BYTES
-            + match self {
-                Self::Output(output) => output.payload.bytes.len() + output.channel.len(),
-                Self::Log(log) => log.text.len(),
-            }
-    }
-
-    pub(super) fn wanted(&self, types: EventTypes) -> bool {
-        match self {
-            Self::Output(_) => types.output,
-            Self::Log(_) => types.log,
-        }
+/// Whether a reader of these types receives the event.
+pub(super) fn is_wanted(event: &Event, types: EventTypes) -> bool {
+    match &event.body {
+        EventBody::State(change) => types.state_change || change.state.is_final(),
+        EventBody::Progress(_) => types.progress,
+        EventBody::Output(_) => types.output,
+        EventBody::Log(_) => types.log,
     }
 }
 
 impl Ring {
-    pub(super) fn after(&self, cursor: u32) -> vec_deque::Iter<'_, Kept<RingItem>> {
-        let begin = self.items.partition_point(|kept| kept.sequence <= cursor);
-        self.items.range(begin..)
+    pub(super) fn after(&self, cursor: u32) -> vec_deque::Iter<'_, Event> {
+        let begin = self.events.partition_point(|event| event.sequence <= cursor);
+        self.events.range(begin..)
     }
 
-    fn push(&mut self, kept: Kept<RingItem>) {
-        self.bytes += kept.item.bytes();
-        self.items.push_back(kept);
+    /// Appends an output or log event.
+    pub(super) fn push(&mut self, event: Event) {
+        self.bytes += event_bytes(&event);
+        self.events.push_back(event);
     }
 
-    /// Drops the oldest item, and returns its sequence.
+    /// Drops the oldest event and returns its sequence.
     fn pop_oldest(&mut self) -> Option<u32> {
-        let oldest = self.items.pop_front()?;
-        self.bytes -= oldest.item.bytes();
+        let oldest = self.events.pop_front()?;
+        self.bytes -= event_bytes(&oldest);
         Some(oldest.sequence)
-    }
-
-    /// Adds an event if it is output or a log line.
-    pub(super) fn add(&mut self, event: Event) {
-        let Event { sequence, time, attempt, body } = event;
-        let item = match body {
-            EventBody::Output(output) => RingItem::Output(output),
-            EventBody::Log(log) => RingItem::Log(log),
-            EventBody::State(_) | EventBody::Progress(_) => return,
-        };
-        self.push(Kept { sequence, attempt, time, item });
     }
 }
 
@@ -141,119 +129,99 @@ impl Stream {
         self.ring.bytes
     }
 
-    /// Bytes of output, logs and the texts of the progress.
+    /// Bytes of output, log lines and the texts of the progress.
     pub(super) fn bytes(&self) -> usize {
-        self.ring.bytes + self.progress.as_ref().map_or(0, |kept| kept.item.text_bytes())
+        self.ring.bytes + self.progress.as_ref().map_or(0, event_bytes)
     }
 
-    /// The oldest output or log line that is kept.
+    /// The sequence of the oldest event in the ring.
     pub(super) fn ring_from(&self) -> Option<u32> {
-        self.ring.items.front().map(|kept| kept.sequence)
-    }
-
-    /// Drops output and logs, which stay in the log of the server.
-    pub(super) fn clear_ring(&mut self) {
-        self.ring = Ring::default();
+        self.ring.events.front().map(|event| event.sequence)
     }
 
     /// The newest progress, if it belongs to this attempt.
     pub(super) fn progress_of(&self, attempt: u32) -> Option<&Arc<Progress>> {
-        self.progress.as_ref().filter(|kept| kept.attempt == attempt).map(|kept| &kept.item)
-    }
-
-    pub(super) fn set_progress(&mut self, sequence: u32, attempt: u32, time: Timestamp, item: Arc<Progress>) {
-        self.progress = Some(Kept { sequence, attempt, time, item });
-    }
-
-    /// Adds to the ring and lets the oldest fall out until it fits; the newest always stays.
-    pub(super) fn push(
-        &mut self,
-        sequence: u32,
-        attempt: u32,
-        time: Timestamp,
-        item: RingItem,
-        bytes_max: usize,
-        history: &[Transition],
-    ) {
-        self.ring.push(Kept { sequence, attempt, time, item });
-        while self.ring.bytes > bytes_max && self.ring.items.len() > 1 {
-            let Some(sequence) = self.ring.pop_oldest() else { break };
-            self.note_dropped(sequence, history);
+        match self.progress.as_ref().filter(|event| event.attempt == attempt)?.body {
+            EventBody::Progress(ref progress) => Some(progress),
+            _ => None,
         }
     }
 
-    /// Whether any output or log line fell out so far.
-    pub(super) fn has_dropped(&self) -> bool {
-        !self.dropped.is_empty()
+    /// Adds a reported event. Drops the oldest output and log lines until the ring has at most `bytes_max` bytes; the
+    /// newest event is never dropped.
+    pub(super) fn add(&mut self, event: Event, bytes_max: usize, history: &[Transition]) {
+        match event.body {
+            EventBody::Progress(_) => self.progress = Some(event),
+            EventBody::Output(_) | EventBody::Log(_) => self.ring.push(event),
+            EventBody::State(_) => {}
+        }
+        while self.ring.bytes > bytes_max && self.ring.events.len() > 1 {
+            self.drop_oldest(history);
+        }
     }
 
-    /// Lets the oldest output and logs fall out, the newest as well, until the stream takes no more than this. Answers
-    /// whether any did.
+    /// Whether any output or log line was dropped.
+    pub(super) fn has_gaps(&self) -> bool {
+        !self.gaps.is_empty()
+    }
+
+    /// Drops the oldest output and log lines, the newest included, until the stream has at most `bytes_max` bytes. Returns
+    /// whether any was dropped.
     pub(super) fn shrink_to(&mut self, bytes_max: usize, history: &[Transition]) -> bool {
         let mut has_dropped = false;
-        while self.bytes() > bytes_max {
-            let Some(sequence) = self.ring.pop_oldest() else { break };
-            self.note_dropped(sequence, history);
+        while self.bytes() > bytes_max && self.drop_oldest(history) {
             has_dropped = true;
         }
         has_dropped
     }
 
-    /// The first `count` state changes, which were these sequences, are forgotten, and with them the output and logs before
-    /// the last of them.
-    pub(super) fn forget_until(&mut self, from: u32, to: u32, count: usize) {
+    /// Records that the first `count` state changes, with the sequences `from` to `to`, were dropped. Drops the output and
+    /// log lines up to the last of them.
+    pub(super) fn drop_until(&mut self, from: u32, to: u32, count: usize) {
         let (mut from, mut to) = (from, to);
-        while self.ring.items.front().is_some_and(|kept| kept.sequence <= to) {
+        while self.ring.events.front().is_some_and(|event| event.sequence <= to) {
             let Some(sequence) = self.ring.pop_oldest() else { break };
             from = from.min(sequence);
         }
-        let merged = self.dropped.partition_point(|dropped| dropped.from <= to);
-        for dropped in self.dropped.drain(..merged) {
-            (from, to) = (from.min(dropped.from), to.max(dropped.to));
+        let merged = self.gaps.partition_point(|gap| gap.from <= to);
+        for gap in self.gaps.drain(..merged) {
+            (from, to) = (from.min(gap.from), to.max(gap.to));
         }
-        for dropped in &mut self.dropped {
-            dropped.state_changes = dropped.state_changes.saturating_sub(count);
+        for gap in &mut self.gaps {
+            gap.state_changes = gap.state_changes.saturating_sub(count as u32);
         }
-        self.dropped.insert(0, Dropped { state_changes: 0, from, to });
+        self.gaps.insert(0, Gap { state_changes: 0, from, to });
     }
 
-    fn note_dropped(&mut self, sequence: u32, history: &[Transition]) {
-        let state_changes = history.partition_point(|transition| transition.sequence < sequence);
-        match self.dropped.last_mut() {
+    /// Drops the oldest event of the ring. Returns false if the ring is empty.
+    fn drop_oldest(&mut self, history: &[Transition]) -> bool {
+        let Some(sequence) = self.ring.pop_oldest() else { return false };
+        let state_changes = history.partition_point(|transition| transition.sequence < sequence) as u32;
+        match self.gaps.last_mut() {
             Some(last) if last.state_changes == state_changes => last.to = sequence,
-            _ => self.dropped.push(Dropped { state_changes, from: sequence, to: sequence }),
+            _ => self.gaps.push(Gap { state_changes, from: sequence, to: sequence }),
         }
+        true
     }
 
-    /// What fell out: how many state changes came before, the first sequence, the last.
-    pub(super) fn dropped(&self) -> Vec<[u32; 3]> {
-        self.dropped.iter().map(|dropped| [dropped.state_changes as u32, dropped.from, dropped.to]).collect()
+    pub(super) fn gaps(&self) -> &[Gap] {
+        &self.gaps
     }
 
-    /// Notes what fell out in an earlier life; what is here of it falls out.
-    pub(super) fn set_dropped(&mut self, ranges: &[[u32; 3]]) {
-        let dropped = |[state_changes, from, to]: &[u32; 3]| Dropped {
-            state_changes: *state_changes as usize,
-            from: *from,
-            to: *to,
-        };
-        self.dropped = ranges.iter().map(dropped).collect();
+    /// Restores recorded gaps, and drops the events in them.
+    pub(super) fn set_gaps(&mut self, gaps: &[Gap]) {
+        self.gaps = gaps.to_vec();
         let ring = &mut self.ring;
-        ring.items.retain(|kept| !is_in(ranges, kept.sequence));
-        ring.bytes = ring.items.iter().map(|kept| kept.item.bytes()).sum();
+        ring.events.retain(|event| !gaps.iter().any(|gap| gap.contains(event.sequence)));
+        ring.bytes = ring.events.iter().map(event_bytes).sum();
     }
 
-    /// What fell out between two sequences, both excluded.
+    /// Returns the first and the last dropped sequence between two sequences, both excluded.
     pub(super) fn gap_between(&self, after: u32, before: u32) -> Option<(u32, u32)> {
-        let begin = self.dropped.partition_point(|dropped| dropped.to <= after);
-        let end = self.dropped.partition_point(|dropped| dropped.from < before);
-        let between = self.dropped.get(begin..end)?;
+        let begin = self.gaps.partition_point(|gap| gap.to <= after);
+        let end = self.gaps.partition_point(|gap| gap.from < before);
+        let between = self.gaps.get(begin..end)?;
         let (first, last) = (between.first()?, between.last()?);
         Some((first.from.max(after + 1), last.to.min(before - 1)))
     }
-}
-
-/// Whether the sequence is in one of these ranges of what fell out.
-pub(super) fn is_in(ranges: &[[u32; 3]], sequence: u32) -> bool {
-    ranges.iter().any(|[_, from, to]| (*from..=*to).contains(&sequence))
 }

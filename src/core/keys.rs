@@ -1,6 +1,7 @@
-//! The keys of jobs, lanes, sessions and groups of sessions: small numbers that name them inside one core.
+//! Keys of jobs, lanes, sessions and groups: small numbers inside of one core.
 
-/// Where a job's record is. Reused after the job is removed: whoever keeps one across commands also keeps the job id.
+/// The slot of a job's record. It is reused after the job is removed, so a key that is stored across commands needs the
+/// job id beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct JobKey(pub(super) u32);
 
@@ -9,7 +10,7 @@ impl JobKey {
     pub(crate) const NONE: Self = Self(u32::MAX);
 }
 
-/// Which of the server's lanes a job waits in.
+/// A lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct LaneKey(pub(super) u32);
 
@@ -17,11 +18,11 @@ pub(super) struct LaneKey(pub(super) u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct SessionKey(pub(super) u64);
 
-/// Sessions that serve the same kinds in the same queues.
+/// A group of sessions with the same capabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct GroupKey(pub(super) u64);
 
-/// What people and calls name a worker by.
+/// The id of a worker in the API.
 pub(crate) fn worker_id(key: SessionKey) -> String {
     format!("w{}", key.0)
 }

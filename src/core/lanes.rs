@@ -1,4 +1,4 @@
-//! Queues and lanes: where jobs wait, in which order, and how many there are.
+//! Queues and lanes: the order and the counts of waiting jobs.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::callers::CallerKey;
+use super::callers::Caller;
 use super::keys::{GroupKey, JobKey, LaneKey};
 use super::list::List;
 use super::refusals::full;
@@ -15,95 +15,83 @@ use super::table::Table;
 use crate::error::Result;
 use crate::job::{Kind, QueueName, StateCounts};
 
-/// Where jobs of one kind wait in one queue.
+/// The jobs of one kind in one queue.
 pub(super) struct Lane {
     pub(super) queue: Arc<str>,
     pub(super) kind: Arc<str>,
-    /// Each of its jobs has an assignment of more bytes: 0, or the limit of the workers for which they were set aside.
+    /// The assignments of all its jobs have more bytes than this: 0, or the limit of the workers that cannot read them.
     pub(super) floor: usize,
-    /// Ready jobs by priority, largest first; no list is empty.
-    pub(super) ready: Vec<(i8, List)>,
+    /// Ready jobs by priority. No list is empty.
+    pub(super) ready: BTreeMap<i8, List>,
     /// Jobs that are not due yet.
     pub(super) scheduled: List,
     pub(super) counts: StateCounts,
     pub(super) accepted: Rate,
     pub(super) finished: Rate,
-    /// As its queue is: looked at for every job, so it stands here too.
+    /// A copy of the queue's flag, which is read for every job.
     pub(super) paused: bool,
     /// Groups of sessions that serve the lane.
     pub(super) groups: Vec<GroupKey>,
-    /// When the lane was served last; the lane served longest ago comes first among equals.
-    pub(super) served: u64,
-    /// Under which key the lane stands in the ready sets of its groups, if it does.
-    pub(super) standing: Option<Rank>,
-    /// Whose job was the first of the lane.
-    pub(super) opener: CallerKey,
+    /// The number of the last dispatch from the lane. Among equal priorities, the smallest number comes first.
+    pub(super) last_served: u64,
+    /// The entry of the lane in the ready sets of its groups, if it is ready.
+    pub(super) rank: Option<Rank>,
+    /// The caller whose job created the lane.
+    pub(super) creator: Caller,
 }
 
-/// The order in which a group's free slots serve ready lanes: priority, then the lane served longest ago.
+/// The order of ready lanes: by priority, then by the last dispatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
-    /// Negated, so that the largest priority comes first.
+    /// Negated: the largest priority comes first.
     pub(super) negated_priority: i16,
-    pub(super) served: u64,
-    /// Lanes of the same kind and queue are served together. What was set aside in one of them is older than the rest.
+    pub(super) last_served: u64,
+    /// Lanes of the same kind and queue have the same `last_served`. Jobs in oversize lanes are older.
     pub(super) negated_floor: Reverse<usize>,
     pub(super) lane: LaneKey,
 }
 
 impl Lane {
     pub(super) fn push_back(&mut self, table: &mut Table, key: JobKey) {
-        self.list(table[key].priority).push_back(table, key);
+        self.ready.entry(table[key].priority).or_default().push_back(table, key);
     }
 
     pub(super) fn push_front(&mut self, table: &mut Table, key: JobKey) {
-        self.list(table[key].priority).push_front(table, key);
+        self.ready.entry(table[key].priority).or_default().push_front(table, key);
     }
 
     pub(super) fn remove(&mut self, table: &mut Table, key: JobKey) {
         let priority = table[key].priority;
-        let Ok(at) = self.position(priority) else { return };
-        self.ready[at].1.remove(table, key);
-        if self.ready[at].1.is_empty() {
-            self.ready.remove(at);
+        let Some(list) = self.ready.get_mut(&priority) else { return };
+        list.remove(table, key);
+        if list.is_empty() {
+            self.ready.remove(&priority);
         }
     }
 
-    /// The job to start next, and its priority.
+    /// The next job to start, and its priority.
     pub(super) fn first(&self) -> Option<(i8, JobKey)> {
-        self.ready.first().and_then(|(priority, list)| Some((*priority, list.first()?)))
+        self.ready.last_key_value().and_then(|(priority, list)| Some((*priority, list.first()?)))
     }
 
     /// The first job of each priority.
     pub(super) fn firsts(&self) -> impl Iterator<Item = JobKey> + '_ {
-        self.ready.iter().filter_map(|(_, list)| list.first())
-    }
-
-    fn list(&mut self, priority: i8) -> &mut List {
-        let at = self.position(priority).unwrap_or_else(|at| {
-            self.ready.insert(at, (priority, List::default()));
-            at
-        });
-        &mut self.ready[at].1
-    }
-
-    fn position(&self, priority: i8) -> Result<usize, usize> {
-        self.ready.binary_search_by(|(other, _)| priority.cmp(other))
+        self.ready.values().filter_map(List::first)
     }
 }
 
-/// What belongs to a queue as a whole.
+/// The state of a queue.
 #[derive(Default)]
 pub(super) struct Queue {
     pub(super) paused: bool,
-    /// By kind.
+    /// Lanes by kind.
     pub(super) lanes: HashMap<Arc<str>, LaneKey>,
     /// Lanes of jobs that are too large for some workers, by kind and floor.
     pub(super) oversize: BTreeMap<(Arc<str>, usize), LaneKey>,
 }
 
 impl Queue {
-    /// All lanes with their kinds, in no order.
+    /// All lanes with their kinds, unordered.
     pub(super) fn all(&self) -> impl Iterator<Item = (&Arc<str>, LaneKey)> {
         let oversize = self.oversize.iter().map(|((kind, _), lane)| (kind, *lane));
         self.lanes.iter().map(|(kind, lane)| (kind, *lane)).chain(oversize)
@@ -114,13 +102,13 @@ impl Queue {
     }
 }
 
-/// All queues and lanes. A lane exists while it holds jobs; a queue while it has lanes or is paused.
+/// All queues and lanes. A lane exists while it has jobs, a queue while it has lanes or is paused.
 #[derive(Default)]
 pub(super) struct Lanes {
     pub(super) queues: BTreeMap<Arc<str>, Queue>,
     lanes: Vec<Option<Lane>>,
     free: Vec<LaneKey>,
-    /// How many of them have a floor.
+    /// The number of lanes with a floor.
     oversize: usize,
 }
 
@@ -129,17 +117,17 @@ impl Lanes {
         self.queues.get(queue)?.lanes.get(kind).copied()
     }
 
-    /// How many there are.
+    /// The number of lanes.
     pub(super) fn len(&self) -> usize {
         self.lanes.len() - self.free.len()
     }
 
-    /// Refuses a queue, to be paused before it has jobs, beyond the most there may be.
-    pub(super) fn check_queue_room(&self, name: &str, queues_max: usize) -> Result<()> {
+    /// Returns an error if a new queue would exceed the limit.
+    pub(super) fn check_queue_limit(&self, name: &str, queues_max: usize) -> Result<()> {
         if self.queues.len() < queues_max || self.queues.contains_key(name) {
             return Ok(());
         }
-        let message = format!("{queues_max} queues hold jobs or are paused, the limit: resume some of them");
+        let message = format!("{queues_max} queues have jobs or are paused, the limit: resume some of them");
         Err(full("QUEUES_FULL", message))
     }
 
@@ -151,7 +139,7 @@ impl Lanes {
         self.insert_with_floor(queue, kind.as_str().into(), 0)
     }
 
-    /// The lane beside this one for jobs whose assignments have more bytes than `floor`, and whether it is new.
+    /// Returns the lane of the same queue and kind with this floor, and whether it is new.
     pub(super) fn oversize(&mut self, beside: LaneKey, floor: usize) -> (LaneKey, bool) {
         let Lane { queue, kind, .. } = &self[beside];
         let (queue, kind) = (queue.clone(), kind.clone());
@@ -162,7 +150,7 @@ impl Lanes {
         }
     }
 
-    /// Every lane of this one's kind and queue but itself: nearly always none.
+    /// The other lanes of the same kind and queue.
     pub(super) fn siblings(&self, key: LaneKey) -> Vec<LaneKey> {
         if self.oversize == 0 {
             return Vec::new();
@@ -192,22 +180,22 @@ impl Lanes {
             queue,
             kind,
             floor,
-            ready: Vec::new(),
+            ready: BTreeMap::new(),
             scheduled: List::default(),
             counts: StateCounts::default(),
             accepted: Rate::default(),
             finished: Rate::default(),
             paused,
             groups: Vec::new(),
-            served: 0,
-            standing: None,
-            opener: CallerKey::default(),
+            last_served: 0,
+            rank: None,
+            creator: Caller::EMBEDDER,
         });
         key
     }
 
-    /// Removes the lane if it holds no jobs, and its queue if nothing is left of that. Answers whose job was its first.
-    pub(super) fn remove_if_empty(&mut self, key: LaneKey) -> Option<CallerKey> {
+    /// Removes the lane if it has no jobs, and its queue if it has no lanes. Returns the creator of a removed lane.
+    pub(super) fn remove_if_empty(&mut self, key: LaneKey) -> Option<Caller> {
         if self[key].counts.total() > 0 {
             return None;
         }
@@ -221,7 +209,7 @@ impl Lanes {
         }
         self.oversize -= usize::from(lane.floor > 0);
         self.remove_queue_if_idle(&lane.queue);
-        Some(lane.opener)
+        Some(lane.creator)
     }
 
     pub(super) fn remove_queue_if_idle(&mut self, name: &str) {
@@ -234,7 +222,7 @@ impl Lanes {
         self.queues.retain(|_, queue| queue.paused || !queue.is_empty());
     }
 
-    /// Pauses or resumes the queue, which is made if it does not exist.
+    /// Pauses or resumes the queue. Creates it if it does not exist.
     pub(super) fn set_paused(&mut self, name: &str, paused: bool) {
         let queue = self.queues.entry(name.into()).or_default();
         queue.paused = paused;
@@ -255,20 +243,20 @@ impl std::ops::Index<LaneKey> for Lanes {
     type Output = Lane;
 
     fn index(&self, key: LaneKey) -> &Lane {
-        self.lanes[key.0 as usize].as_ref().expect("a lane exists while it holds jobs")
+        self.lanes[key.0 as usize].as_ref().expect("a lane exists while it has jobs")
     }
 }
 
 impl std::ops::IndexMut<LaneKey> for Lanes {
     fn index_mut(&mut self, key: LaneKey) -> &mut Lane {
-        self.lanes[key.0 as usize].as_mut().expect("a lane exists while it holds jobs")
+        self.lanes[key.0 as usize].as_mut().expect("a lane exists while it has jobs")
     }
 }
 
 const RATE_BUCKET_SECONDS: u64 = 10;
 const RATE_BUCKETS: u64 = 7;
 
-/// Counts of the last minute in buckets of ten seconds.
+/// A count of the last minute, in buckets of ten seconds.
 #[derive(Default)]
 pub(super) struct Rate {
     counts: [u32; RATE_BUCKETS as usize],
@@ -278,15 +266,15 @@ pub(super) struct Rate {
 impl Rate {
     pub(super) fn add(&mut self, now: Duration) {
         let bucket = now.as_secs() / RATE_BUCKET_SECONDS;
-        let passed = bucket.saturating_sub(self.newest).min(RATE_BUCKETS);
-        for step in 1..=passed {
-            self.counts[((bucket - passed + step) % RATE_BUCKETS) as usize] = 0;
+        let steps = bucket.saturating_sub(self.newest).min(RATE_BUCKETS);
+        for step in 1..=steps {
+            self.counts[((bucket - steps + step) % RATE_BUCKETS) as usize] = 0;
         }
         self.newest = bucket;
         self.counts[(bucket % RATE_BUCKETS) as usize] += 1;
     }
 
-    /// Events a second over the last minute, or over the time since the start if that is shorter.
+    /// The rate per second over the last minute, or since the start if that is shorter.
     pub(super) fn per_second(&self, now: Duration) -> f64 {
         let bucket = now.as_secs() / RATE_BUCKET_SECONDS;
         let oldest = bucket.saturating_sub(RATE_BUCKETS - 1);

@@ -1,10 +1,10 @@
-//! How one job moves through its life: events, failures, retries, cancels, timeouts and the end.
+//! The lifecycle of a job after its acceptance: failures, retries, cancels, timeouts and the end.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::course::{End, USUAL_TRANSITIONS};
 use super::effects::{Effect, Effects};
+use super::execution::{End, INLINE_TRANSITIONS};
 use super::history::Detail;
 use super::keys::JobKey;
 use super::moment::Moment;
@@ -14,53 +14,51 @@ use super::state::Core;
 use crate::clock::Now;
 use crate::job::{AfterFailure, AttemptEnd, Cancellation, Failure, FailureReason, JobState, Outcome, Stop};
 
-/// How often a job may be given back without counting the attempt; each leaves its mark in the job's history.
+/// How often a job may be released without counting the attempt. Each release is a state change in its history.
 const RELEASES_MAX: u32 = 10_000;
-/// A job that is watched when it ends is kept at least this long, so that a watch that was cut off can be resumed.
+/// Shortest retention of a job that is watched when it ends, so that a broken watch can be resumed.
 const WATCHED_RETENTION_MIN: Duration = Duration::from_secs(5);
-/// How often a job is looked at whose retention passed while a watch of it was open.
+/// How long the removal of a watched job is postponed.
 const WATCHED_RECHECK: Duration = Duration::from_secs(1);
 
 impl Core {
-    /// What follows a worker's end of an attempt whose job is in no list.
-    pub(super) fn settle(&mut self, now: Now, key: JobKey, end: AttemptEnd, effects: &mut Effects) {
+    /// Applies the end of an attempt, as its worker reported it. The job is in no list.
+    pub(super) fn apply_attempt_end(
+        &mut self,
+        now: Now,
+        key: JobKey,
+        end: AttemptEnd,
+        effects: &mut Effects,
+    ) {
         let limit = self.options.payload_bytes_max;
-        match end {
+        let failure = match end {
             AttemptEnd::Success(result) => match check_size("result", result.bytes.len(), limit) {
-                Ok(()) => self.finish(now, key, Outcome::Result(result), effects),
-                Err(error) => {
-                    let failure = Failure::new(FailureReason::ResultTooLarge, error.message()).permanent();
-                    self.attempt_failed(now, key, failure, None, effects);
-                }
+                Ok(()) => return self.finish(now, key, Outcome::Result(result), effects),
+                Err(error) => Failure::new(FailureReason::ResultTooLarge, error.message()).permanent(),
             },
             AttemptEnd::Failure(failure, retry_after) => {
-                self.attempt_failed(now, key, failure, retry_after, effects);
+                return self.attempt_failed(now, key, failure, retry_after, effects);
             }
-            AttemptEnd::Cancelled if self.table[key].cancel_requested => {
-                self.end_cancel(now, key, false, effects)
+            AttemptEnd::Cancelled | AttemptEnd::Release(_) if self.table[key].cancel_requested => {
+                return self.end_cancel(now, key, false, effects);
             }
             AttemptEnd::Cancelled => {
-                let failure = Failure::new(
-                    FailureReason::Handler,
-                    "the handler stopped although no cancel was requested",
-                );
-                self.attempt_failed(now, key, failure, None, effects);
+                let message = "the handler stopped although no cancel was requested";
+                Failure::new(FailureReason::Handler, message)
             }
-            AttemptEnd::Release(_) if self.table[key].cancel_requested => {
-                self.end_cancel(now, key, false, effects)
-            }
-            AttemptEnd::Release(_) if self.table[key].was_given_back(RELEASES_MAX) => {
-                let message = format!("the job was given back {RELEASES_MAX} times, the limit");
-                self.attempt_failed(now, key, Failure::new(FailureReason::Handler, message), None, effects);
+            AttemptEnd::Release(_) if self.table[key].was_released(RELEASES_MAX) => {
+                let message = format!("the job was released {RELEASES_MAX} times, the limit");
+                Failure::new(FailureReason::Handler, message)
             }
             AttemptEnd::Release(after) => {
-                self.table[key].course_mut().released += 1;
-                self.try_again(now, key, after, Detail::None, effects);
+                self.table[key].execution_mut().released += 1;
+                return self.retry_attempt(now, key, after, Detail::None, effects);
             }
-        }
+        };
+        self.attempt_failed(now, key, failure, None, effects);
     }
 
-    /// What follows a failed attempt of a job that is in no list: another one, or the end.
+    /// Ends a failed attempt: the job is retried or ends. The job is in no list.
     pub(super) fn attempt_failed(
         &mut self,
         now: Now,
@@ -74,7 +72,7 @@ impl Core {
             return self.end_cancel(now, key, false, effects);
         }
         if failure.reason == FailureReason::WorkerLost {
-            entry.course_mut().lost += 1;
+            entry.execution_mut().lost += 1;
         }
         let failure = Failure { attempt: entry.attempt(), ..failure.bounded() };
         let (id, counted, lost) = (entry.id, entry.counted(), entry.lost());
@@ -85,51 +83,58 @@ impl Core {
                     true => failure.shortened(),
                     false => failure,
                 };
-                self.try_again(now, key, pause, Detail::Failure(Arc::new(failure)), effects);
+                self.retry_attempt(now, key, pause, Detail::Failure(Arc::new(failure)), effects);
             }
         }
     }
 
-    fn try_again(&mut self, now: Now, key: JobKey, pause: Duration, detail: Detail, effects: &mut Effects) {
+    fn retry_attempt(
+        &mut self,
+        now: Now,
+        key: JobKey,
+        pause: Duration,
+        detail: Detail,
+        effects: &mut Effects,
+    ) {
         let (state, deadline) = match pause.is_zero() {
             true => (JobState::Queued, Moment::NEVER),
             false => (JobState::Scheduled, now.monotonic.saturating_add(pause).into()),
         };
         self.table[key].deadline = deadline;
         self.transition(now, key, state, detail, effects);
-        self.forget_attempts(key, effects);
-        self.arm(key);
+        self.drop_earlier_attempts(key, effects);
+        self.arm_timer(key);
         if state == JobState::Queued {
-            return self.wait_in_front(now, key, effects);
+            return self.requeue(now, key, effects);
         }
         let lane = self.table[key].lane;
         self.lanes[lane].scheduled.push_back(&mut self.table, key);
     }
 
-    /// Forgets the earlier attempts of a job that is tried again, if jobs hold too many bytes: the end of no job is lost for
-    /// them.
-    fn forget_attempts(&mut self, key: JobKey, effects: &mut Effects) {
+    /// Drops the earlier attempts from the history of a retried job if jobs exceed their bound, so that the outcome of
+    /// every job can be stored.
+    fn drop_earlier_attempts(&mut self, key: JobKey, effects: &mut Effects) {
         if self.added_bytes() <= self.added_bytes_max() {
             return;
         }
         let entry = &mut self.table[key];
         let bytes_before = entry.live_bytes();
-        if entry.forget_history(USUAL_TRANSITIONS) {
+        if entry.drop_history(INLINE_TRANSITIONS) {
             self.live_bytes = self.live_bytes - bytes_before + entry.live_bytes();
-            effects.record(|| Record::Dropped(entry.id, entry.dropped()));
+            effects.record(|| Record::Dropped(entry.id, entry.gaps()));
         }
     }
 
-    /// Moves a scheduled job whose time has come to its lane.
+    /// Queues a scheduled job that is due.
     pub(super) fn enqueue_due(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         if self.is_past_timeout(now, key) {
-            return self.give_up(now, key, effects);
+            return self.time_out(now, key, effects);
         }
-        self.leave_waiting(key, effects);
+        self.dequeue(key, effects);
         self.table[key].deadline = Moment::NEVER;
         self.transition(now, key, JobState::Queued, Detail::None, effects);
-        self.arm(key);
-        self.start_or_wait(now, key, effects);
+        self.arm_timer(key);
+        self.start_or_enqueue(now, key, effects);
     }
 
     pub(super) fn request_cancel(
@@ -142,20 +147,20 @@ impl Core {
     ) {
         let force_at = now.monotonic.saturating_add(grace);
         let entry = &mut self.table[key];
-        let Some(live) = entry.live_mut() else { return };
-        let (lease, session) = (live.lease, live.session);
-        let is_sooner = live.cancel.as_ref().is_none_or(|earlier| force_at < earlier.0);
+        let Some(active) = entry.active_mut() else { return };
+        let (lease, session) = (active.lease, active.session);
+        let is_sooner = active.cancel.as_ref().is_none_or(|earlier| force_at < earlier.0);
         if !is_sooner && !grace.is_zero() {
             return;
         }
-        let reason = match live.cancel.take() {
+        let reason = match active.cancel.take() {
             Some(first) => first.1,
             None => {
                 self.live_bytes += reason.len() as u64;
                 reason.to_owned()
             }
         };
-        live.cancel = Some(Box::new((force_at, reason)));
+        active.cancel = Some(Box::new((force_at, reason)));
         let is_first = !std::mem::replace(&mut entry.cancel_requested, true);
         if grace.is_zero() {
             return self.end_cancel(now, key, true, effects);
@@ -163,15 +168,15 @@ impl Core {
         let id = entry.id;
         match is_first {
             true => self.transition(now, key, JobState::Running, Detail::None, effects),
-            false => effects.record(|| Record::CancelHastened(id, force_at)),
+            false => effects.record(|| Record::CancelDeadline(id, force_at)),
         }
         effects.push(Effect::Stop(session, lease, Stop::Cancel(grace)));
-        self.await_deadline(key);
+        self.arm_attempt(key);
     }
 
-    /// Ends a job whose cancel was requested; `forced` if its handler did not stop in time.
+    /// Ends a job whose cancel was requested. `forced` is set if its handler did not stop in time.
     fn end_cancel(&mut self, now: Now, key: JobKey, forced: bool, effects: &mut Effects) {
-        let cancel = self.table[key].live().and_then(|live| live.cancel.as_deref());
+        let cancel = self.table[key].active().and_then(|active| active.cancel.as_deref());
         let reason = cancel.map(|(_, reason)| reason.clone()).unwrap_or_default();
         if forced {
             self.leave_session(key, true, effects);
@@ -191,9 +196,9 @@ impl Core {
         self.finish(now, key, outcome, effects);
     }
 
-    /// The end of a job that is in no list.
+    /// Ends a job. It is in no list.
     pub(super) fn finish(&mut self, now: Now, key: JobKey, outcome: Outcome, effects: &mut Effects) {
-        self.clear_suspect(key);
+        self.broken_streams.remove(&key);
         let entry = &mut self.table[key];
         let state = outcome.state();
         let retention =
@@ -213,14 +218,16 @@ impl Core {
         let lane = entry.lane;
         self.lanes[lane].finished.add(now.monotonic);
         self.transition(now, key, state, Detail::None, effects);
-        self.arm(key);
-        self.retain(now, key, effects);
+        self.arm_timer(key);
+        self.add_finished(key);
+        // The job that just ended is not removed, so that its outcome can be read.
+        self.enforce_retention(now, Some(key), effects);
     }
 
-    /// Handles the job's timer, whatever it was for.
+    /// Handles the job's timer.
     pub(super) fn timer_fired(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         if self.is_past_timeout(now, key) {
-            return self.give_up(now, key, effects);
+            return self.time_out(now, key, effects);
         }
         let entry = &self.table[key];
         let is_due = entry.deadline.is_past(now);
@@ -229,35 +236,35 @@ impl Core {
             JobState::Running if is_due => self.attempt_overdue(now, key, effects),
             JobState::Queued if is_due && entry.is_offered() => {
                 self.leave_session(key, true, effects);
-                self.take_back(now, key, effects);
+                self.requeue_offered(now, key, effects);
             }
             JobState::Succeeded | JobState::Failed | JobState::Cancelled if is_due => {
                 self.retention_passed(now, key, effects);
             }
-            _ => self.arm(key),
+            _ => self.arm_timer(key),
         }
     }
 
-    /// Removes a finished job, unless a watch of it is open: then it is looked at again a little later.
+    /// Removes a finished job. If a watch of it is open, the removal is postponed.
     fn retention_passed(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         if !self.table[key].is_watched() {
             return self.expire(now, key, effects);
         }
         self.table[key].deadline = now.monotonic.saturating_add(WATCHED_RECHECK).into();
-        self.arm(key);
+        self.arm_timer(key);
     }
 
     fn is_past_timeout(&self, now: Now, key: JobKey) -> bool {
         self.table[key].overall_deadline().is_some_and(|deadline| deadline.is_past(now))
     }
 
-    /// The job's timeout passed.
-    fn give_up(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
+    /// Ends a job whose timeout passed.
+    fn time_out(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         let timeout =
             self.table[key].options.as_ref().and_then(|options| options.timeout).unwrap_or_default();
         match self.table[key].state {
             JobState::Running => self.leave_session(key, true, effects),
-            _ => self.leave_waiting(key, effects),
+            _ => self.dequeue(key, effects),
         }
         let message = format!("the job's timeout of {timeout:?} passed");
         let attempt = self.table[key].attempt();
@@ -265,28 +272,22 @@ impl Core {
         self.finish(now, key, Outcome::Failure(Arc::new(failure)), effects);
     }
 
-    /// A running attempt must end now: its cancel's grace is over, it ran too long, or its worker was not heard of.
+    /// Ends an attempt whose deadline passed: the grace period of its cancel, its attempt timeout, or its lease.
     fn attempt_overdue(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         if self.table[key].cancel_requested {
             return self.end_cancel(now, key, true, effects);
         }
-        let Some(live) = self.table[key].live() else { return };
-        let (is_late, lost_by) = (live.attempt_deadline.is_past(now), live.session);
+        let Some(active) = self.table[key].active() else { return };
+        let (is_late, session) = (active.attempt_deadline.is_past(now), active.session);
         let failure = if is_late {
             let timeout = self.attempt_timeout(key);
             Failure::new(FailureReason::AttemptTimeout, format!("the attempt ran longer than {timeout:?}"))
         } else {
-            let message = match self.sessions.get(lost_by) {
-                Some(session) if !session.connected => {
-                    format!(
-                        "the connection of worker {} broke, and it did not come back in time",
-                        session.name
-                    )
-                }
-                session => {
-                    let name = session.map(|session| session.name.clone()).unwrap_or_default();
-                    format!("the lease of worker {name} ran out during the attempt")
-                }
+            let session = self.sessions.get(session);
+            let name = session.map(|session| session.name.clone()).unwrap_or_default();
+            let message = match session.is_some_and(|session| !session.connected) {
+                true => format!("the connection of worker {name} broke, and it did not reconnect in time"),
+                false => format!("the lease of worker {name} expired during the attempt"),
             };
             Failure::new(FailureReason::WorkerLost, message)
         };

@@ -1,10 +1,10 @@
-//! Lists threaded through the records: one job is in at most one of them, and leaves it in constant time.
+//! Intrusive lists of jobs. A job is in at most one list, and is removed in constant time.
 
-use super::entry::Links;
+use super::entry::ListLinks;
 use super::keys::JobKey;
 use super::table::Table;
 
-/// A list of jobs: those ready in a lane at one priority, those a session was given, or those finished.
+/// A list of jobs: the ready jobs of a lane with one priority, the jobs of a session, or the finished jobs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct List {
     first: JobKey,
@@ -26,18 +26,18 @@ impl List {
         (self.first != JobKey::NONE).then_some(self.first)
     }
 
-    /// Who comes after this one of a list.
+    /// The next job in the list of this one.
     pub(super) fn next(table: &Table, key: JobKey) -> Option<JobKey> {
         Some(table[key].links.next).filter(|next| *next != JobKey::NONE)
     }
 
-    /// All of it, in order.
+    /// All jobs, in order.
     pub(super) fn keys(&self, table: &Table) -> Vec<JobKey> {
         std::iter::successors(self.first(), |key| Self::next(table, *key)).collect()
     }
 
     pub(super) fn push_back(&mut self, table: &mut Table, key: JobKey) {
-        table[key].links = Links { previous: self.last, next: JobKey::NONE };
+        table[key].links = ListLinks { previous: self.last, next: JobKey::NONE };
         match self.last {
             JobKey::NONE => self.first = key,
             last => table[last].links.next = key,
@@ -46,7 +46,7 @@ impl List {
     }
 
     pub(super) fn push_front(&mut self, table: &mut Table, key: JobKey) {
-        table[key].links = Links { previous: JobKey::NONE, next: self.first };
+        table[key].links = ListLinks { previous: JobKey::NONE, next: self.first };
         match self.first {
             JobKey::NONE => self.last = key,
             first => table[first].links.previous = key,
@@ -55,7 +55,7 @@ impl List {
     }
 
     pub(super) fn remove(&mut self, table: &mut Table, key: JobKey) {
-        let Links { previous, next } = std::mem::replace(&mut table[key].links, Links::NONE);
+        let ListLinks { previous, next } = std::mem::replace(&mut table[key].links, ListLinks::NONE);
         match previous {
             JobKey::NONE => self.first = next,
             previous => table[previous].links.next = next,

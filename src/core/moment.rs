@@ -1,20 +1,23 @@
-//! Points of monotonic time, as deadlines are stored.
+//! Monotonic time in a compact form, for deadlines.
 
 use std::time::Duration;
 
 use crate::clock::Now;
 
-/// A point of monotonic time in whole microseconds: half of what a `Duration` takes.
+/// A point of monotonic time in whole microseconds. It has half the size of a `Duration`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Moment(u64);
 
 impl Moment {
-    /// Later than all others.
+    /// Later than all other moments.
     pub(super) const NEVER: Self = Self(u64::MAX);
 
-    /// The first tick of the wheel at or after it.
-    pub(super) fn tick(self) -> u64 {
-        self.0.div_ceil(1_000)
+    /// Rounds up to whole milliseconds, so that deadlines of the same millisecond are handled together.
+    pub(super) fn whole_millis(self) -> Self {
+        match self {
+            Self::NEVER => Self::NEVER,
+            Self(micros) => Self(micros.div_ceil(1_000).saturating_mul(1_000).min(u64::MAX - 1)),
+        }
     }
 
     pub(super) fn is_past(self, now: Now) -> bool {
@@ -22,7 +25,7 @@ impl Moment {
     }
 }
 
-/// Rounded up: nothing is due early. Only the end of time is never.
+/// Rounds up, so that nothing is due early. Only `Duration::MAX` becomes `NEVER`.
 impl From<Duration> for Moment {
     fn from(time: Duration) -> Self {
         if time == Duration::MAX {

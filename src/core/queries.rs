@@ -1,10 +1,10 @@
-//! Reading: jobs, events and queues as they are now. Nothing here changes anything.
+//! Queries: reads of jobs, events, queues and workers. They change nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::callers::reserve;
-use super::contents::{Contents, LogPlace};
+use super::contents::{Contents, LogPosition};
 use super::entry::{Entry, WATCHED};
 use super::history::Detail;
 use super::keys::{JobKey, LaneKey, SessionKey, worker_id};
@@ -23,36 +23,36 @@ use crate::job::{
 };
 use crate::memory::{QUEUE_BYTES, REMOVED_ID_BYTES};
 
-/// Most kinds, and most queues, that are shown of one worker.
+/// Most kinds, and most queues, shown of one worker.
 const NAMES_SHOWN_MAX: usize = 1_000;
 /// Most attempts shown with a job.
 const ATTEMPTS_SHOWN_MAX: usize = 16;
 
-/// How much of the list of jobs is answered at once.
+/// Bounds of a page of the job list.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ListBounds {
     /// Most jobs.
     pub(crate) jobs: usize,
-    /// Most bytes of jobs, roughly as they are on the wire; one job may exceed it.
+    /// Most bytes of jobs, about as on the wire. The first job may exceed it.
     pub(crate) bytes: usize,
     /// Whether payloads and results are counted.
     pub(crate) with_payloads: bool,
-    /// Most jobs looked at.
-    pub(crate) looks: usize,
-    /// Whether no job is on the page yet: the first one always fits.
+    /// Most jobs that are scanned.
+    pub(crate) scanned: usize,
+    /// Whether the page is empty so far. Its first job always fits.
     pub(crate) begins_page: bool,
 }
 
-/// A part of the list of jobs.
+/// A part of a page of the job list.
 pub(crate) struct Page {
     pub(crate) jobs: Vec<JobView>,
-    /// Those of them that lack the payloads they should have.
-    pub(crate) cold: Vec<LogPlace>,
-    /// What the jobs count against the bound.
+    /// Positions of jobs in it whose payloads have to be loaded.
+    pub(crate) evicted: Vec<LogPosition>,
+    /// Bytes of the jobs, as they count against the bound.
     pub(crate) bytes: usize,
-    /// Whether a bound other than the looks ended the page.
+    /// Whether the page ended at its bound of jobs or bytes.
     pub(crate) is_full: bool,
-    /// Where the next page begins; `None` after the last.
+    /// Where the next part begins; `None` after the last.
     pub(crate) next: Option<u64>,
 }
 
@@ -69,7 +69,7 @@ impl Core {
         self.table[key].observer & !WATCHED
     }
 
-    /// How the job ended. Of a job whose contents are evicted, the answer holds those that are passed.
+    /// The outcome of the job. `contents` are the loaded contents of an evicted job.
     pub(crate) fn outcome<'a>(&'a self, key: JobKey, contents: Option<&'a Contents>) -> Option<&'a Outcome> {
         self.table[key].outcome(contents)
     }
@@ -78,8 +78,8 @@ impl Core {
         self.table[key].end().map(|end| end.expire_time)
     }
 
-    /// Appends up to `limit` items of the job's stream after the cursor and returns the cursor behind them. Of a job whose
-    /// contents are evicted, the items hold those that are passed.
+    /// Appends up to `limit` items of the job's stream after the cursor. Returns the new cursor. `contents` are the
+    /// loaded contents of an evicted job.
     pub(crate) fn read_events(
         &self,
         key: JobKey,
@@ -112,13 +112,13 @@ impl Core {
         }
     }
 
-    /// The job as a reader sees it. Of a job whose contents are evicted, the view holds those that are passed.
+    /// The job in the form of the API. `contents` are the loaded contents of an evicted job.
     pub(crate) fn view(&self, key: JobKey, contents: Option<&Contents>) -> JobView {
         let entry = &self.table[key];
         let attempts = attempts(entry, contents);
         let scheduled = (entry.state == JobState::Scheduled).then(|| match entry.history().last() {
             Some(transition) => transition.next_attempt_time(),
-            None => first_attempt_time(entry),
+            None => entry.first_attempt_time(),
         });
         JobView {
             id: entry.id,
@@ -139,12 +139,12 @@ impl Core {
         }
     }
 
-    /// What was asked for.
+    /// The spec of the job.
     pub(crate) fn spec(&self, key: JobKey, contents: Option<&Contents>) -> NewJob {
         let entry = &self.table[key];
         let mut payload = entry.payload.clone();
         if let Some(contents) = contents {
-            payload.bytes = contents.payload().clone();
+            payload.bytes = contents.payload.clone();
         }
         let lane = &self.lanes[entry.lane];
         NewJob {
@@ -157,23 +157,23 @@ impl Core {
         }
     }
 
-    /// The number below which the first page of a list begins.
+    /// The acceptance number before which the first page begins.
     pub(crate) fn list_begin(&self) -> u64 {
-        self.table.next_accepted()
+        self.table.order.next
     }
 
-    /// The number below which the page that begins with this job begins, if the job is still there.
-    pub(crate) fn page_beginning_with(&self, id: JobId) -> Option<u64> {
+    /// The acceptance number before which a page begins that starts with this job, if the job exists.
+    pub(crate) fn page_from(&self, id: JobId) -> Option<u64> {
         self.table.find(id).map(|key| self.table[key].accepted + 1)
     }
 
-    /// Jobs accepted before this number that match, newest first, within the bounds.
+    /// Jobs accepted before this number that match the filter, newest first, within the bounds.
     pub(crate) fn list(&self, filter: &JobFilter, before: u64, bounds: ListBounds) -> Page {
-        let (mut jobs, mut cold, mut bytes) = (Vec::new(), Vec::new(), 0);
-        for (looked_at, key) in self.table.accepted_before(before).enumerate() {
+        let (mut jobs, mut evicted, mut bytes) = (Vec::new(), Vec::new(), 0);
+        for (scanned, key) in self.table.order.before(before).enumerate() {
             let next = Some(self.table[key].accepted + 1);
-            if looked_at == bounds.looks {
-                return Page { jobs, cold, bytes, is_full: false, next };
+            if scanned == bounds.scanned {
+                return Page { jobs, evicted, bytes, is_full: false, next };
             }
             if !self.matches(key, filter) {
                 continue;
@@ -181,12 +181,12 @@ impl Core {
             bytes += self.table[key].listed_bytes(bounds.with_payloads);
             if jobs.len() == bounds.jobs || (bytes > bounds.bytes && !(jobs.is_empty() && bounds.begins_page))
             {
-                return Page { jobs, cold, bytes, is_full: true, next };
+                return Page { jobs, evicted, bytes, is_full: true, next };
             }
             jobs.push(self.view(key, None));
-            cold.extend(self.place(key).filter(|_| bounds.with_payloads));
+            evicted.extend(self.log_position(key).filter(|_| bounds.with_payloads));
         }
-        Page { jobs, cold, bytes, is_full: false, next: None }
+        Page { jobs, evicted, bytes, is_full: false, next: None }
     }
 
     fn matches(&self, key: JobKey, filter: &JobFilter) -> bool {
@@ -203,7 +203,7 @@ impl Core {
             && filter.labels.iter().all(has_label)
     }
 
-    /// Queues after this name, in order, at most `limit`; and whether there are more.
+    /// At most `limit` queues after this name, ordered by name, and whether there are more.
     pub(crate) fn queues(&self, now: Now, after: &str, limit: usize) -> (Vec<QueueView>, bool) {
         use std::ops::Bound::{Excluded, Unbounded};
         let mut following = self.lanes.queues.range::<str, _>((Excluded(after), Unbounded));
@@ -218,7 +218,7 @@ impl Core {
     }
 
     fn queue_view(&self, now: Now, name: &Arc<str>, queue: &Queue) -> QueueView {
-        // By kind, so that the answer does not depend on a map's order.
+        // Sorted by kind, so that the result does not depend on the order of a map.
         let mut lanes: Vec<_> = queue.all().collect();
         lanes.sort_unstable();
         let mut counts = StateCounts::default();
@@ -233,7 +233,7 @@ impl Core {
             if lane.counts.get(JobState::Queued) > 0
                 && lane.groups.is_empty()
                 && unserved_kinds.last() != Some(kind)
-                && (lane.floor == 0 || !self.sessions.any_names(lane))
+                && (lane.floor == 0 || !self.sessions.any_matches(lane))
             {
                 unserved_kinds.push(kind.clone());
             }
@@ -257,7 +257,7 @@ impl Core {
         now.wall.since(since)
     }
 
-    /// A job that waits in this queue, if one does.
+    /// A waiting job of the queue.
     pub(super) fn first_waiting(&self, queue: &str) -> Result<Option<JobKey>> {
         let queue = self.lanes.queues.get(queue).ok_or_else(|| queue_not_found(queue))?;
         let mut lanes: Vec<LaneKey> = queue.all().map(|(_, lane)| lane).collect();
@@ -269,14 +269,14 @@ impl Core {
         Ok(lanes.into_iter().find_map(first))
     }
 
-    /// Up to `limit` jobs of the queue that workers were given and have not accepted.
+    /// At most `limit` jobs of the queue that are offered to workers.
     pub(super) fn offered_in(&self, queue: &str, limit: usize) -> Vec<JobKey> {
-        let given = self.sessions.in_order().into_iter().flat_map(|session| self.held_by(session));
+        let assigned = self.sessions.in_order().into_iter().flat_map(|session| self.jobs_of(session));
         let is_of_queue = |job: &JobKey| *self.lanes[self.table[*job].lane].queue == *queue;
-        given.filter(|job| self.table[*job].is_offered() && is_of_queue(job)).take(limit).collect()
+        assigned.filter(|job| self.table[*job].is_offered() && is_of_queue(job)).take(limit).collect()
     }
 
-    /// Workers after this number, oldest first, at most `limit`; and whether there are more.
+    /// At most `limit` workers after this number, oldest first, and whether there are more.
     pub(crate) fn workers(&self, now: Now, after: u64, limit: usize) -> (Vec<WorkerView>, bool) {
         let mut following = self.sessions.in_order().into_iter().filter(|key| key.0 > after);
         let views = following.by_ref().take(limit).filter_map(|key| self.worker(now, key)).collect();
@@ -292,35 +292,37 @@ impl Core {
         };
         let state = match session {
             Session { link: Link::Stream(_), connected: false, .. } => WorkerState::Disconnected,
-            Session { drained: Some(_), .. } => WorkerState::Draining,
+            Session { drain_deadline: Some(_), .. } => WorkerState::Draining,
             _ => WorkerState::Connected,
         };
         let names = |names: &std::collections::BTreeSet<Arc<str>>| {
             names.iter().take(NAMES_SHOWN_MAX).cloned().collect()
         };
-        let queues = session.served.queues.as_ref();
+        let queues = session.capabilities.queues.as_ref();
         Some(WorkerView {
             number: key.0,
             id: worker_id(key),
             name: session.name.clone(),
             link,
             state,
-            kinds: names(&session.served.kinds),
-            kinds_total: session.served.kinds.len(),
+            kinds: names(&session.capabilities.kinds),
+            kinds_total: session.capabilities.kinds.len(),
             queues: queues.map(names).unwrap_or_default(),
             queues_total: queues.map_or(0, |queues| queues.len()),
             slots: session.slots,
             slots_taken: session.taken,
             create_time: session.create_time,
-            last_heard_age: (link != WorkerLink::Pool).then(|| now.monotonic.saturating_sub(session.heard)),
+            last_heard_age: (link != WorkerLink::Pool)
+                .then(|| now.monotonic.saturating_sub(session.last_seen)),
             sdk: session.peer.sdk.clone(),
             address: session.peer.address.clone(),
         })
     }
 
-    /// What jobs and workers hold.
+    /// The memory use of jobs and workers.
     pub(crate) fn memory(&self) -> Vec<MemoryUse> {
         let options = &self.options;
+        let (chosen, minted) = (&self.finished.chosen, &self.finished.minted);
         let record_bytes = RECORD_BYTES as u64;
         let of = |category, used_bytes, limit_bytes| MemoryUse { category, used_bytes, limit_bytes };
         vec![
@@ -343,13 +345,13 @@ impl Core {
             ),
             of(
                 "removed_ids",
-                self.finished.removed_ids() * REMOVED_ID_BYTES,
-                self.finished.removed_ids_max() * REMOVED_ID_BYTES,
+                (chosen.len() + minted.len()) as u64 * REMOVED_ID_BYTES,
+                (u64::from(chosen.max()) + u64::from(minted.max())) * REMOVED_ID_BYTES,
             ),
         ]
     }
 
-    /// With a log, contents that were dropped from memory do not count.
+    /// With a log, evicted contents do not count.
     pub(super) fn finished_memory_bytes(&self) -> u64 {
         let finished = self.table.len() - self.live_jobs;
         match self.log_entry {
@@ -359,7 +361,7 @@ impl Core {
     }
 }
 
-/// The newest attempts that began, oldest first.
+/// The newest attempts, oldest first.
 fn attempts(entry: &Entry, contents: Option<&Contents>) -> Vec<AttemptView> {
     let mut attempts: Vec<AttemptView> = Vec::new();
     for transition in entry.history() {
@@ -380,11 +382,4 @@ fn attempts(entry: &Entry, contents: Option<&Contents>) -> Vec<AttemptView> {
     }
     let surplus = attempts.len().saturating_sub(ATTEMPTS_SHOWN_MAX);
     attempts.split_off(surplus)
-}
-
-fn first_attempt_time(entry: &Entry) -> Option<Timestamp> {
-    match entry.first_event().body {
-        crate::job::EventBody::State(change) => change.next_attempt_time,
-        _ => None,
-    }
 }

@@ -1,4 +1,4 @@
-//! What is known of an earlier run until every job has its place again.
+//! State of the recovery: what was read from the log and is needed until every job is restored.
 
 use std::time::Duration;
 
@@ -10,47 +10,35 @@ use super::moment::Moment;
 use super::record::Running;
 use crate::job::{JobState, LeaseId};
 
-/// Attempts that ran when the log ended.
+/// The state of a recovery.
 #[derive(Default)]
 pub(super) struct Recovered {
     pub(super) running: HashMap<JobKey, Running>,
-    /// Where their jobs are now: a lease only tells where its job was when it was given.
+    /// The jobs of recovered leases. The key that is encoded in such a lease is not valid any more.
     pub(super) leases: HashMap<LeaseId, JobKey>,
-    /// The newest report of each worker, until [`Core::resume`] knows who still has attempts.
+    /// The number of the newest report of each worker, until [`Core::resume`] knows which workers have attempts.
     pub(super) reports_taken: HashMap<Uuid, u64>,
-    /// Jobs whose end was read in the present entry.
+    /// Jobs that ended in the entry that is replayed.
     pub(super) ended: Vec<JobKey>,
-    /// The log has a secret for ids.
+    /// Whether the log has a secret for minted ids.
     pub(super) has_secret: bool,
-    /// How long the server did not run, all times together, up to the present entry.
+    /// The sum of all downtimes up to the entry that is replayed.
     pub(super) stopped: Duration,
 }
 
 impl Recovered {
-    /// Where the job of a lease of an earlier life is.
-    pub(super) fn find(&self, lease: LeaseId) -> Option<JobKey> {
-        if self.leases.is_empty() { None } else { self.leases.get(&lease).copied() }
-    }
-
-    /// A deadline of a job in this state, on a clock that does not stand still while the server is down, where that counts.
-    pub(super) fn on_running_clock(&self, deadline: Duration, state: JobState) -> Moment {
-        if passes_while_stopped(state) {
+    /// The deadline of a job in this state, with the downtime so far added if it elapses in this state.
+    pub(super) fn deadline_with_downtime(&self, deadline: Duration, state: JobState) -> Moment {
+        if elapses_during_downtime(state) {
             deadline.saturating_add(self.stopped).into()
         } else {
             deadline.into()
         }
     }
-
-    /// The lease is over.
-    pub(super) fn forget(&mut self, lease: LeaseId) {
-        if !self.leases.is_empty() {
-            self.leases.remove(&lease);
-        }
-    }
 }
 
-/// Whether what is due in this state comes nearer while the server is down: the end of a delay, of a back-off, of retention.
-pub(super) fn passes_while_stopped(state: JobState) -> bool {
+/// Whether deadlines in this state elapse while the server is down: start delays, back-offs and retention.
+pub(super) fn elapses_during_downtime(state: JobState) -> bool {
     match state {
         JobState::Scheduled | JobState::Succeeded | JobState::Failed | JobState::Cancelled => true,
         JobState::Queued | JobState::Running => false,

@@ -1,4 +1,4 @@
-//! The errors of commands that are refused.
+//! Errors of commands that are refused.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use super::tombstones::Tombstone;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{JobId, JobState};
 
-/// How long a caller should wait when a bound is reached.
+/// The retry delay of callers when a bound is reached.
 const FULL_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// How long callers of a drained server should wait before they try elsewhere.
+/// The retry delay of callers while the server drains.
 pub(crate) const DRAINING_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Reports are refused from this sequence on, so that state changes never run out of numbers.
+/// Reports are refused from this sequence on, so that sequences are left for state changes.
 pub(super) const REPORTS_END: u32 = u32::MAX - 1_000_000;
 
-/// The refusal of what a bound of the server leaves no room for.
+/// The error when a bound of the server is reached.
 pub(super) fn full(reason: &'static str, message: String) -> Error {
     let subject = "server".to_owned();
     Error::new(ErrorKind::ResourceExhausted { reason, subject, retry_after: FULL_RETRY_AFTER }, message)
@@ -31,7 +31,7 @@ pub(super) fn too_many_events(id: JobId) -> Error {
 }
 
 pub(super) fn lease_lost() -> Error {
-    let message = "the lease no longer stands: stop the attempt and drop its result";
+    let message = "the lease is not valid any more: stop the attempt and drop its result";
     Error::new(ErrorKind::LeaseLost, message)
 }
 
@@ -49,10 +49,10 @@ pub(super) fn draining() -> Error {
     Error::new(kind, "the server is shutting down and takes no new jobs: try another one")
 }
 
-/// The refusal of a caller that holds more than its share while little is left.
-pub(super) fn kept_for_others(reason: &'static str, what: &str, own: u64, reserve: u64, bound: u64) -> Error {
+/// The error for a caller above its share of a reserve.
+pub(super) fn reserved(reason: &'static str, what: &str, own: u64, reserve: u64, bound: u64) -> Error {
     let message = format!(
-        "{own} {what} of this connection wait or run, and the last {reserve} of {bound} are for connections that hold \
+        "{own} {what} of this connection wait or run, and the last {reserve} of {bound} are reserved for connections that use \
          less: try again later"
     );
     full(reason, message)
@@ -68,19 +68,19 @@ pub(super) fn illegal_state(id: JobId, state: JobState, allowed: &'static str, v
     Error::new(ErrorKind::IllegalState { job_id: id, state, allowed }, message)
 }
 
-pub(super) fn result_expired(stone: &Tombstone) -> Error {
-    let (id, expire_time) = (stone.id, stone.expire_time);
+pub(super) fn result_expired(tombstone: &Tombstone) -> Error {
+    let (id, expire_time) = (tombstone.id, tombstone.expire_time);
     let message = format!("job {id} ended and its retention passed, or it was deleted: its result is gone");
     Error::new(ErrorKind::ResultExpired { job_id: id, expire_time }, message)
 }
 
 pub(super) fn queue_not_found(name: &str) -> Error {
-    let message = format!("no queue {name} here: a queue exists while it holds jobs or is paused");
+    let message = format!("no queue {name} here: a queue exists while it has jobs or is paused");
     Error::new(ErrorKind::QueueNotFound(name.to_owned()), message)
 }
 
 pub(super) fn worker_not_found(id_or_name: &str) -> Error {
-    let message = format!("no worker has the id or name {id_or_name}: ListWorkers tells those there are");
+    let message = format!("no worker has the id or name {id_or_name}: ListWorkers returns all workers");
     Error::new(ErrorKind::WorkerNotFound(id_or_name.to_owned()), message)
 }
 

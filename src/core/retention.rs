@@ -1,4 +1,4 @@
-//! Finished jobs: kept by age and by bytes. Tombstones follow them.
+//! Retention: finished jobs are removed by age and by bytes, and leave tombstones.
 
 use super::effects::{Effect, Effects};
 use super::entry::WATCHED;
@@ -7,93 +7,92 @@ use super::record::{Record, Removed};
 use super::state::Core;
 use super::tombstones::Tombstone;
 use crate::clock::Now;
-use crate::job::{ContentDigest, Spec, SpecDigest, Timestamp};
+use crate::job::Timestamp;
 
 /// Why a finished job is removed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Removal {
-    /// Its retention passed, or its bytes were needed: its result is gone from this time on.
+    /// Its retention passed, or its bytes were needed. Its result is removed at this time.
     Expired(Timestamp),
-    /// A caller asked for it.
+    /// A caller deleted it.
     Deleted,
 }
 
-/// Bytes of finished jobs beyond the retention's bound that stay for the sake of open watches: 16 MiB. Beyond it the oldest
-/// are removed, watched or not.
+/// Bytes of finished jobs above the bound of the retention that are retained while they are watched: 16 MiB. Above it
+/// the oldest are removed, watched or not.
 pub(super) const WATCHED_BYTES_MAX: u64 = 16 << 20;
-/// Watched jobs that one command passes over, so that it stays short.
-const WATCHED_PASSED_MAX: usize = 16;
+/// Most watched jobs that one command skips.
+const WATCHED_SKIPPED_MAX: usize = 16;
 
 impl Core {
-    /// Keeps a job that just ended; the oldest ones make room if there are too many bytes.
-    pub(super) fn retain(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
-        self.keep(key);
-        // The job that just ended stays: its end must be seen.
-        self.make_room(now, Some(key), effects);
-    }
-
-    /// Removes the oldest finished jobs, up to this one, while there are too many bytes of them. Those with an open watch
-    /// are passed over within [`WATCHED_BYTES_MAX`]: their end must be seen, too.
-    pub(super) fn make_room(&mut self, now: Now, up_to: Option<JobKey>, effects: &mut Effects) {
+    /// Removes the oldest finished jobs, up to `up_to`, while they exceed their bound. Within [`WATCHED_BYTES_MAX`],
+    /// watched jobs are skipped, so that their outcome can be read.
+    pub(super) fn enforce_retention(&mut self, now: Now, up_to: Option<JobKey>, effects: &mut Effects) {
         let stored_max = self.options.stored_bytes_max.saturating_sub(self.live_weight());
         let bytes_max = self.options.retention_bytes_max.min(stored_max);
         let watched_max = bytes_max.saturating_add(WATCHED_BYTES_MAX).min(stored_max);
-        let mut passed = 0;
+        let mut skipped = 0;
         while self.finished.bytes > bytes_max {
             let Some(oldest) = self.finished.list.first().filter(|oldest| Some(*oldest) != up_to) else {
                 break;
             };
             if !self.table[oldest].is_watched() || self.finished.bytes > watched_max {
                 self.expire(now, oldest, effects);
-            } else if passed < WATCHED_PASSED_MAX {
-                passed += 1;
-                self.pass_over(oldest);
+            } else if skipped < WATCHED_SKIPPED_MAX {
+                skipped += 1;
+                self.move_to_back(oldest);
             } else {
                 break;
             }
         }
     }
 
-    /// Puts a finished job behind all others.
-    fn pass_over(&mut self, key: JobKey) {
-        if self.finished.evict_from == Some(key) {
-            self.finished.pass_evicted(&self.table);
+    /// Moves a finished job to the end of the list.
+    fn move_to_back(&mut self, key: JobKey) {
+        if self.finished.next_eviction == Some(key) {
+            self.finished.advance_eviction(&self.table);
         }
         self.finished.list.remove(&mut self.table, key);
         self.finished.list.push_back(&mut self.table, key);
         if self.log_entry.is_some() {
-            self.finished.evict_from.get_or_insert(key);
+            self.finished.next_eviction.get_or_insert(key);
         }
     }
 
-    /// Puts a job behind those that ended before.
-    pub(super) fn keep(&mut self, key: JobKey) {
+    /// Appends a job that ended to the finished jobs.
+    pub(super) fn add_finished(&mut self, key: JobKey) {
         self.finished.list.push_back(&mut self.table, key);
         self.finished.bytes += self.table[key].weight();
         if self.log_entry.is_some() {
             self.finished.evictable_bytes += self.table[key].evictable_bytes();
-            self.finished.evict_from.get_or_insert(key);
+            self.finished.next_eviction.get_or_insert(key);
         }
     }
 
-    /// Removes a finished job whose time is over, or whose room is needed.
+    /// Removes a finished job because its retention passed or its bytes are needed.
     pub(super) fn expire(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         let expire_time = self.table[key].end().map_or(now.wall, |end| end.expire_time.min(now.wall));
         self.remove(now, key, Removal::Expired(expire_time), effects);
     }
 
-    /// Removes a finished job and leaves its tombstone.
+    /// Removes a finished job and adds its tombstone.
     pub(super) fn remove(&mut self, now: Now, key: JobKey, why: Removal, effects: &mut Effects) {
-        if self.finished.evict_from == Some(key) {
-            self.finished.pass_evicted(&self.table);
+        if self.finished.next_eviction == Some(key) {
+            self.finished.advance_eviction(&self.table);
         }
         if self.log_entry.is_some() {
             self.finished.evictable_bytes -= self.table[key].evictable_bytes();
         }
         self.finished.list.remove(&mut self.table, key);
         self.finished.bytes -= self.table[key].weight();
-        self.wheel.clear(&mut self.table, key);
-        let removed = self.removed(now, key, why);
+        self.clear_timer(key);
+        let entry = &self.table[key];
+        let end = self.table.is_id_chosen(key).then(|| (entry.state, self.spec_digest(key)));
+        let (expire_time, deleted) = match why {
+            Removal::Expired(time) => (Some(time), false),
+            Removal::Deleted => (end.map(|_| now.wall), true),
+        };
+        let removed = Removed { id: entry.id, expire_time, removed: now.monotonic, end, deleted };
         let entry = self.table.remove(key);
         match entry.observer & !WATCHED {
             0 => {}
@@ -101,40 +100,11 @@ impl Core {
         }
         self.lanes[entry.lane].counts.remove(entry.state);
         self.remove_lane_if_empty(entry.lane);
-        if let Some(expire_time) = removed.expire_time {
-            let stone = Tombstone::new(&removed, expire_time);
+        if let Some(expire_time) = expire_time {
+            let tombstone = Tombstone::new(&removed, expire_time);
             let written = self.log_entry;
-            self.finished.tombstones(&stone).push(stone, written);
+            self.finished.tombstones(&tombstone).push(tombstone, written);
         }
         effects.record(|| Record::Removed(removed));
-    }
-
-    /// The record of a removal.
-    fn removed(&self, now: Now, key: JobKey, why: Removal) -> Removed {
-        let entry = &self.table[key];
-        let end = self.table.is_id_chosen(key).then(|| (entry.state, self.spec_digest(key)));
-        let (expire_time, deleted) = match why {
-            Removal::Expired(time) => (Some(time), false),
-            Removal::Deleted => (end.map(|_| now.wall), true),
-        };
-        Removed { id: entry.id, expire_time, removed: now.monotonic, end, deleted }
-    }
-
-    fn spec_digest(&self, key: JobKey) -> SpecDigest {
-        let entry = &self.table[key];
-        let lane = &self.lanes[entry.lane];
-        let (content_bytes, content) = match entry.evicted() {
-            Some(evicted) => evicted.payload(),
-            None => (entry.payload.bytes.len() as u64, ContentDigest::of(&entry.payload.bytes)),
-        };
-        SpecDigest::of_spec(&Spec {
-            kind: &lane.kind,
-            queue: &lane.queue,
-            payload: &entry.payload,
-            content_bytes,
-            content,
-            priority: entry.priority,
-            options: entry.options.as_deref(),
-        })
     }
 }

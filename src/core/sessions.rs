@@ -1,4 +1,4 @@
-//! Worker sessions, their slots, and the groups of sessions that serve the same lanes.
+//! Worker sessions, their slots, and the groups of sessions with the same capabilities.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use hashbrown::{HashMap, HashSet};
 use uuid::Uuid;
 
-use super::course::Live;
+use super::execution::ActiveAttempt;
 use super::keys::{GroupKey, SessionKey};
 use super::lanes::{Lane, Rank};
 use super::list::List;
@@ -15,14 +15,14 @@ use super::record::{Link, Running};
 use crate::clock::Now;
 use crate::job::{LeaseId, Peer, QueueName, SessionSpec, Timestamp};
 
-/// What a session is taken to cost beside its names, in bytes.
+/// Estimated size of a session without its names, in bytes.
 const SESSION_BYTES: usize = 1 << 10;
-/// What a name is taken to cost beside its text: itself, and its places in the sets that hold it.
+/// Estimated size of a name without its text, in all sets that contain it.
 const NAME_BYTES: usize = 104;
-/// What a lease that a worker names is taken to cost.
+/// Estimated size of a lease that a worker names.
 const LEASE_BYTES: usize = 48;
 
-/// Bytes that a worker's session is estimated to hold. The worker names so many leases.
+/// Estimated size of a worker's session that names so many leases, in bytes.
 pub(super) fn session_bytes(spec: &SessionSpec, peer: &Peer, leases: usize) -> u64 {
     let kinds = spec.kinds.iter().map(|kind| kind.as_str().len());
     let queues = spec.queues.iter().flatten().map(|queue| queue.as_str().len());
@@ -35,51 +35,51 @@ pub(super) struct Session {
     pub(super) name: Arc<str>,
     pub(super) link: Link,
     pub(super) peer: Peer,
-    pub(super) served: Served,
-    /// While it may be given jobs.
+    pub(super) capabilities: Capabilities,
+    /// Set while the session receives jobs.
     pub(super) group: Option<GroupKey>,
     pub(super) slots: u32,
-    /// Bytes of assignments that the session may still be given, if they have a bound: those of one Lease call do.
+    /// Bytes of assignments that still fit into the response of a Lease call. `None` for other sessions.
     pub(super) bytes_left: Option<usize>,
-    /// Slots taken: by attempts it holds and by revoked ones whose handler has not stopped yet.
+    /// Slots in use: by the session's jobs, and by revoked attempts whose handler has not stopped yet.
     pub(super) taken: u32,
-    /// Whether the session stands in its group's rotation of free sessions.
-    pub(super) rotating: bool,
-    /// Jobs it was given: those that run, and those it has not accepted yet.
-    pub(super) held: List,
-    /// Leases taken back whose handler has not stopped yet.
+    /// Whether the session is in the queue of free sessions of its group.
+    pub(super) in_rotation: bool,
+    /// Its jobs: running ones and offered ones.
+    pub(super) jobs: List,
+    /// Revoked leases whose handler has not stopped yet.
     pub(super) revoked: HashSet<LeaseId>,
     pub(super) create_time: Timestamp,
-    /// Whether orders reach it.
+    /// Whether the worker is connected.
     pub(super) connected: bool,
-    /// Monotonic time by which a drained worker gives back what it has.
-    pub(super) drained: Option<Duration>,
-    /// Monotonic time at which it was last heard of.
-    pub(super) heard: Duration,
-    /// Monotonic time at which the session is looked at again, as it stands among the sessions' timers.
+    /// Monotonic time by which a drained worker releases its jobs.
+    pub(super) drain_deadline: Option<Duration>,
+    /// Monotonic time of its last message.
+    pub(super) last_seen: Duration,
+    /// Monotonic time of its entry in the timers.
     pub(super) timer: Option<Duration>,
-    /// The newest report that was taken.
+    /// The number of its newest report.
     pub(super) reports_taken: u64,
-    /// What it counts against the bound of all workers.
+    /// Its bytes, as they count against the bound of all workers.
     pub(super) bytes: u64,
 }
 
 impl Session {
-    /// Whether an assignment of this size can be added to what the session was given. The first one always can.
-    fn has_room_for(&self, bytes: usize) -> bool {
-        self.held.is_empty() || self.bytes_left.is_none_or(|left| bytes <= left)
+    /// Whether an assignment of this size fits into the response. The first one always fits.
+    fn fits(&self, bytes: usize) -> bool {
+        self.jobs.is_empty() || self.bytes_left.is_none_or(|left| bytes <= left)
     }
 }
 
-/// The kinds and queues a session serves, and how large an assignment may be.
+/// The kinds and queues of a session, and its largest assignment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Served {
+pub(super) struct Capabilities {
     pub(super) kinds: BTreeSet<Arc<str>>,
     pub(super) queues: Option<BTreeSet<Arc<str>>>,
     pub(super) assignment_bytes_max: usize,
 }
 
-impl Served {
+impl Capabilities {
     pub(super) fn of(spec: &SessionSpec, peer: &Peer) -> Self {
         let kinds = spec.kinds.iter().map(|kind| kind.as_str().into()).collect();
         let names = |queues: &Vec<QueueName>| queues.iter().map(|queue| queue.as_str().into()).collect();
@@ -87,27 +87,27 @@ impl Served {
         Self { kinds, queues, assignment_bytes_max: peer.assignment_bytes_max }
     }
 
-    /// Whether it may take jobs of the lane: all of them are larger than the lane's floor.
+    /// Whether it can receive the jobs of the lane, which are all larger than the lane's floor.
     fn serves(&self, lane: &Lane) -> bool {
-        self.assignment_bytes_max > lane.floor && self.names(lane)
+        self.assignment_bytes_max > lane.floor && self.matches(lane)
     }
 
-    /// Whether it serves the lane's kind and queue.
-    fn names(&self, lane: &Lane) -> bool {
+    /// Whether it has the lane's kind and queue.
+    fn matches(&self, lane: &Lane) -> bool {
         self.kinds.contains(&lane.kind)
             && self.queues.as_ref().is_none_or(|queues| queues.contains(&lane.queue))
     }
 }
 
 pub(super) struct Group {
-    served: Served,
+    capabilities: Capabilities,
     pub(super) sessions: u32,
-    /// Sessions with a free slot, in the order in which they get the next jobs.
+    /// Sessions with a free slot, in the order in which they receive jobs.
     pub(super) free: VecDeque<SessionKey>,
     /// Lanes with ready jobs.
     pub(super) ready: BTreeSet<Rank>,
-    /// When the group was given a job last; the one given a job longest ago comes first among those with free slots.
-    pub(super) given: u64,
+    /// The number of the last assignment. The group with the smallest number is next.
+    pub(super) last_assigned: u64,
 }
 
 impl Group {
@@ -115,14 +115,14 @@ impl Group {
         !self.free.is_empty()
     }
 
-    /// Largest assignment its sessions read, in bytes.
+    /// Largest assignment that its sessions can read, in bytes.
     pub(super) fn assignment_bytes_max(&self) -> usize {
-        self.served.assignment_bytes_max
+        self.capabilities.assignment_bytes_max
     }
 
-    /// Whether there are assignments that its sessions do not read.
+    /// Whether its sessions have a limit on the size of assignments.
     fn is_limited(&self) -> bool {
-        self.served.assignment_bytes_max < usize::MAX
+        self.capabilities.assignment_bytes_max < usize::MAX
     }
 }
 
@@ -130,16 +130,16 @@ impl Group {
 pub(super) struct Sessions {
     pub(super) sessions: HashMap<SessionKey, Session>,
     pub(super) groups: HashMap<GroupKey, Group>,
-    by_served: HashMap<Served, GroupKey>,
+    by_capabilities: HashMap<Capabilities, GroupKey>,
     by_instance: HashMap<Uuid, SessionKey>,
-    /// When sessions are looked at again.
+    /// When the timers of sessions fire.
     pub(super) timers: BTreeSet<(Duration, SessionKey)>,
     next: u64,
-    /// Groups with a bound of their assignments' bytes.
+    /// Groups with a limit on the size of assignments.
     limited_groups: u32,
-    /// Bytes that all sessions are taken to hold.
+    /// Estimated bytes of all sessions.
     pub(super) bytes: u64,
-    /// Counts slots taken, to take turns between groups.
+    /// The number of assignments so far.
     turns: u64,
 }
 
@@ -148,15 +148,15 @@ impl Sessions {
         self.sessions.get(&key)
     }
 
-    /// The attempt, as it is recorded.
-    pub(super) fn running(&self, live: &Live) -> Option<Running> {
-        let session = self.get(live.session)?;
+    /// The attempt as it is recorded.
+    pub(super) fn running(&self, active: &ActiveAttempt) -> Option<Running> {
+        let session = self.get(active.session)?;
         Some(Running {
-            lease: live.lease,
+            lease: active.lease,
             link: session.link.clone(),
             worker: session.name.clone(),
-            attempt_deadline: live.attempt_deadline.into(),
-            cancel: live.cancel.as_deref().cloned(),
+            attempt_deadline: active.attempt_deadline.into(),
+            cancel: active.cancel.as_deref().cloned(),
         })
     }
 
@@ -172,7 +172,7 @@ impl Sessions {
         self.groups.get_mut(&key).expect("a group exists while it has sessions")
     }
 
-    /// The session's group while it may be given jobs.
+    /// The group of a session that receives jobs.
     pub(super) fn group_of(&self, key: SessionKey) -> Option<GroupKey> {
         self.get(key)?.group
     }
@@ -181,32 +181,32 @@ impl Sessions {
         self.by_instance.get(&instance).copied()
     }
 
-    /// Adds a session that is in no group yet.
+    /// Adds a session without a group.
     pub(super) fn open(&mut self, now: Now, spec: &SessionSpec, link: Link, peer: Peer) -> SessionKey {
-        let key = SessionKey(self.fresh());
+        let key = SessionKey(self.next_key());
         let bytes = session_bytes(spec, &peer, 0);
         self.bytes += bytes;
         if let Link::Stream(instance) = link {
             self.by_instance.insert(instance, key);
         }
-        let served = Served::of(spec, &peer);
+        let capabilities = Capabilities::of(spec, &peer);
         let bytes_left = (link == Link::Unary).then_some(peer.response_bytes_max);
         let session = Session {
             name: spec.name.as_str().into(),
             link,
             peer,
-            served,
+            capabilities,
             group: None,
             slots: spec.slots,
             bytes_left,
             taken: 0,
-            rotating: false,
-            held: List::default(),
+            in_rotation: false,
+            jobs: List::default(),
             revoked: HashSet::new(),
             create_time: now.wall,
             connected: true,
-            drained: None,
-            heard: now.monotonic,
+            drain_deadline: None,
+            last_seen: now.monotonic,
             timer: None,
             reports_taken: 0,
             bytes,
@@ -215,14 +215,14 @@ impl Sessions {
         key
     }
 
-    /// Counts a session anew that says again what it serves.
+    /// Sets the estimated bytes of a session.
     pub(super) fn set_bytes(&mut self, key: SessionKey, bytes: u64) {
         if let Some(session) = self.sessions.get_mut(&key) {
             self.bytes = self.bytes - std::mem::replace(&mut session.bytes, bytes) + bytes;
         }
     }
 
-    /// Removes a session that is in no group and holds nothing any more.
+    /// Removes a session that has no group and no jobs.
     pub(super) fn remove(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.remove(&key) else { return };
         self.bytes -= session.bytes;
@@ -234,25 +234,25 @@ impl Sessions {
         }
     }
 
-    /// Puts the session in the group that serves what it serves. The second answer is true if the group is new: then it
-    /// knows of no lanes yet.
+    /// Adds the session to the group with its capabilities. Returns the group, and whether it is new: a new group is
+    /// not connected to lanes yet.
     pub(super) fn join(&mut self, key: SessionKey) -> Option<(GroupKey, bool)> {
-        let served = self.get(key).filter(|session| session.group.is_none())?.served.clone();
-        let (group, is_new) = match self.by_served.get(&served) {
+        let capabilities = self.get(key).filter(|session| session.group.is_none())?.capabilities.clone();
+        let (group, is_new) = match self.by_capabilities.get(&capabilities) {
             Some(group) => (*group, false),
-            None => (self.add_group(served), true),
+            None => (self.add_group(capabilities), true),
         };
         self.group_mut(group).sessions += 1;
         self.get_mut(key)?.group = Some(group);
-        self.rotate_in(key);
+        self.join_rotation(key);
         Some((group, is_new))
     }
 
-    /// Takes the session out of its group, and answers the group if that is gone with it.
+    /// Removes the session from its group. Returns the group if it was removed too.
     pub(super) fn leave(&mut self, key: SessionKey) -> Option<GroupKey> {
         let session = self.sessions.get_mut(&key)?;
         let group_key = session.group.take()?;
-        session.rotating = false;
+        session.in_rotation = false;
         let group = self.group_mut(group_key);
         group.free.retain(|free| *free != key);
         group.sessions -= 1;
@@ -260,82 +260,82 @@ impl Sessions {
             return None;
         }
         let group = self.groups.remove(&group_key)?;
-        self.by_served.remove(&group.served);
+        self.by_capabilities.remove(&group.capabilities);
         self.limited_groups -= u32::from(group.is_limited());
         Some(group_key)
     }
 
-    /// Groups that serve the lane, in the order of their keys.
+    /// Groups that serve the lane, ordered by key.
     pub(super) fn groups_for(&self, lane: &Lane) -> Vec<GroupKey> {
-        let serving = self.groups.iter().filter(|(_, group)| group.served.serves(lane));
+        let serving = self.groups.iter().filter(|(_, group)| group.capabilities.serves(lane));
         let mut keys: Vec<_> = serving.map(|(key, _)| *key).collect();
         keys.sort_unstable();
         keys
     }
 
-    /// Whether any session may be given jobs of the lane's kind and queue, however small.
-    pub(super) fn any_names(&self, lane: &Lane) -> bool {
-        self.groups.values().any(|group| group.served.names(lane))
+    /// Whether any session has the lane's kind and queue, with any size limit.
+    pub(super) fn any_matches(&self, lane: &Lane) -> bool {
+        self.groups.values().any(|group| group.capabilities.matches(lane))
     }
 
-    /// Whether the size of an assignment matters to any session.
+    /// Whether any session has a limit on the size of assignments.
     pub(super) fn is_any_limited(&self) -> bool {
         self.limited_groups > 0
     }
 
     pub(super) fn serves(&self, group: GroupKey, lane: &Lane) -> bool {
-        self.groups[&group].served.serves(lane)
+        self.groups[&group].capabilities.serves(lane)
     }
 
     /// Every kind that is served, in order.
     pub(super) fn kinds(&self) -> BTreeSet<Arc<str>> {
-        self.groups.values().flat_map(|group| group.served.kinds.iter().cloned()).collect()
+        self.groups.values().flat_map(|group| group.capabilities.kinds.iter().cloned()).collect()
     }
 
-    /// Takes a slot of the group's next free session for an assignment of this many bytes. A session whose answer it does
-    /// not fit any more is given nothing further; `None` if no other is free.
+    /// Reserves a slot of the group's next free session for an assignment of this size. A session with a response that
+    /// is too full receives no further jobs. Returns `None` if no session is free.
     pub(super) fn take_slot(&mut self, group: GroupKey, bytes: usize) -> Option<SessionKey> {
         self.turns += 1;
         let turn = self.turns;
         loop {
             let group = self.group_mut(group);
             let key = group.free.pop_front()?;
-            group.given = turn;
+            group.last_assigned = turn;
             let session = self.sessions.get_mut(&key)?;
-            session.rotating = false;
-            if !session.has_room_for(bytes) {
+            session.in_rotation = false;
+            if !session.fits(bytes) {
                 session.slots = session.taken;
                 continue;
             }
             session.bytes_left = session.bytes_left.map(|left| left.saturating_sub(bytes));
             session.taken += 1;
-            self.rotate_in(key);
+            self.join_rotation(key);
             return Some(key);
         }
     }
 
-    /// Gives a slot back.
+    /// Frees a slot.
     pub(super) fn free_slot(&mut self, key: SessionKey) {
         if let Some(session) = self.sessions.get_mut(&key) {
             session.taken -= 1;
-            self.rotate_in(key);
+            self.join_rotation(key);
         }
     }
 
-    /// Changes how many attempts a session runs at a time; more than that finish first.
+    /// Sets how many attempts a session runs at a time. Attempts above that number are not stopped.
     pub(super) fn set_slots(&mut self, key: SessionKey, slots: u32) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         session.slots = slots;
-        if session.rotating && session.taken >= slots {
-            session.rotating = false;
+        if session.in_rotation && session.taken >= slots {
+            session.in_rotation = false;
             if let Some(group) = session.group {
                 self.group_mut(group).free.retain(|free| *free != key);
             }
         }
-        self.rotate_in(key);
+        self.join_rotation(key);
     }
 
-    /// Has the session looked at again at this time, in place of the one it had.
+    /// Replaces the session's timer.
     pub(super) fn set_timer(&mut self, key: SessionKey, timer: Option<Duration>) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         if let Some(before) = std::mem::replace(&mut session.timer, timer) {
@@ -346,13 +346,13 @@ impl Sessions {
         }
     }
 
-    /// Of these groups, the one to be given the next job, whose assignment takes so many bytes: it reads that, has a free
-    /// slot and was given one longest ago.
-    pub(super) fn next_in_turn(&self, groups: &[GroupKey], bytes: usize) -> Option<GroupKey> {
+    /// Returns the group for the next assignment: of those that have a free slot and can read so many bytes, the one
+    /// whose last assignment is oldest.
+    pub(super) fn next_group(&self, groups: &[GroupKey], bytes: usize) -> Option<GroupKey> {
         let free = groups.iter().filter_map(|key| {
             let group = self.group(*key);
             let can_take = group.has_free_slot() && bytes <= group.assignment_bytes_max();
-            can_take.then_some((group.given, *key))
+            can_take.then_some((group.last_assigned, *key))
         });
         free.min().map(|(_, key)| key)
     }
@@ -364,31 +364,31 @@ impl Sessions {
         keys
     }
 
-    fn rotate_in(&mut self, key: SessionKey) {
+    fn join_rotation(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         let Some(group) = session.group else { return };
-        if !session.rotating && session.taken < session.slots {
-            session.rotating = true;
+        if !session.in_rotation && session.taken < session.slots {
+            session.in_rotation = true;
             self.group_mut(group).free.push_back(key);
         }
     }
 
-    fn add_group(&mut self, served: Served) -> GroupKey {
-        let key = GroupKey(self.fresh());
+    fn add_group(&mut self, capabilities: Capabilities) -> GroupKey {
+        let key = GroupKey(self.next_key());
         let group = Group {
-            served: served.clone(),
+            capabilities: capabilities.clone(),
             sessions: 0,
             free: VecDeque::new(),
             ready: BTreeSet::new(),
-            given: 0,
+            last_assigned: 0,
         };
         self.limited_groups += u32::from(group.is_limited());
         self.groups.insert(key, group);
-        self.by_served.insert(served, key);
+        self.by_capabilities.insert(capabilities, key);
         key
     }
 
-    fn fresh(&mut self) -> u64 {
+    fn next_key(&mut self) -> u64 {
         self.next += 1;
         self.next
     }

@@ -1,127 +1,81 @@
-//! Where records are: in chunks, so that growing copies none of them, and so that memory goes back after a peak.
+//! Storage of job records in chunks: growth copies no record, and memory is freed after a peak.
 
 use std::ops::{Index, IndexMut};
+
+use slab::Slab;
 
 use super::entry::Entry;
 use super::keys::JobKey;
 
-/// A little less than a size that allocators serve without waste.
+/// Slightly less than a size class of allocators.
 const CHUNK_BYTES: usize = (160 << 10) - 64;
-const CHUNK_RECORDS: usize = CHUNK_BYTES / size_of::<Slot>();
-const NO_PLACE: u32 = u32::MAX;
-
-enum Slot {
-    Taken(Entry),
-    /// The next of the chunk that is vacant.
-    Vacant(u32),
-}
-
-struct Chunk {
-    slots: Vec<Slot>,
-    vacant: u32,
-    taken: u32,
-}
-
-impl Chunk {
-    const EMPTY: Self = Self { slots: Vec::new(), vacant: NO_PLACE, taken: 0 };
-
-    fn is_full(&self) -> bool {
-        self.taken as usize == CHUNK_RECORDS
-    }
-
-    /// Takes a vacant place; the chunk is not full.
-    fn insert(&mut self, entry: Entry) -> usize {
-        self.taken += 1;
-        if self.vacant == NO_PLACE {
-            if self.slots.capacity() == 0 {
-                self.slots.reserve_exact(CHUNK_RECORDS);
-            }
-            self.slots.push(Slot::Taken(entry));
-            return self.slots.len() - 1;
-        }
-        let place = self.vacant as usize;
-        if let Slot::Vacant(next) = std::mem::replace(&mut self.slots[place], Slot::Taken(entry)) {
-            self.vacant = next;
-        }
-        place
-    }
-
-    fn remove(&mut self, place: usize) -> Option<Entry> {
-        match std::mem::replace(&mut self.slots[place], Slot::Vacant(self.vacant)) {
-            Slot::Taken(entry) => {
-                self.vacant = place as u32;
-                self.taken -= 1;
-                Some(entry)
-            }
-            Slot::Vacant(_) => None,
-        }
-    }
-}
+const CHUNK_RECORDS: usize = CHUNK_BYTES / size_of::<Entry>();
 
 #[derive(Default)]
 pub(super) struct Slots {
-    chunks: Vec<Chunk>,
-    /// Chunks that are not full. The last one is filled next.
-    with_room: Vec<u32>,
-    /// The chunk that keeps its memory while it is empty, so that a few jobs that come and go cost no allocation.
+    chunks: Vec<Slab<Entry>>,
+    /// Chunks with a vacant slot. The last one is filled next.
+    vacant: Vec<u32>,
+    /// The chunk that stays allocated while it is empty, so that a small number of jobs causes no allocations.
     spare: usize,
 }
 
 impl Slots {
     pub(super) fn insert(&mut self, entry: Entry) -> JobKey {
-        let at = match self.with_room.last() {
+        let at = match self.vacant.last() {
             Some(at) => *at as usize,
             None => {
-                self.chunks.push(Chunk::EMPTY);
-                self.with_room.push(self.chunks.len() as u32 - 1);
+                self.chunks.push(Slab::new());
+                self.vacant.push(self.chunks.len() as u32 - 1);
                 self.chunks.len() - 1
             }
         };
         let chunk = &mut self.chunks[at];
-        let place = chunk.insert(entry);
-        if chunk.is_full() {
-            self.with_room.pop();
+        if chunk.capacity() == 0 {
+            chunk.reserve_exact(CHUNK_RECORDS);
         }
-        JobKey((at * CHUNK_RECORDS + place) as u32)
+        let slot = chunk.insert(entry);
+        if chunk.len() == CHUNK_RECORDS {
+            self.vacant.pop();
+        }
+        JobKey((at * CHUNK_RECORDS + slot) as u32)
     }
 
     pub(super) fn remove(&mut self, key: JobKey) -> Entry {
-        let (at, place) = place_of(key);
+        let (at, slot) = position_of(key);
         let chunk = &mut self.chunks[at];
-        if chunk.is_full() {
-            self.with_room.push(at as u32);
+        if chunk.len() == CHUNK_RECORDS {
+            self.vacant.push(at as u32);
         }
-        let entry = chunk.remove(place).expect("a removed job exists");
-        if chunk.taken == 0 {
-            self.rest(at);
+        let entry = chunk.remove(slot);
+        if chunk.is_empty() {
+            match self.chunks[self.spare].is_empty() && self.spare != at {
+                true => self.chunks[at] = Slab::new(),
+                false => self.spare = at,
+            }
         }
         entry
     }
 
-    /// Gives back the memory of an empty chunk, unless it is the only one.
-    fn rest(&mut self, at: usize) {
-        match self.chunks[self.spare].taken {
-            0 if self.spare != at => self.chunks[at] = Chunk::EMPTY,
-            _ => self.spare = at,
-        }
-    }
-
     pub(super) fn get(&self, key: JobKey) -> Option<&Entry> {
-        let (at, place) = place_of(key);
-        match self.chunks.get(at)?.slots.get(place)? {
-            Slot::Taken(entry) => Some(entry),
-            Slot::Vacant(_) => None,
-        }
+        let (at, slot) = position_of(key);
+        self.chunks.get(at)?.get(slot)
     }
 
-    /// Records that there is memory for.
+    /// The records in every `step`th slot from `offset` on.
+    pub(super) fn sample(&self, step: usize, offset: usize) -> impl Iterator<Item = &Entry> {
+        let slots = (offset..self.chunks.len() * CHUNK_RECORDS).step_by(step);
+        slots.filter_map(move |slot| self.get(JobKey(slot as u32)))
+    }
+
+    /// Records that memory is allocated for.
     #[cfg(test)]
-    pub(super) fn room(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.slots.capacity()).sum()
+    pub(super) fn capacity(&self) -> usize {
+        self.chunks.iter().map(Slab::capacity).sum()
     }
 }
 
-fn place_of(key: JobKey) -> (usize, usize) {
+fn position_of(key: JobKey) -> (usize, usize) {
     (key.0 as usize / CHUNK_RECORDS, key.0 as usize % CHUNK_RECORDS)
 }
 
@@ -129,27 +83,25 @@ impl Index<JobKey> for Slots {
     type Output = Entry;
 
     fn index(&self, key: JobKey) -> &Entry {
-        self.get(key).expect("a job key in hand names a job")
+        let (at, slot) = position_of(key);
+        &self.chunks[at][slot]
     }
 }
 
 impl IndexMut<JobKey> for Slots {
     fn index_mut(&mut self, key: JobKey) -> &mut Entry {
-        let (at, place) = place_of(key);
-        match &mut self.chunks[at].slots[place] {
-            Slot::Taken(entry) => entry,
-            Slot::Vacant(_) => panic!("a job key in hand names a job"),
-        }
+        let (at, slot) = position_of(key);
+        &mut self.chunks[at][slot]
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Entry, Slot};
+    use super::Entry;
 
-    /// What a million waiting jobs take is what their users pay for: no field is added without looking at this.
+    /// The memory of waiting jobs depends on this size.
     #[test]
-    fn a_record_is_as_small_as_it_is_said_to_be() {
-        assert_eq!((size_of::<Entry>(), size_of::<Slot>()), (168, 168));
+    fn a_record_has_160_bytes() {
+        assert_eq!(size_of::<Entry>(), 160);
     }
 }

@@ -1,4 +1,4 @@
-//! The tails of minted ids and of leases: each tells where its record is, to whoever has the secret and to nobody else.
+//! The tails of minted ids and of leases: the last bytes, which encode the key of the job under a secret.
 
 use siphasher::sip::SipHasher13;
 
@@ -8,7 +8,7 @@ use crate::job::{JobId, LeaseId};
 /// Bytes of an id before its tail.
 const HEAD_BYTES: usize = 12;
 
-/// The key behind the tails of ids. A log keeps it, so that it is the same after a restart; in memory it is drawn at each
+/// The secret of tails. With a log it is recorded, so that it is the same after a restart. In memory it is new at each
 /// start.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct IdSecret([u8; 16]);
@@ -23,16 +23,16 @@ impl IdSecret {
     }
 }
 
-/// Secrets are not shown.
+/// Hides the secret in logs.
 impl std::fmt::Debug for IdSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("IdSecret(..)")
     }
 }
 
-/// Hides places in tails. A tail is the place under a pad, SipHash-1-3 of the rest of the id: the rest of every id is fresh
-/// random bits (of a job's id 42 of them, beside its millisecond), so every pad is another, and no id tells anything of the
-/// tail of the next.
+/// Encodes keys in tails. A tail is the key XOR a pad, the SipHash-1-3 of the rest of the id. The rest of every id has
+/// random bits (42 in a job id, after its millisecond), so every pad is different, and no id reveals the tail of
+/// another.
 #[derive(Clone, Copy)]
 pub(super) struct Tails {
     secret: IdSecret,
@@ -52,24 +52,24 @@ impl Tails {
         self.pad.hash(&id[..HEAD_BYTES]) as u32
     }
 
-    /// The id with the tail that tells the place of its record.
+    /// The id with a tail that encodes the key.
     pub(super) fn minted(&self, id: JobId, key: JobKey) -> JobId {
         id.with_tail(self.pad(id.as_bytes()) ^ key.0)
     }
 
-    /// Where the record is if the id was minted.
-    pub(super) fn place_of(&self, id: JobId) -> JobKey {
+    /// The key that is encoded in the id, if it was minted.
+    pub(super) fn key_of(&self, id: JobId) -> JobKey {
         JobKey(self.pad(id.as_bytes()) ^ id.tail())
     }
 
-    /// A lease on the job there: 96 random bits and the tail that tells the place.
+    /// A lease: 96 random bits, and a tail that encodes the key.
     pub(super) fn lease(&self, random: u128, key: JobKey) -> LeaseId {
         let head = random << u32::BITS;
         LeaseId::from_u128(head | u128::from(self.pad(&head.to_be_bytes()) ^ key.0))
     }
 
-    /// Where the job of a lease is, if the lease stands.
-    pub(super) fn place_of_lease(&self, lease: LeaseId) -> JobKey {
+    /// The key that is encoded in the lease, if it is valid.
+    pub(super) fn key_of_lease(&self, lease: LeaseId) -> JobKey {
         let bits = lease.as_u128();
         JobKey(self.pad(&bits.to_be_bytes()) ^ bits as u32)
     }

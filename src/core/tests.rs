@@ -21,5 +21,4 @@ mod retention;
 mod submit;
 mod table;
 mod tombstones;
-mod wheel;
 mod workers;

@@ -1,14 +1,14 @@
-//! How one job changes its state: the event, the timer, and the place that it leaves.
+//! Transitions of one job: its state, event, timer, list and session.
 
 use std::time::Duration;
 
-use super::course::Live;
 use super::effects::{Effect, Effects};
 use super::entry::WATCHED;
+use super::execution::ActiveAttempt;
 use super::history::{Detail, Transition};
 use super::keys::{JobKey, SessionKey};
 use super::moment::Moment;
-use super::record::{Link, Moved, Record};
+use super::record::{Link, Record, StateChanged};
 use super::sessions::Session;
 use super::state::Core;
 use super::weight::added_bytes;
@@ -16,7 +16,7 @@ use crate::clock::Now;
 use crate::job::{JobState, Start, Stop, WaitReason};
 
 impl Core {
-    /// Moves the job to a state and numbers the event that tells it.
+    /// Changes the state of a job and appends the event.
     pub(super) fn transition(
         &mut self,
         now: Now,
@@ -25,7 +25,11 @@ impl Core {
         detail: Detail,
         effects: &mut Effects,
     ) {
-        let wait_reason = self.wait_reason_in(key, state);
+        let wait_reason = match state {
+            JobState::Scheduled => Some(WaitReason::BackOff),
+            JobState::Queued => self.wait_reason_of(key),
+            _ => None,
+        };
         let entry = &mut self.table[key];
         let counts = &mut self.lanes[entry.lane].counts;
         counts.remove(entry.state);
@@ -33,7 +37,7 @@ impl Core {
         entry.state = state;
         entry.sequence += 1;
         if state != JobState::Running {
-            entry.set_live(None);
+            entry.set_active(None);
         }
         let next_attempt_time = (state == JobState::Scheduled)
             .then(|| now.wall.plus(Duration::from(entry.deadline).saturating_sub(now.monotonic)));
@@ -44,35 +48,43 @@ impl Core {
             state,
             wait_reason,
             cancel_requested: entry.cancel_requested && state == JobState::Running,
-            pause: Transition::pause(now.wall, next_attempt_time),
+            delay: Transition::delay(now.wall, next_attempt_time),
             detail,
         };
         effects.record(|| {
-            let running = entry.live().and_then(|live| self.sessions.running(live));
-            Record::Moved(Moved::of(entry, entry.transition_event(&transition, None), running))
+            let running = entry.active().and_then(|active| self.sessions.running(active));
+            Record::StateChanged(StateChanged::of(entry, entry.transition_event(&transition, None), running))
         });
         if !state.is_final() {
             self.live_bytes += added_bytes(entry.history().len(), &transition) as u64;
         }
-        entry.push_transition(transition);
+        entry.execution_mut().history.push(transition);
         self.wake(key, effects);
     }
 
-    pub(super) fn wait_reason_in(&self, key: JobKey, state: JobState) -> Option<WaitReason> {
-        match state {
-            JobState::Scheduled => Some(WaitReason::BackOff),
-            JobState::Queued => self.wait_reason_of(key),
-            _ => None,
+    /// The time of the job's next step, in whole milliseconds.
+    pub(super) fn due_time(&self, key: JobKey) -> Moment {
+        let entry = &self.table[key];
+        entry.overall_deadline().unwrap_or(Moment::NEVER).min(entry.deadline).whole_millis()
+    }
+
+    /// Sets the job's timer to its next step. An earlier timer is not changed: it is set again when it fires.
+    pub(super) fn arm_timer(&mut self, key: JobKey) {
+        let due_time = self.due_time(key);
+        if due_time != Moment::NEVER && self.table[key].timer <= due_time {
+            return;
+        }
+        self.clear_timer(key);
+        if due_time != Moment::NEVER {
+            self.table[key].timer = due_time;
+            self.timers.insert((due_time, key));
         }
     }
 
-    /// Sets the job's timer to the first thing that is due of it.
-    pub(super) fn arm(&mut self, key: JobKey) {
-        let entry = &self.table[key];
-        let first = entry.overall_deadline().unwrap_or(Moment::NEVER).min(entry.deadline);
-        match first {
-            Moment::NEVER => self.wheel.clear(&mut self.table, key),
-            first => self.wheel.set(&mut self.table, key, first.tick()),
+    pub(super) fn clear_timer(&mut self, key: JobKey) {
+        let timer = std::mem::replace(&mut self.table[key].timer, Moment::NEVER);
+        if timer != Moment::NEVER {
+            self.timers.remove(&(timer, key));
         }
     }
 
@@ -91,15 +103,15 @@ impl Core {
         }
     }
 
-    /// Takes a waiting job out of its lane.
-    pub(super) fn leave_waiting(&mut self, key: JobKey, effects: &mut Effects) {
+    /// Removes a waiting job from its list.
+    pub(super) fn dequeue(&mut self, key: JobKey, effects: &mut Effects) {
         let entry = &self.table[key];
         let (lane, start, accepted) = (entry.lane, entry.start(), entry.accepted);
         match entry.state {
             JobState::Queued if entry.is_offered() => self.leave_session(key, true, effects),
             JobState::Queued => {
                 self.lanes[lane].remove(&mut self.table, key);
-                self.refresh_standing(lane);
+                self.refresh_rank(lane);
             }
             _ => self.lanes[lane].scheduled.remove(&mut self.table, key),
         }
@@ -108,15 +120,17 @@ impl Core {
         }
     }
 
-    /// Takes a job from the session that has it. Revoked, its slot stays taken until the worker says the handler stopped.
+    /// Removes a job from its session. If the lease is revoked, its slot is in use until the worker reports that the
+    /// handler stopped.
     pub(super) fn leave_session(&mut self, key: JobKey, revoke: bool, effects: &mut Effects) {
-        let Some(live) = self.table[key].live() else { return };
-        let (lease, session_key) = (live.lease, live.session);
+        let Some(active) = self.table[key].active() else { return };
+        let (lease, session_key) = (active.lease, active.session);
         let Some(session) = self.sessions.get_mut(session_key) else { return };
-        session.held.remove(&mut self.table, key);
-        self.recovered.forget(lease);
+        session.jobs.remove(&mut self.table, key);
+        self.recovered.leases.remove(&lease);
         if session.link == Link::Unary {
-            // A call is given its number of jobs once, and who calls to report does not say that it stopped.
+            // The response of a Lease call has a fixed number of jobs, and a unary worker does not report that a
+            // handler stopped.
             session.slots = session.slots.saturating_sub(1);
             self.sessions.free_slot(session_key);
         } else if revoke {
@@ -127,32 +141,32 @@ impl Core {
         if revoke {
             effects.push(Effect::Stop(session_key, lease, Stop::Revoke));
         }
-        self.forget_if_done(session_key);
+        self.remove_if_done(session_key);
     }
 
-    /// The attempt a worker was given begins.
-    pub(super) fn begin(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
+    /// Begins the attempt that was offered to a worker.
+    pub(super) fn begin_attempt(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         let attempt_timeout = self.attempt_timeout(key);
         let lease = self.options.lease;
         let entry = &mut self.table[key];
-        let Some(live) = entry.live_mut() else { return };
-        live.attempt_deadline = now.monotonic.saturating_add(attempt_timeout).into();
-        live.renew(now.monotonic.saturating_add(lease));
-        let session = live.session;
+        let Some(active) = entry.active_mut() else { return };
+        active.attempt_deadline = now.monotonic.saturating_add(attempt_timeout).into();
+        active.renew(now.monotonic.saturating_add(lease));
+        let session = active.session;
         entry.begin_attempt();
-        self.clear_suspect(key);
+        self.broken_streams.remove(&key);
         let worker = self.sessions.get(session).map(|session| session.name.clone()).unwrap_or_default();
         self.transition(now, key, JobState::Running, Detail::Worker(worker), effects);
-        self.await_deadline(key);
+        self.arm_attempt(key);
     }
 
-    /// Sets the timer of a job that a worker has to whatever ends the attempt first.
-    pub(super) fn await_deadline(&mut self, key: JobKey) {
+    /// Sets the timer of an assigned job to the first deadline of its attempt.
+    pub(super) fn arm_attempt(&mut self, key: JobKey) {
         let entry = &mut self.table[key];
-        if let Some(deadline) = entry.live().map(Live::deadline) {
+        if let Some(deadline) = entry.active().map(ActiveAttempt::deadline) {
             entry.deadline = deadline;
         }
-        self.arm(key);
+        self.arm_timer(key);
     }
 
     pub(super) fn attempt_timeout(&self, key: JobKey) -> Duration {
@@ -160,17 +174,10 @@ impl Core {
         options.and_then(|options| options.attempt_timeout).unwrap_or(self.options.attempt_timeout)
     }
 
-    /// The job was accepted, or has ended.
-    pub(super) fn clear_suspect(&mut self, key: JobKey) {
-        if !self.suspects.is_empty() {
-            self.suspects.remove(&key);
-        }
-    }
-
-    /// A worker that takes leases by call is forgotten once it holds none and asks for none.
-    pub(super) fn forget_if_done(&mut self, key: SessionKey) {
+    /// Removes the session of a Lease call once it is disconnected and has no jobs.
+    pub(super) fn remove_if_done(&mut self, key: SessionKey) {
         let is_done =
-            |session: &Session| session.link == Link::Unary && !session.connected && session.held.is_empty();
+            |session: &Session| session.link == Link::Unary && !session.connected && session.jobs.is_empty();
         if self.sessions.get(key).is_some_and(is_done) {
             self.sessions.remove(key);
         }

@@ -1,32 +1,33 @@
-//! How many bytes a job counts against each bound.
+//! Sizes of jobs, as they count against each bound.
 
-use super::course::{End, USUAL_TRANSITIONS};
 use super::entry::Entry;
-use super::history::{Detail, Stream, Transition};
+use super::execution::{End, INLINE_TRANSITIONS};
+use super::history::{Stream, Transition};
 use crate::job::{Failure, JobOptions, Outcome, Payload};
 
-/// What a record is taken to cost beside its payload, events and options, in the retention's bytes.
+/// Estimated size of a record without payload, events and options.
 pub(super) const RECORD_BYTES: usize = crate::memory::JOB_RECORD_BYTES as usize;
 
-/// Contents of fewer bytes stay in memory: to know where they are would take as many.
+/// Contents of fewer bytes are not evicted: their metadata would take as much.
 const CONTENTS_BYTES_MIN: usize = 96;
 
 impl Entry {
-    /// Bytes of what was submitted.
+    /// Bytes of the spec.
     pub(super) fn submitted_bytes(&self) -> u64 {
         spec_bytes(&self.payload, self.options.as_deref()) as u64
     }
 
-    /// Bytes the job counts against the bound of jobs that have not ended.
+    /// Bytes of an unfinished job.
     pub(super) fn live_bytes(&self) -> u64 {
         let stream = self.stream().map_or(0, Stream::bytes);
         let history: usize =
             self.history().iter().enumerate().map(|(at, change)| added_bytes(at, change)).sum();
-        let cancel = self.live().and_then(|live| live.cancel.as_ref()).map_or(0, |cancel| cancel.1.len());
+        let cancel =
+            self.active().and_then(|active| active.cancel.as_ref()).map_or(0, |cancel| cancel.1.len());
         (spec_bytes(&self.payload, self.options.as_deref()) + stream + history + cancel) as u64
     }
 
-    /// Bytes of memory the job is taken to hold with its contents; the same each time once it ended.
+    /// Bytes of the job with its contents in memory. It is constant once the job ended.
     pub(super) fn weight(&self) -> u64 {
         if let Some(evicted) = self.evicted() {
             return evicted.weight;
@@ -37,32 +38,30 @@ impl Entry {
             Some(End { outcome: Outcome::Cancellation(cancellation), .. }) => cancellation.reason.len(),
             None => 0,
         };
-        let history: usize = self.history().iter().map(transition_bytes).sum();
+        let history = self.history().iter().map(|change| size_of::<Transition>() + failure_bytes(change));
         let stream = self.stream().map_or(0, Stream::bytes);
         let options = self.options.as_ref().map_or(0, |options| options_bytes(options));
-        (RECORD_BYTES + self.payload.bytes.len() + result + history + stream + options) as u64
+        (RECORD_BYTES + self.payload.bytes.len() + result + history.sum::<usize>() + stream + options) as u64
     }
 
-    /// About how many bytes of a log the job's image takes.
-    pub(super) fn image_bytes(&self) -> u64 {
-        /// Ids, times and numbers, in the records of an acceptance and of an end.
+    /// Estimated size of the job's snapshot in the log.
+    pub(super) fn snapshot_bytes(&self) -> u64 {
+        /// Ids, times and numbers in the records of the acceptance and the end.
         const AROUND_BYTES: u64 = 110;
         self.weight() - RECORD_BYTES as u64 + AROUND_BYTES
     }
 
-    /// Bytes of the job in a list, roughly as on the wire.
+    /// Estimated size of the job in a list, as on the wire.
     pub(super) fn listed_bytes(&self, with_payloads: bool) -> usize {
         const ENVELOPE_BYTES: usize = 256;
         if let Some(evicted) = self.evicted().filter(|_| with_payloads) {
             return evicted.listed_bytes;
         }
-        let attempts = self.history().iter().map(|transition| match &transition.detail {
-            Detail::Failure(failure) => failure.bytes(with_payloads),
-            Detail::None | Detail::Worker(_) => 64,
-        });
+        let attempts = self.history().iter().map(Transition::failure);
+        let attempts = attempts.map(|failure| failure.map_or(64, |failure| failure.bytes(with_payloads)));
         let outcome = match self.end().map(|end| &end.outcome) {
             Some(Outcome::Result(result)) if with_payloads => result.wire_bytes_max(),
-            // Told twice: as the outcome and with its attempt.
+            // It is in the outcome and in its attempt.
             Some(Outcome::Failure(failure)) => 2 * failure.bytes(with_payloads),
             _ => 0,
         };
@@ -71,7 +70,7 @@ impl Entry {
         ENVELOPE_BYTES + attempts.sum::<usize>() + outcome + payload + options
     }
 
-    /// Bytes that the job would not hold without its contents; 0 if they are not worth it, or not there.
+    /// Bytes that an eviction of the contents would free; 0 if they are small or evicted.
     pub(super) fn evictable_bytes(&self) -> u64 {
         let details = |failure: &Failure| failure.details.as_ref().map_or(0, |details| details.bytes.len());
         let outcome = match self.end() {
@@ -80,35 +79,24 @@ impl Entry {
             Some(End { evicted: None, outcome: Outcome::Cancellation(_), .. }) => 0,
             Some(End { evicted: Some(_), .. }) | None => return 0,
         };
-        let failures = self.history().iter().map(|transition| match &transition.detail {
-            Detail::Failure(failure) => details(failure),
-            Detail::None | Detail::Worker(_) => 0,
-        });
+        let failures = self.history().iter().filter_map(Transition::failure).map(|failure| details(failure));
         let ring = self.stream().map_or(0, |stream| stream.ring_bytes());
         let bytes = self.payload.bytes.len() + outcome + failures.sum::<usize>() + ring;
         if bytes < CONTENTS_BYTES_MIN { 0 } else { bytes as u64 }
     }
 }
 
-fn transition_bytes(transition: &Transition) -> usize {
-    size_of::<Transition>() + failure_bytes(transition)
-}
-
 fn failure_bytes(transition: &Transition) -> usize {
-    match &transition.detail {
-        Detail::Failure(failure) => failure.bytes(true),
-        Detail::None | Detail::Worker(_) => 0,
-    }
+    transition.failure().map_or(0, |failure| failure.bytes(true))
 }
 
-/// Bytes that the state change at this place adds to a job that has not ended. Those of a job that runs once are part of
-/// its record.
+/// Bytes that the state change at this index adds to an unfinished job. The first ones are part of its record.
 pub(super) fn added_bytes(at: usize, transition: &Transition) -> usize {
-    let own = if at < USUAL_TRANSITIONS { 0 } else { size_of::<Transition>() };
+    let own = if at < INLINE_TRANSITIONS { 0 } else { size_of::<Transition>() };
     own + failure_bytes(transition)
 }
 
-/// Bytes of a spec as it is kept: payload, labels and headers.
+/// Bytes of a spec: payload, labels and headers.
 pub(super) fn spec_bytes(payload: &Payload, options: Option<&JobOptions>) -> usize {
     payload.bytes.len() + options.map_or(0, options_bytes)
 }

@@ -149,10 +149,10 @@ impl Commit {
         queue.last_entry_time = now.monotonic;
         let counts = entries::split(now, &records, shared.entry_bytes_max);
         let first = shared.appended.fetch_add(counts.len() as u64, Ordering::Relaxed);
-        core.write_to(self.sequence(first + counts.len() as u64));
+        core.set_log_entry(self.sequence(first + counts.len() as u64));
         if counts.len() > 1 {
             for (index, part) in (first..).zip(entries::parts(&records, &counts)) {
-                core.were_written(part, self.sequence(index));
+                core.set_written(part, self.sequence(index));
             }
         }
         DeferredEncode { shared, queue, now, records, counts }

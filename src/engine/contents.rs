@@ -3,12 +3,12 @@
 use super::commit::missing;
 use super::outcomes::OutcomeWaiter;
 use super::{Engine, Pending, Position};
-use crate::core::{Contents, Core, JobKey, LogPlace};
+use crate::core::{Contents, Core, JobKey, LogPosition};
 use crate::error::Result;
 use crate::job::JobId;
 
 /// The contents of a job, and their location.
-pub(super) type Found = (LogPlace, Contents);
+pub(super) type Found = (LogPosition, Contents);
 
 impl Engine {
     /// Reads a job with its contents, and returns once everything that was read is durable.
@@ -27,7 +27,7 @@ impl Engine {
                 let core = &state.core;
                 let key = core.find(id)?;
                 let contents = match &found {
-                    _ if core.place(key).is_none() => None,
+                    _ if core.log_position(key).is_none() => None,
                     Some((location, contents)) if core.job_at(location) == Some(key) => Some(contents),
                     _ => return Ok(None),
                 };
@@ -53,7 +53,7 @@ impl Engine {
         loop {
             let location = {
                 let core = &self.0.state.lock().core;
-                core.place(core.find(id)?)
+                core.log_position(core.find(id)?)
             };
             let Some(location) = location else { return Ok(None) };
             // Contents that are no longer at a location have another one.
@@ -68,7 +68,7 @@ impl Engine {
     }
 
     /// The contents of jobs, in the order of `locations`; `None` for contents that were rewritten elsewhere since.
-    pub(super) async fn contents(&self, locations: &[LogPlace]) -> Vec<Result<Option<Contents>>> {
+    pub(super) async fn contents(&self, locations: &[LogPosition]) -> Vec<Result<Option<Contents>>> {
         match &self.0.commit {
             Some(commit) if !locations.is_empty() => commit.contents(locations).await,
             _ => Vec::new(),
@@ -77,7 +77,7 @@ impl Engine {
 
     /// Loads the evicted outcomes of jobs for the streams that wait for them. `position` is that of the
     /// streams' acknowledgements.
-    pub(super) fn load_outcomes(&self, jobs: Vec<(LogPlace, OutcomeWaiter)>, position: Position) {
+    pub(super) fn load_outcomes(&self, jobs: Vec<(LogPosition, OutcomeWaiter)>, position: Position) {
         if jobs.is_empty() {
             return;
         }

@@ -11,7 +11,7 @@ use super::outcomes::{OutcomeQueue, OutcomeWaiter};
 use super::session::{Disconnect, Inline, Outbox, OutboxState};
 use super::{Engine, Position, Submission};
 use crate::clock::Now;
-use crate::core::{Core, Effect, Effects, LogPlace, SessionKey, Standing, Submitted};
+use crate::core::{Core, Effect, Effects, LogPosition, SessionKey, Submitted, SubmittedJob};
 use crate::job::{Assignment, AttemptEnd, JobState, LeaseId, Order, Timestamp};
 
 /// Most inline attempts that one command runs on the dispatching thread. The rest go to the worker, so that one call does not
@@ -74,7 +74,7 @@ impl State {
                 Effect::Drain(session, drain) => {
                     self.order(session, &mut delivery, |outbox| outbox.drain = Some(drain));
                 }
-                Effect::Cut(session) => {
+                Effect::Disconnect(session) => {
                     self.order(session, &mut delivery, |outbox| {
                         outbox.disconnect = Some(Disconnect::TimedOut);
                     });
@@ -131,10 +131,10 @@ impl State {
     }
 
     pub(super) fn submission(&self, submitted: Submitted) -> Submission {
-        let Submitted { id, standing, existing } = submitted;
-        let (state, sequence) = match standing {
-            Standing::Held(key) => (self.core.state(key), self.core.sequence(key)),
-            Standing::Removed(state) => (state, 0),
+        let Submitted { id, job, existing } = submitted;
+        let (state, sequence) = match job {
+            SubmittedJob::Present(key) => (self.core.state(key), self.core.sequence(key)),
+            SubmittedJob::Removed(state) => (state, 0),
         };
         Submission { id, existing, state, sequence }
     }
@@ -143,18 +143,18 @@ impl State {
     /// the location of an evicted outcome: the caller loads it for the waiter.
     pub(super) fn await_outcome(
         &mut self,
-        standing: Standing,
+        job: SubmittedJob,
         waiter: OutcomeWaiter,
         position: Position,
-    ) -> Option<(LogPlace, OutcomeWaiter)> {
-        let key = match standing {
-            Standing::Held(key) => key,
-            Standing::Removed(state) => {
+    ) -> Option<(LogPosition, OutcomeWaiter)> {
+        let key = match job {
+            SubmittedJob::Present(key) => key,
+            SubmittedJob::Removed(state) => {
                 waiter.end_removed(state, position);
                 return None;
             }
         };
-        if let Some(location) = self.core.place(key) {
+        if let Some(location) = self.core.log_position(key) {
             return Some((location, waiter));
         }
         match self.core.outcome(key, None) {

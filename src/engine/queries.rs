@@ -10,7 +10,7 @@ use super::commit::QUEUE_BYTES_MAX;
 use super::watch::Watch;
 use super::{Engine, LOCK_BUDGET};
 use crate::clock::Now;
-use crate::core::{Contents, Core, ListBounds, LogPlace};
+use crate::core::{Contents, Core, ListBounds, LogPosition};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{
     EndCounts, EventTypes, JobFilter, JobId, JobState, JobView, MemoryUse, Outcome, QueueView, StateCounts,
@@ -141,12 +141,12 @@ impl Engine {
                 jobs: jobs_max - jobs.len(),
                 bytes: bytes_left,
                 with_payloads,
-                looks: LOCK_BUDGET,
+                scanned: LOCK_BUDGET,
                 begins_page: jobs.is_empty(),
             };
             let part = self.0.state.lock().core.list(filter, before, bounds);
             jobs.extend(part.jobs);
-            evicted.extend(part.cold);
+            evicted.extend(part.evicted);
             next = part.next;
             bytes_left = bytes_left.saturating_sub(part.bytes);
             if part.is_full {
@@ -161,11 +161,11 @@ impl Engine {
 
     /// The cursor of the page that starts with this job; `None` if the job was removed.
     pub(crate) fn page_starting_with(&self, id: JobId) -> Option<u64> {
-        self.0.state.lock().core.page_beginning_with(id)
+        self.0.state.lock().core.page_from(id)
     }
 
     /// Adds the contents of the evicted jobs of a page. Jobs that were removed since leave the page.
-    async fn add_contents(&self, jobs: &mut Vec<JobView>, locations: Vec<LogPlace>) -> Result<()> {
+    async fn add_contents(&self, jobs: &mut Vec<JobView>, locations: Vec<LogPosition>) -> Result<()> {
         let loaded = self.contents(&locations).await;
         let mut views = HashMap::new();
         for (location, contents) in locations.iter().zip(loaded) {

@@ -55,7 +55,7 @@ impl Engine {
         let core = &mut self.0.state.lock().core;
         let now = self.now();
         let is_due = now.monotonic >= commit.last_entry_time().saturating_add(HEARTBEAT);
-        if is_due && core.awaits_time() && commit.refusal().is_none() {
+        if is_due && core.has_timers() && commit.refusal().is_none() {
             drop(commit.append(core, now, Vec::new()));
         }
     }
@@ -76,7 +76,7 @@ impl Engine {
             Some(commit) => {
                 let heartbeat = commit.last_entry_time().saturating_add(HEARTBEAT);
                 // A heartbeat that is due was refused by a full log.
-                let is_next = state.core.awaits_time() && heartbeat > now.monotonic;
+                let is_next = state.core.has_timers() && heartbeat > now.monotonic;
                 if is_next { heartbeat } else { now.monotonic + HEARTBEAT }
             }
             None => now.monotonic + PAUSE_MAX,

@@ -11,7 +11,7 @@ use super::contents::Found;
 use super::delivery::State;
 use super::observers::WatchKey;
 use super::{Engine, Pending, Position, Submission};
-use crate::core::{Caller, Core, JobKey, Standing};
+use crate::core::{Caller, Core, JobKey, SubmittedJob};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{EventTypes, JobId, JobState, NewJob, WatchItem};
 
@@ -203,7 +203,7 @@ fn read_events(
     items: &mut Vec<WatchItem>,
 ) -> Option<u32> {
     let contents = match evicted {
-        _ if cursor >= core.sequence(key) || core.place(key).is_none() => None,
+        _ if cursor >= core.sequence(key) || core.log_position(key).is_none() => None,
         Some(Evicted::Loaded((location, contents))) if core.job_at(location) == Some(key) => Some(contents),
         _ => return None,
     };
@@ -237,7 +237,7 @@ impl Engine {
     ///
     /// Those of [`Engine::submit`], and `ResourceExhausted` (too many watchers): nothing was stored.
     pub async fn run(&self, job: NewJob, types: EventTypes) -> Result<(Submission, Watch)> {
-        self.run_as(Caller::NOBODY, job, types).await
+        self.run_as(Caller::EMBEDDER, job, types).await
     }
 
     pub(crate) async fn run_as(
@@ -251,9 +251,9 @@ impl Engine {
         self.call(|state, now, effects| {
             state.core.set_caller(caller);
             let submitted = state.core.submit(now, id, job, effects)?;
-            let key = match submitted.standing {
-                Standing::Held(key) => Some(key),
-                Standing::Removed(_) => None,
+            let key = match submitted.job {
+                SubmittedJob::Present(key) => Some(key),
+                SubmittedJob::Removed(_) => None,
             };
             let watch = Watch::new(self.clone(), permit, state, submitted.id, key, 0, types);
             Ok((state.submission(submitted), watch))

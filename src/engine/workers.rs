@@ -94,7 +94,7 @@ impl WorkerSession {
     pub(crate) fn apply(&self, frame: WorkerFrame, acks: &mut ReportAcks) {
         let WorkerFrame { slots, renewed, accepted, reports } = frame;
         self.engine.command(|state, now, effects| {
-            state.core.heard(now, self.key);
+            state.core.session_seen(now, self.key);
             if let Some(slots) = slots {
                 state.core.set_slots(now, self.key, slots, effects);
             }
@@ -311,7 +311,7 @@ impl Engine {
     ) -> (Result<()>, Option<Stop>) {
         let report = |state: &mut State, now: Now, effects: &mut Effects| {
             let session = state.core.session_of(lease)?;
-            state.core.heard(now, session);
+            state.core.session_seen(now, session);
             state.core.renew_lease(now, session, lease, effects)?;
             match update.transpose()? {
                 Some(AttemptUpdate::Report(report)) => {

@@ -127,7 +127,7 @@ mod tests {
         log.change(|state| state.is_held = true);
         let mut stream = SubmitStream::new(engine.clone());
         let mut more = || {
-            let batch = Batch { caller: Caller::NOBODY, jobs: vec![Ok(job("other", vec![0; 1 << 20]))] };
+            let batch = Batch { caller: Caller::EMBEDDER, jobs: vec![Ok(job("other", vec![0; 1 << 20]))] };
             stream.submit(vec![StreamBatch { number: 0, batch, outcomes: false }]);
         };
         more();

@@ -52,7 +52,7 @@ async fn one_connection_cannot_take_the_reserved_job_capacity() {
     let (accepted, status) = fill(&mut hog, waiting).await;
     assert_eq!(accepted, 70);
     refused(&status, Code::ResourceExhausted, "QUEUE_FULL");
-    assert!(status.message().contains("for connections that hold less"), "{status:?}");
+    assert!(status.message().contains("for connections that use less"), "{status:?}");
     let request = v1::SubmitRequest { job: Some(echo("beside it")), validate_only: false };
     wait_for("Submit answers", other.submit(request)).await.expect("there is capacity");
     assert_eq!(fill(&mut other, waiting).await.0, 5);

@@ -48,7 +48,7 @@ impl ConnectionInfo {
 
 /// The caller of a request with these extensions.
 pub(super) fn caller(extensions: &http::Extensions) -> Caller {
-    extensions.get::<ConnectionInfo>().map_or(Caller::NOBODY, ConnectionInfo::caller)
+    extensions.get::<ConnectionInfo>().map_or(Caller::EMBEDDER, ConnectionInfo::caller)
 }
 
 /// Whether the connection of a stream is about to be closed. Without a connection it never is.

@@ -265,7 +265,7 @@ impl Api {
             ping_interval: Some(render::duration(options.ping_interval)),
             accept_timeout: Some(render::duration(options.accept_timeout)),
             reconnect_grace: Some(render::duration(options.reconnect_grace)),
-            standing_lease_ids: welcome.standing.iter().map(ToString::to_string).collect(),
+            standing_lease_ids: welcome.valid_leases.iter().map(ToString::to_string).collect(),
             acked_report_sequence: welcome.reports_taken,
             payload_bytes_max: u32::try_from(options.payload_bytes_max).unwrap_or(u32::MAX),
             message_bytes_max: u32::try_from(self.message_bytes_max).unwrap_or(u32::MAX),

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 
 use super::fixture::*;
-use crate::core::{Contents, Core, CoreOptions, Effects, JobKey, LogPlace, Record, Sample};
+use crate::core::{Contents, Core, CoreOptions, Effects, JobKey, LogPosition, Record, Sample};
 use crate::error::ErrorKind;
 use crate::job::{
     AttemptEnd, EventTypes, Failure, FailureReason, JobFilter, JobId, JobView, NewJob, Outcome, Payload,
@@ -26,9 +26,9 @@ impl Logged {
 
     /// Runs commands and appends their records as one entry.
     fn write<T>(&mut self, command: impl FnOnce(&mut Fixture) -> T) -> T {
-        self.f.core.write_to(NonZeroU64::new(self.log.len() as u64 + 1).unwrap());
+        self.f.core.set_log_entry(NonZeroU64::new(self.log.len() as u64 + 1).unwrap());
         let answer = command(&mut self.f);
-        self.f.run(|core, _, effects| core.cool(effects));
+        self.f.run(|core, _, effects| core.evict_excess(effects));
         self.log.push(std::mem::take(&mut self.f.records));
         answer
     }
@@ -54,8 +54,8 @@ impl Logged {
         read(&self.f.core, key, Some(&contents))
     }
 
-    fn place(&self, id: JobId) -> Option<LogPlace> {
-        self.f.core.place(self.f.key(id))
+    fn place(&self, id: JobId) -> Option<LogPosition> {
+        self.f.core.log_position(self.f.key(id))
     }
 
     fn all(core: &Core, key: JobKey, contents: Option<&Contents>) -> (JobView, Vec<crate::job::WatchItem>) {
@@ -208,7 +208,7 @@ fn records_of_a_command_that_span_entries_are_loaded() {
     // The acceptance is in the second of two entries, and the end in the second of the next two.
     let parts: Vec<_> = logged.log.iter().flat_map(|records| [Vec::new(), records.clone()]).collect();
     for (index, records) in parts.iter().enumerate() {
-        logged.f.core.were_written(records, NonZeroU64::new(index as u64 + 1).unwrap());
+        logged.f.core.set_written(records, NonZeroU64::new(index as u64 + 1).unwrap());
     }
     logged.log = parts;
     logged.f.core.options.retention_memory_bytes_max = 0;
@@ -227,14 +227,14 @@ fn a_list_without_payloads_loads_no_contents() {
         jobs: 10,
         bytes: usize::MAX,
         with_payloads: false,
-        looks: 10,
+        scanned: 10,
         begins_page: true,
     };
     let page = logged.f.core.list(&filter, u64::MAX, bounds);
-    assert_eq!((page.jobs.len(), page.cold.len()), (1, 0));
+    assert_eq!((page.jobs.len(), page.evicted.len()), (1, 0));
     bounds.with_payloads = true;
     let page = logged.f.core.list(&filter, u64::MAX, bounds);
-    assert_eq!(page.cold.iter().map(|place| place.id).collect::<Vec<_>>(), [id]);
+    assert_eq!(page.evicted.iter().map(|place| place.id).collect::<Vec<_>>(), [id]);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn contents_of_an_earlier_job_with_the_same_id_are_not_used() {
     let place = logged.place(id(7)).unwrap();
     logged.write(|f| f.run(|core, now, effects| core.delete(now, id(7), effects))).unwrap();
     // The state after the idempotency window.
-    logged.f.core.finished.chosen.forget(id(7));
+    logged.f.core.finished.chosen.remove(id(7));
     logged.write(|f| f.submit_as(id(7), big("y"))).unwrap();
     let records = logged.log.iter().flatten().filter(|record| record.job() == Some(id(7))).cloned();
     assert!(Contents::of(&place, records).is_some());
@@ -256,10 +256,10 @@ fn contents_of_an_earlier_job_with_the_same_id_are_not_used() {
 }
 
 /// Estimates from a sample the live bytes before each of these entries.
-fn needed_before(core: &Core, entries: &[u64]) -> Vec<u64> {
+fn live_log_bytes_before(core: &Core, entries: &[u64]) -> Vec<u64> {
     let mut needed = vec![0; entries.len()];
     for part in Sample::of(core.job_count()) {
-        needed.iter_mut().zip(core.needed_before(entries, part)).for_each(|(sum, part)| *sum += part);
+        needed.iter_mut().zip(core.live_log_bytes_before(entries, part)).for_each(|(sum, part)| *sum += part);
     }
     needed
 }
@@ -270,13 +270,13 @@ fn live_bytes_are_exact_for_few_jobs_and_sampled_for_many() {
         let (mut core, now) = (Core::new(CoreOptions::default(), [1; 32]), Fixture::new().now);
         // Large and small jobs alternate, in three entries of equal size.
         for number in 0..jobs {
-            core.write_to(NonZeroU64::new(1 + 3 * u64::from(number) / u64::from(jobs)).unwrap());
+            core.set_log_entry(NonZeroU64::new(1 + 3 * u64::from(number) / u64::from(jobs)).unwrap());
             let payload = Payload::text("x".repeat(if number % 2 == 0 { 10 } else { 500 }));
             let id = id(number);
             core.submit(now, id, NewJob { payload, ..job("b") }, &mut Effects::default()).unwrap();
         }
-        let sum: u64 = core.table.accepted_from(0).map(|key| core.table[key].image_bytes()).sum();
-        let estimate = needed_before(&core, &[1, 2, 3, 4, 5]);
+        let sum: u64 = core.table.order.from(0).map(|key| core.table[key].snapshot_bytes()).sum();
+        let estimate = live_log_bytes_before(&core, &[1, 2, 3, 4, 5]);
         for (estimate, third) in estimate.into_iter().zip([0, 1, 2, 3, 3]) {
             let expected = sum * third / 3;
             assert!(

@@ -1,7 +1,6 @@
 //! Invariants between two commands, computed by scans of all jobs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use crate::core::entry::Entry;
 use crate::core::moment::Moment;
@@ -11,7 +10,7 @@ use crate::core::{Core, JobKey};
 use crate::job::{JobState, Start, StateCounts};
 
 pub(super) fn check(core: &Core) {
-    let keys: Vec<JobKey> = core.table.accepted_before(core.table.next_accepted()).collect();
+    let keys: Vec<JobKey> = core.table.order.before(core.table.order.next).collect();
     let entries: Vec<&Entry> = keys.iter().map(|key| &core.table[*key]).collect();
     assert_eq!(keys.len(), core.table.len() as usize);
     assert!(entries.is_sorted_by(|newer, older| newer.accepted > older.accepted));
@@ -20,6 +19,8 @@ pub(super) fn check(core: &Core) {
     check_sessions(core);
     check_leases(core, &entries);
     check_readiness(core);
+    let timers = keys.iter().map(|key| (core.table[*key].timer, *key));
+    assert_eq!(core.timers, timers.filter(|(timer, _)| *timer != Moment::NEVER).collect());
     keys.iter().for_each(|key| check_job(core, *key));
 }
 
@@ -34,11 +35,11 @@ fn check_sums(core: &Core, entries: &[&Entry]) {
     assert_eq!(core.finished.evictable_bytes, evictable_bytes(core));
     let watched_max = if finished.iter().any(|entry| entry.is_watched()) { WATCHED_BYTES_MAX } else { 0 };
     assert!(core.finished.bytes <= core.options.retention_bytes_max + watched_max || finished.len() == 1);
-    for (key, held) in core.callers.counted() {
+    for (key, held) in core.callers.all() {
         let own = || live().filter(|entry| entry.caller == key);
         assert_eq!(held.jobs as usize, own().count());
         assert_eq!(held.bytes, own().map(|entry| entry.submitted_bytes()).sum::<u64>());
-        let lanes = core.lanes.keys().into_iter().filter(|lane| core.lanes[*lane].opener == key).count();
+        let lanes = core.lanes.keys().into_iter().filter(|lane| core.lanes[*lane].creator == key).count();
         assert_eq!(held.lanes as usize, lanes);
     }
     let waits_for_wall = |entry: &&&Entry| {
@@ -50,7 +51,7 @@ fn check_sums(core: &Core, entries: &[&Entry]) {
 /// Returns the evictable bytes: those of jobs that the eviction scan has not reached.
 fn evictable_bytes(core: &Core) -> u64 {
     let list = core.finished.list.keys(&core.table);
-    let from = list.iter().position(|key| Some(*key) == core.finished.evict_from);
+    let from = list.iter().position(|key| Some(*key) == core.finished.next_eviction);
     let (passed, resident) = list.split_at(from.unwrap_or(list.len()));
     let bytes = |keys: &[JobKey]| keys.iter().map(|key| core.table[*key].evictable_bytes()).sum::<u64>();
     assert!(core.log_entry.is_none() || bytes(passed) == 0, "all jobs behind the eviction scan are evicted");
@@ -70,8 +71,7 @@ fn check_lanes(core: &Core, entries: &[&Entry]) {
             floor => assert_eq!(of_queue.oversize[&(kind.clone(), floor)], lane),
         }
         let ready = &core.lanes[lane].ready;
-        assert!(ready.is_sorted_by(|(larger, _), (smaller, _)| larger > smaller));
-        let waiting: usize = ready.iter().map(|(_, list)| list.keys(&core.table).len()).sum();
+        let waiting: usize = ready.values().map(|list| list.keys(&core.table).len()).sum();
         let offered = entries.iter().filter(|entry| entry.lane == lane && entry.is_offered()).count();
         assert_eq!(waiting + offered, counts.get(JobState::Queued) as usize);
     }
@@ -82,13 +82,13 @@ fn check_lanes(core: &Core, entries: &[&Entry]) {
 
 fn check_sessions(core: &Core) {
     for (key, session) in &core.sessions.sessions {
-        let held = session.held.keys(&core.table).len();
+        let held = session.jobs.keys(&core.table).len();
         assert_eq!(session.taken as usize, held + session.revoked.len());
-        assert_eq!(session.group.is_some(), session.connected && session.drained.is_none());
-        assert_eq!(session.rotating, session.group.is_some() && session.taken < session.slots);
+        assert_eq!(session.group.is_some(), session.connected && session.drain_deadline.is_none());
+        assert_eq!(session.in_rotation, session.group.is_some() && session.taken < session.slots);
         let groups = session.group.iter().map(|group| core.sessions.group(*group));
         let turns = groups.flat_map(|group| &group.free).filter(|free| *free == key).count();
-        assert_eq!(turns, usize::from(session.rotating));
+        assert_eq!(turns, usize::from(session.in_rotation));
         assert_eq!(session.timer.is_some(), matches!(session.link, Link::Stream(_)));
         assert!(session.timer.is_none_or(|timer| core.sessions.timers.contains(&(timer, *key))));
     }
@@ -106,7 +106,7 @@ fn check_sessions(core: &Core) {
 
 /// Checks that each job in a session has one lease of its own and that an offered attempt has not started.
 fn check_leases(core: &Core, entries: &[&Entry]) {
-    let live = || entries.iter().filter_map(|entry| entry.live().map(|live| (*entry, live)));
+    let live = || entries.iter().filter_map(|entry| entry.active().map(|live| (*entry, live)));
     let leases: BTreeSet<_> = live().map(|(_, live)| live.lease.to_string()).collect();
     assert_eq!(leases.len(), live().count(), "no two jobs share a lease");
     for (entry, live) in live() {
@@ -124,8 +124,8 @@ fn check_leases(core: &Core, entries: &[&Entry]) {
         }
     }
     for (key, session) in &core.sessions.sessions {
-        let held = session.held.keys(&core.table);
-        let is_own = |job: &JobKey| core.table[*job].live().is_some_and(|live| live.session == *key);
+        let held = session.jobs.keys(&core.table);
+        let is_own = |job: &JobKey| core.table[*job].active().is_some_and(|live| live.session == *key);
         assert!(held.iter().all(is_own), "a session holds only its own leases");
         assert!(
             session.link != Link::Unary || session.connected || !held.is_empty(),
@@ -142,11 +142,11 @@ fn check_readiness(core: &Core) {
         assert_eq!(lane.groups, core.sessions.groups_for(lane));
         let first = lane.first().filter(|_| !core.draining && !lane.paused);
         assert_eq!(
-            lane.standing.map(|standing| (-standing.negated_priority, standing.served, standing.lane)),
-            first.map(|(priority, _)| (i16::from(priority), lane.served, key))
+            lane.rank.map(|rank| (-rank.negated_priority, rank.last_served, rank.lane)),
+            first.map(|(priority, _)| (i16::from(priority), lane.last_served, key))
         );
         for group in &lane.groups {
-            ready.entry(*group).or_default().extend(lane.standing);
+            ready.entry(*group).or_default().extend(lane.rank);
         }
     }
     for (key, group) in &core.sessions.groups {
@@ -159,35 +159,31 @@ fn check_readiness(core: &Core) {
 fn check_job(core: &Core, key: JobKey) {
     let entry = &core.table[key];
     assert_eq!(core.find(entry.id).ok(), Some(key));
-    assert_eq!(entry.live().is_some(), entry.state == JobState::Running || entry.is_offered());
+    assert_eq!(entry.active().is_some(), entry.state == JobState::Running || entry.is_offered());
     assert_eq!(entry.end().is_some(), entry.state.is_final());
     let lane = &core.lanes[entry.lane];
     let (list, has_wake_up) = match entry.state {
         JobState::Scheduled => {
             let on_wall = core.wall_starts.iter().any(|(.., waiting)| *waiting == key);
-            (Some(&lane.scheduled), on_wall || entry.timer.at().is_some())
+            (Some(&lane.scheduled), on_wall || entry.timer != Moment::NEVER)
         }
-        JobState::Queued if !entry.is_offered() => {
-            let list = lane.ready.iter().find(|(priority, _)| *priority == entry.priority);
-            (list.map(|(_, list)| list), true)
-        }
+        JobState::Queued if !entry.is_offered() => (lane.ready.get(&entry.priority), true),
         JobState::Running | JobState::Queued => {
-            let live = entry.live().unwrap();
+            let live = entry.active().unwrap();
             let session = &core.sessions.sessions[&live.session];
             assert!(!session.revoked.contains(&live.lease));
-            (Some(&session.held), entry.timer.at().is_some())
+            (Some(&session.jobs), entry.timer != Moment::NEVER)
         }
         JobState::Succeeded | JobState::Failed | JobState::Cancelled => {
             assert_eq!(core.outcome(key, None).unwrap().state(), entry.state);
             let kept_for_ever = entry.deadline == Moment::NEVER;
-            (Some(&core.finished.list), kept_for_ever || entry.timer.at().is_some())
+            (Some(&core.finished.list), kept_for_ever || entry.timer != Moment::NEVER)
         }
     };
     assert!(has_wake_up, "{} {} would wait for ever", entry.id, entry.state.name());
     let places = list.unwrap().keys(&core.table).iter().filter(|other| **other == key).count();
     assert_eq!(places, 1, "a job is in the list of its state");
     if let Some(deadline) = entry.overall_deadline() {
-        let tick_max = Duration::from(deadline).as_nanos().div_ceil(1_000_000);
-        assert!(entry.timer.at().is_some_and(|at| u128::from(at) <= tick_max));
+        assert!(entry.timer <= deadline.whole_millis());
     }
 }

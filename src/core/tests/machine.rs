@@ -15,7 +15,7 @@ use super::fixture::{cases, id, millis};
 use super::invariants;
 use super::model::{Link, Model, SessionNumber, Started, WorkerMessages};
 use crate::clock::Now;
-use crate::core::{Contents, Core, CoreOptions, Effect, Effects, JobKey, LogPlace, Record, SessionKey};
+use crate::core::{Contents, Core, CoreOptions, Effect, Effects, JobKey, LogPosition, Record, SessionKey};
 use crate::error::{Error, ErrorKind};
 use crate::job::{AttemptEnd, EventBody, EventTypes, JobId, JobState, NewJob, Report, Start, Timestamp};
 
@@ -60,7 +60,7 @@ impl Machine {
     fn new() -> Self {
         let now = Now { monotonic: millis(0), wall: Timestamp::from_micros(1_767_225_600_000_000) };
         let (mut core, model) = (Core::new(options(), [3; 32]), Model::new(options(), now));
-        core.write_to(entry_number(0));
+        core.set_log_entry(entry_number(0));
         Self { core, model, now, sessions: Vec::new(), submitted: Vec::new(), log: Vec::new() }
     }
 
@@ -179,7 +179,7 @@ impl Machine {
                 }),
                 Effect::Stop(session, lease, stop) => messages.stops.push((number(session), lease, stop)),
                 Effect::Drain(session, drain) => messages.drains.push((number(session), drain)),
-                Effect::Cut(session) => messages.cuts.push(number(session)),
+                Effect::Disconnect(session) => messages.cuts.push(number(session)),
                 Effect::Wake(..) | Effect::Ended(..) | Effect::Removed(..) => {
                     unreachable!("there are no observers")
                 }
@@ -199,8 +199,8 @@ impl Machine {
         assert_eq!(std::mem::take(&mut self.model.core_messages), std::mem::take(&mut self.model.messages));
         assert!(self.model.started.is_empty(), "the core started more attempts than the model");
         for record in dropped {
-            if let Record::Dropped(id, ranges) = record {
-                self.model.drop_from(id, &ranges);
+            if let Record::Dropped(id, gaps) = record {
+                self.model.drop_from(id, &gaps);
             }
         }
         self.model.live_bytes = self.core.live_bytes;
@@ -209,10 +209,10 @@ impl Machine {
     /// Evicts contents of finished jobs. The records of the eviction follow those of the command.
     fn evict(&mut self) {
         let mut effects = Effects::recording();
-        self.core.cool(&mut effects);
+        self.core.evict_excess(&mut effects);
         let written = self.log.last_mut().expect("a command appended an entry");
         written.extend(effects.records.expect("recording"));
-        self.core.write_to(entry_number(self.log.len()));
+        self.core.set_log_entry(entry_number(self.log.len()));
     }
 
     fn step_submit(&mut self, command: &Command) {
@@ -430,12 +430,12 @@ fn read_with_contents<T>(
     read: impl FnOnce(&Core, JobKey, Option<&Contents>) -> T,
 ) -> T {
     let key = core.find(id).expect("present in both");
-    let Some(place) = core.place(key) else { return read(core, key, None) };
+    let Some(place) = core.log_position(key) else { return read(core, key, None) };
     assert_eq!(core.job_at(&place), Some(key));
     read(core, key, Some(&load_contents(&place, log)))
 }
 
-fn load_contents(place: &LogPlace, log: &[Vec<Record>]) -> Contents {
+fn load_contents(place: &LogPosition, log: &[Vec<Record>]) -> Contents {
     let records = place.entries().flat_map(|entry| &log[entry as usize - 1]);
     let of_job = records.filter(|record| record.job() == Some(place.id)).cloned();
     Contents::of(place, of_job).expect("the log has all contents")

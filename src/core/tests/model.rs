@@ -1,4 +1,4 @@
-//! The reference model: the rules of the core as scans over plain vectors, without wheel, lists and sums.
+//! The reference model: the rules of the core as scans over plain vectors, without indexes, lists and sums.
 //!
 //! Where the rules leave a choice, the model checks the choice of the core and follows it: which free session runs a
 //! job, the order of timers due at once, and the removal of finished jobs.
@@ -94,7 +94,7 @@ pub(super) enum ModelRecord {
     Event(JobId, Event),
     Removed(JobId),
     QueuePaused(Arc<str>, bool),
-    CancelHastened(JobId, Duration),
+    CancelDeadline(JobId, Duration),
     Offered(JobId, u32),
     ReportsTaken(u8, u64),
 }

@@ -68,7 +68,7 @@ fn an_attempt_number_is_not_reused_after_a_restart() {
     let id = f.submit(job("a"));
     assert_eq!(numbers(&f), [1]);
     let records = f.records.clone();
-    let image = f.core.image(f.key(id), None);
+    let image = f.core.snapshot(f.key(id), None);
     for records in [records, image] {
         let mut again = Core::new(CoreOptions::default(), [1; 32]);
         records.into_iter().for_each(|record| again.replay(record));

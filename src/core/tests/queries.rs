@@ -8,8 +8,8 @@ fn states(states: &[JobState]) -> StateSet {
     states.iter().copied().fold(StateSet::NONE, StateSet::with)
 }
 
-fn bounds(jobs: usize, looks: usize) -> ListBounds {
-    ListBounds { jobs, bytes: usize::MAX, with_payloads: true, looks, begins_page: true }
+fn bounds(jobs: usize, scanned: usize) -> ListBounds {
+    ListBounds { jobs, bytes: usize::MAX, with_payloads: true, scanned, begins_page: true }
 }
 
 /// Reads the list in pages, and runs a command between two pages.

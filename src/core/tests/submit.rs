@@ -28,7 +28,7 @@ fn a_repeated_submit_returns_the_existing_job() {
     let first = f.submit_as(id(1), retried("a", 3)).unwrap();
     let records = f.records.len();
     let again = f.submit_as(id(1), retried("a", 3)).unwrap();
-    assert_eq!((first.existing, again.existing, again.standing), (false, true, first.standing));
+    assert_eq!((first.existing, again.existing, again.job), (false, true, first.job));
     assert_eq!((f.core.job_count(), f.records.len()), (1, records));
 }
 

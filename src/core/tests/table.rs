@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use super::fixture::{cases, id};
 use crate::core::JobKey;
-use crate::core::callers::CallerKey;
-use crate::core::entry::{Entry, Links, Timer};
+use crate::core::callers::Caller;
+use crate::core::entry::{Entry, ListLinks};
 use crate::core::keys::LaneKey;
 use crate::core::list::List;
 use crate::core::moment::Moment;
@@ -24,7 +24,7 @@ pub(super) fn new_table() -> Table {
 /// Returns a job record with an id and default values.
 pub(super) fn bare_entry(number: u32) -> Entry {
     Entry {
-        caller: CallerKey::default(),
+        caller: Caller::EMBEDDER,
         id: id(number),
         payload: Payload::default(),
         options: None,
@@ -40,9 +40,9 @@ pub(super) fn bare_entry(number: u32) -> Entry {
         create_time: Timestamp::default(),
         created: Duration::ZERO.into(),
         deadline: Moment::NEVER,
-        links: Links::NONE,
-        timer: Timer::UNSET,
-        course: None,
+        links: ListLinks::NONE,
+        timer: Moment::NEVER,
+        execution: None,
     }
 }
 
@@ -78,22 +78,22 @@ proptest! {
                 table.remove(gap);
             }
             prop_assert_eq!(table.len() as usize, model.len());
-            prop_assert_eq!(table.next_accepted(), u64::from(number) + 1);
+            prop_assert_eq!(table.order.next, u64::from(number) + 1);
         }
         for (id, key) in model.values() {
             prop_assert_eq!(table.find(*id), Some(*key));
             prop_assert_eq!(table[*key].id, *id);
         }
         for before in [0, 1, 255, 256, 257, 1000, 2600, u64::MAX] {
-            let listed: Vec<_> = table.accepted_before(before).collect();
+            let listed: Vec<_> = table.order.before(before).collect();
             let expected: Vec<_> = model.range(..before).rev().map(|(_, (_, key))| *key).collect();
             prop_assert_eq!(listed, expected);
         }
-        for (step, offset) in [(1, 0), (3, 2), (7, 100), (256, 255), (1000, 1), (5000, 300)] {
-            let met: Vec<_> = table.accepted_every(step, offset).collect();
-            let is_met = |number: &u64| *number >= offset && (number - offset).is_multiple_of(step);
-            let expected: Vec<_> = model.iter().filter(|(number, _)| is_met(number)).map(|(_, (_, key))| *key).collect();
-            prop_assert_eq!(met, expected);
+        for step in [1, 3, 256, 1000] {
+            let sampled = (0..step).flat_map(|offset| table.sample(step, offset));
+            let mut accepted: Vec<_> = sampled.map(|entry| entry.accepted).collect();
+            accepted.sort_unstable();
+            prop_assert_eq!(accepted, model.keys().copied().collect::<Vec<_>>());
         }
     }
 
@@ -129,11 +129,11 @@ fn memory_shrinks_after_a_peak() {
     const PEAK: u32 = 40_000;
     let mut table = new_table();
     let keys: Vec<_> = (0..PEAK).map(|number| table.insert(bare_entry(number))).collect();
-    assert!(table.room() >= PEAK as usize);
+    assert!(table.capacity() >= PEAK as usize);
     for key in &keys[1..] {
         table.remove(*key);
     }
-    let capacity = table.room();
+    let capacity = table.capacity();
     assert!(capacity < PEAK as usize / 2, "one job is left and the capacity is {capacity}");
     assert_eq!(table.find(id(0)), Some(keys[0]));
     let again: Vec<_> = (1..PEAK).map(|number| table.insert(bare_entry(number))).collect();

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 
 use super::fixture::*;
 use crate::core::tombstones::{Tombstone, Tombstones};
-use crate::core::{CoreOptions, Record, Removed, Standing};
+use crate::core::{CoreOptions, Record, Removed, SubmittedJob};
 use crate::error::ErrorKind;
 use crate::job::{JobId, JobState, NewJob, Timestamp};
 
@@ -24,7 +24,7 @@ fn delete(f: &mut Fixture, id: JobId) {
 #[track_caller]
 fn assert_known(f: &mut Fixture, id: JobId, job: &NewJob) {
     let again = f.submit_as(id, job.clone()).unwrap();
-    assert_eq!((again.standing, again.existing), (Standing::Removed(JobState::Cancelled), true));
+    assert_eq!((again.job, again.existing), (SubmittedJob::Removed(JobState::Cancelled), true));
     let (other, reused) = (NewJob { priority: 9, ..job.clone() }, ErrorKind::JobIdReused(id));
     assert_eq!(*f.submit_as(id, other).unwrap_err().kind(), reused);
     assert!(matches!(f.find_error(id), ErrorKind::ResultExpired { .. }));
@@ -45,7 +45,7 @@ fn every_kind_of_removal_leaves_a_tombstone() {
     let early = finished(&mut f, 3, job("a"));
     finished(&mut f, 4, job("a"));
     let again = f.submit_as(early, job("a")).unwrap();
-    assert_eq!(again.standing, Standing::Removed(JobState::Cancelled));
+    assert_eq!(again.job, SubmittedJob::Removed(JobState::Cancelled));
 }
 
 #[test]
@@ -167,10 +167,10 @@ fn compaction_rewrites_only_tombstones_of_old_entries() {
     for number in 0..5_000_u32 {
         tombstones.push(tombstone(number, number.into()), entry(1 + u64::from(number) / 1_000));
     }
-    tombstones.forget(id(3));
+    tombstones.remove(id(3));
     let mut written = |before| {
         let (mut at, mut written) = (0, Vec::new());
-        while let Some((records, next)) = tombstones.write_again(at, entry(before), entry(9)) {
+        while let Some((records, next)) = tombstones.rewrite(at, entry(before), entry(9)) {
             assert!(records.len() <= 1_024);
             written.extend(records.iter().map(|removed| removed.id));
             at = next;
@@ -183,5 +183,5 @@ fn compaction_rewrites_only_tombstones_of_old_entries() {
     assert!(first[2] == id(2) && first[3] == id(4));
     assert_eq!(written(3), [], "they are in a later entry");
     assert_eq!(written(4).first(), Some(&id(2_048)));
-    assert_eq!(tombstones.needed_between(&[5, 6, 10])[2], 3_072 * 64);
+    assert_eq!(tombstones.live_log_bytes_between(&[5, 6, 10])[2], 3_072 * 64);
 }

@@ -41,7 +41,7 @@ impl Fixture {
     fn renew(&mut self, id: JobId) -> Result<()> {
         let (session, lease) = self.lease(id);
         self.run(|core, now, effects| {
-            core.heard(now, session);
+            core.session_seen(now, session);
             core.renew_lease(now, session, lease, effects)
         })
     }
@@ -180,7 +180,7 @@ fn a_worker_that_reconnects_in_time_keeps_its_attempts() {
     assert_eq!(f.wait_reason(offered), Some(WaitReason::NoWorker), "unaccepted attempts are queued again");
     f.advance(GRACE - millis(1));
     let welcome = f.connect(&hello(1, &["a"], 2, &[lease]));
-    assert_eq!((welcome.session, welcome.standing), (session, vec![lease]));
+    assert_eq!((welcome.session, welcome.valid_leases), (session, vec![lease]));
     assert_eq!(f.lease(offered).0, session);
     f.advance(seconds(1));
     assert_eq!((f.state(running), f.view(running).attempt), (Running, 1));
@@ -199,7 +199,7 @@ fn a_worker_that_reconnects_late_has_lost_its_leases() {
     f.advance(GRACE);
     assert_eq!(f.failures(id), [FailureReason::WorkerLost]);
     let welcome = f.connect(&hello(1, &["a"], 1, &[lease]));
-    assert_eq!((welcome.session, welcome.standing), (session, vec![]));
+    assert_eq!((welcome.session, welcome.valid_leases), (session, vec![]));
     assert_eq!(f.state(id), Queued, "the slot is in use until the old handler has stopped");
     f.end_with(session, lease, success()).unwrap_err();
     f.accept(id).unwrap();
@@ -306,7 +306,7 @@ fn a_restart_restores_report_sequences_and_grace_periods() {
     again.resume(f.now, Duration::ZERO, &mut Effects::default());
     assert_eq!(again.stop_of(f.now, lease), Some(Stop::Cancel(seconds(2))));
     let welcome = again.connect(f.now, &hello(1, &["a"], 1, &[lease]), &mut Effects::default()).unwrap();
-    assert_eq!((welcome.standing, welcome.reports_taken), (vec![lease], 2));
+    assert_eq!((welcome.valid_leases, welcome.reports_taken), (vec![lease], 2));
 }
 
 #[test]

@@ -27,7 +27,7 @@ use prost::Message;
 use prost::encoding::{DecodeContext, decode_key};
 
 use crate::clock::Now;
-use crate::core::{Moved, Record};
+use crate::core::{Record, StateChanged};
 use crate::job::{EventBody, Failure, Outcome, StateChange, Timestamp};
 use schema as pb;
 use values::Read;
@@ -89,7 +89,7 @@ pub(super) fn fits(now: Now, records: &[Record], bytes_max: usize) -> bool {
 fn payload_bytes(record: &Record) -> usize {
     let event = match record {
         Record::Accepted(accepted) => return accepted.job.payload.bytes.len(),
-        Record::Moved(Moved { event, .. }) | Record::Reported(_, event) => event,
+        Record::StateChanged(StateChanged { event, .. }) | Record::Reported(_, event) => event,
         _ => return 0,
     };
     let details = |failure: &Failure| failure.details.as_ref().map_or(0, |details| details.bytes.len());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Commit;
 use super::reading::missing;
-use crate::core::{ImageBounds, LogPlace, Record, Sample, TombstonePlace};
+use crate::core::{LogPosition, Record, Sample, SnapshotBounds, TombstoneCursor};
 use crate::engine::{Engine, State};
 use crate::error::Result;
 use crate::wal::{Log, Space, SpaceLevel, TrimPoint};
@@ -100,9 +100,9 @@ impl Commit {
     }
 
     /// The bounds of a piece.
-    fn piece_bounds(&self) -> ImageBounds {
+    fn piece_bounds(&self) -> SnapshotBounds {
         let bytes = self.shared.entry_bytes_max as u64 / ENCODED_TIMES_MAX;
-        ImageBounds { jobs: PIECE_JOBS_MAX, bytes: bytes.min(PIECE_BYTES_MAX) }
+        SnapshotBounds { jobs: PIECE_JOBS_MAX, bytes: bytes.min(PIECE_BYTES_MAX) }
     }
 
     /// Waits until a compaction is due; `None` once the log failed or is closed.
@@ -148,7 +148,7 @@ impl Engine {
         let mut live_bytes = vec![0; points.len()];
         let jobs = self.0.state.lock().core.job_count();
         for part in Sample::of(jobs) {
-            let of_part = self.0.state.lock().core.needed_before(&entries, part);
+            let of_part = self.0.state.lock().core.live_log_bytes_before(&entries, part);
             live_bytes.iter_mut().zip(of_part).for_each(|(sum, part)| *sum += part);
         }
         live_bytes
@@ -173,14 +173,14 @@ impl Engine {
     async fn rewrite(&self, commit: &Commit, before: Option<NonZeroU64>) -> Result<()> {
         {
             let state = &mut self.0.state.lock();
-            let records = state.core.image_beside_jobs();
+            let records = state.core.snapshot_globals();
             self.append_rewritten(commit, state, records);
         }
-        let mut tombstone = Some(TombstonePlace::FIRST);
+        let mut tombstone = Some(TombstoneCursor::FIRST);
         while let Some(from) = tombstone {
             {
                 let state = &mut self.0.state.lock();
-                let (records, next) = state.core.tombstone_images(from, before).unzip();
+                let (records, next) = state.core.tombstone_snapshots(from, before).unzip();
                 self.append_rewritten(commit, state, records.unwrap_or_default());
                 tombstone = next;
             }
@@ -190,10 +190,10 @@ impl Engine {
         while let Some(from) = job {
             let evicted = {
                 let state = &mut self.0.state.lock();
-                let piece = state.core.images(from, before, commit.piece_bounds());
+                let piece = state.core.snapshots(from, before, commit.piece_bounds());
                 self.append_rewritten(commit, state, piece.records);
                 job = piece.next;
-                piece.cold
+                piece.evicted
             };
             self.rewrite_evicted(commit, evicted).await?;
             // One piece at a time waits for the disk, so that commands do not wait for many.
@@ -203,14 +203,14 @@ impl Engine {
     }
 
     /// Rewrites evicted jobs: their contents are loaded first.
-    async fn rewrite_evicted(&self, commit: &Commit, locations: Vec<LogPlace>) -> Result<()> {
+    async fn rewrite_evicted(&self, commit: &Commit, locations: Vec<LogPosition>) -> Result<()> {
         let contents = self.contents(&locations).await;
         let state = &mut self.0.state.lock();
         let mut records = Vec::new();
         for (location, contents) in locations.iter().zip(contents) {
             // Only a compaction moves contents, and there is one at a time.
             let contents = contents?.ok_or_else(|| missing(location.id))?;
-            records.extend(state.core.image_of(location, &contents));
+            records.extend(state.core.snapshot_loaded(location, &contents));
         }
         self.append_rewritten(commit, state, records);
         Ok(())

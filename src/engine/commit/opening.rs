@@ -71,9 +71,9 @@ impl Engine {
             let entry = codec::decode(bytes).map_err(|why| unreadable(&why, position, directory))?;
             last = entry.now;
             for (sequence, records) in parts.add(entry.part, sequence, entry.records) {
-                core.write_to(NonZeroU64::new(sequence).unwrap_or(NonZeroU64::MIN));
+                core.set_log_entry(NonZeroU64::new(sequence).unwrap_or(NonZeroU64::MIN));
                 records.into_iter().for_each(|record| core.replay(record));
-                core.replayed_entry();
+                core.evict_replayed();
             }
             Ok(())
         };
@@ -96,7 +96,7 @@ impl Engine {
         let mut effects = Effects { records: Some(Vec::new()), ..Effects::default() };
         let now = clock.now();
         let commit = Commit::start(log.log, log.next_sequence, options.compaction_bytes)?;
-        core.write_to(commit.sequence(0));
+        core.set_log_entry(commit.sequence(0));
         core.resume(now, now.wall.since(last.wall), &mut effects);
         if let Some(records) = effects.records.filter(|records| !records.is_empty()) {
             drop(commit.append(&mut core, now, records));

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 
 use super::codec;
 use super::{Commit, Log, Position};
-use crate::core::{Contents, LogPlace, Record};
+use crate::core::{Contents, LogPosition, Record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::JobId;
 
@@ -20,8 +20,11 @@ impl Commit {
     /// # Errors
     ///
     /// `LogFailed` if they never became durable. For one job alone, `LogDamaged`, and `LogFailed` if it cannot be read.
-    pub(in crate::engine) async fn contents(&self, locations: &[LogPlace]) -> Vec<Result<Option<Contents>>> {
-        let last = self.position_of(locations.iter().map(LogPlace::last).max().unwrap_or_default());
+    pub(in crate::engine) async fn contents(
+        &self,
+        locations: &[LogPosition],
+    ) -> Vec<Result<Option<Contents>>> {
+        let last = self.position_of(locations.iter().map(LogPosition::last).max().unwrap_or_default());
         if let Err(failure) = poll_fn(|context| self.poll_durable(last, context)).await {
             return locations.iter().map(|_| Err(failure.clone())).collect();
         }
@@ -32,7 +35,7 @@ impl Commit {
 }
 
 /// Reads each entry once, however many jobs it holds.
-async fn read_contents(log: &dyn Log, locations: &[LogPlace]) -> Vec<Result<Option<Contents>>> {
+async fn read_contents(log: &dyn Log, locations: &[LogPosition]) -> Vec<Result<Option<Contents>>> {
     let mut entries: BTreeMap<u64, HashMap<JobId, usize>> = BTreeMap::new();
     for (index, location) in locations.iter().enumerate() {
         for entry in location.entries() {
@@ -54,7 +57,7 @@ async fn read_contents(log: &dyn Log, locations: &[LogPlace]) -> Vec<Result<Opti
             missing => jobs.values().for_each(|index| found[*index] = missing.clone()),
         }
     }
-    let contents = |(location, records): (&LogPlace, Result<Option<Vec<Record>>>)| {
+    let contents = |(location, records): (&LogPosition, Result<Option<Vec<Record>>>)| {
         let Some(records) = records? else { return Ok(None) };
         Contents::of(location, records).map(Some).ok_or_else(|| missing(location.id))
     };

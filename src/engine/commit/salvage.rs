@@ -49,8 +49,8 @@ impl LostEnds {
         let Some(id) = record.job() else { return };
         let ends = match record {
             Record::Removed(_) => true,
-            Record::Moved(moved) => {
-                matches!(&moved.event.body, EventBody::State(change) if change.state.is_final())
+            Record::StateChanged(changed) => {
+                matches!(&changed.event.body, EventBody::State(change) if change.state.is_final())
             }
             _ => false,
         };
@@ -76,7 +76,7 @@ impl LostEnds {
 mod tests {
     use super::*;
     use crate::clock::Now;
-    use crate::core::{Accepted, Moved};
+    use crate::core::{Accepted, StateChanged};
     use crate::job::{Event, JobState, Kind, NewJob, Outcome, Payload, StateChange, Timestamp, WaitReason};
 
     fn id(number: u8) -> JobId {
@@ -95,7 +95,7 @@ mod tests {
         })
     }
 
-    fn moved(number: u8, state: JobState) -> Record {
+    fn changed(number: u8, state: JobState) -> Record {
         let outcome = state.is_final().then(|| Outcome::Result(Payload::default()));
         let change = StateChange {
             state,
@@ -107,7 +107,7 @@ mod tests {
         };
         let event =
             Event { sequence: 2, time: Timestamp::default(), attempt: 1, body: EventBody::State(change) };
-        Record::Moved(Moved {
+        Record::StateChanged(StateChanged {
             id: id(number),
             event,
             lost: 0,
@@ -133,8 +133,8 @@ mod tests {
 
     #[test]
     fn jobs_live_before_a_gap_without_a_later_record_are_found() {
-        let before = [accepted(1), accepted(2), accepted(3), accepted(4), moved(4, JobState::Succeeded)];
-        let behind = [moved(2, JobState::Running), moved(3, JobState::Succeeded), accepted(5)];
+        let before = [accepted(1), accepted(2), accepted(3), accepted(4), changed(4, JobState::Succeeded)];
+        let behind = [changed(2, JobState::Running), changed(3, JobState::Succeeded), accepted(5)];
         assert_eq!(lost_ends(&[(1, &before), (3, &behind)], 4), [id(1)]);
         assert_eq!(lost_ends(&[(1, &before), (2, &behind)], 3), [], "nothing is lost");
         assert_eq!(

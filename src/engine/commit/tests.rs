@@ -65,7 +65,7 @@ fn job(payload: impl Into<bytes::Bytes>) -> NewJob {
 
 /// Submits jobs without waiting until they are durable.
 fn submit_now(engine: &Engine, jobs: impl IntoIterator<Item = NewJob>) {
-    let batch = Batch { caller: Caller::NOBODY, jobs: jobs.into_iter().map(Ok).collect() };
+    let batch = Batch { caller: Caller::EMBEDDER, jobs: jobs.into_iter().map(Ok).collect() };
     let submitted = engine.submit_batches(vec![(batch, None)]).value;
     assert!(submitted.iter().flatten().all(Result::is_ok), "{submitted:?}");
 }
@@ -183,9 +183,9 @@ fn recovered(disk: &MemoryLog) -> Engine {
     let mut last = None;
     for (_, sequence, bytes) in disk.read(|state| state.entries.clone()) {
         let entry = codec::decode(&bytes).expect("an entry");
-        core.write_to(NonZeroU64::new(sequence).expect("from 1"));
+        core.set_log_entry(NonZeroU64::new(sequence).expect("from 1"));
         entry.records.into_iter().for_each(|record| core.replay(record));
-        core.replayed_entry();
+        core.evict_replayed();
         last = Some(entry.now);
     }
     let last: Now = last.expect("entries");

@@ -78,8 +78,8 @@ impl Bug {
                 (removed.end, removed.expire_time) = (None, None);
                 Some(record)
             }
-            (_, Record::Moved(moved)) => {
-                let EventBody::State(change) = &mut moved.event.body else { return Some(record) };
+            (_, Record::StateChanged(changed)) => {
+                let EventBody::State(change) = &mut changed.event.body else { return Some(record) };
                 match (self, change.state, &mut change.outcome) {
                     (Self::DropsStarts, JobState::Running, _) => return None,
                     (Self::DropsCancels, JobState::Cancelled, _) => return None,

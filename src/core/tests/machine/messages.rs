@@ -12,7 +12,7 @@ pub(super) fn model_record(record: Record) -> ModelRecord {
         Record::Accepted(accepted) => {
             ModelRecord::Accepted(Box::new(NewJob { id: Some(accepted.id), ..accepted.job }))
         }
-        Record::Moved(moved) => ModelRecord::Event(moved.id, event_without_messages(moved.event)),
+        Record::StateChanged(moved) => ModelRecord::Event(moved.id, event_without_messages(moved.event)),
         Record::Reported(id, event) => ModelRecord::Event(id, event),
         Record::Removed(removed) => ModelRecord::Removed(removed.id),
         Record::Dropped(..) | Record::Resumed(_) | Record::Secret(_) => {
@@ -21,7 +21,7 @@ pub(super) fn model_record(record: Record) -> ModelRecord {
         Record::QueuePaused(name, paused) => ModelRecord::QueuePaused(name, paused),
         Record::ReportsTaken(instance, newest) => ModelRecord::ReportsTaken(instance.as_u128() as u8, newest),
         Record::Offered(id, attempt) => ModelRecord::Offered(id, attempt),
-        Record::CancelHastened(id, force_at) => ModelRecord::CancelHastened(id, force_at),
+        Record::CancelDeadline(id, force_at) => ModelRecord::CancelDeadline(id, force_at),
     }
 }
 

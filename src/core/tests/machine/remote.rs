@@ -81,7 +81,7 @@ impl Machine {
             }
             let number =
                 self.sessions.iter().position(|key| *key == welcome.session).expect("the session is known");
-            (number, welcome.standing, welcome.reports_taken)
+            (number, welcome.valid_leases, welcome.reports_taken)
         });
         let session = serving.session(link, name);
         self.follow(effects, answer, |model| model.connect(session, &claimed));
@@ -122,7 +122,7 @@ impl Machine {
         let ids: Vec<_> = claimed.iter().map(|lease| self.model.leases[*lease].lease).collect();
         self.both(
             |core, now, effects| {
-                core.heard(now, key);
+                core.session_seen(now, key);
                 let renewed = ids.iter().map(|id| core.renew_lease(now, key, *id, effects).map_err(kind_of));
                 renewed.collect::<Vec<_>>()
             },

@@ -6,7 +6,7 @@ use super::messages::item_without_messages;
 use super::{Machine, entry_number, load_contents, read_with_contents};
 use crate::core::record::Link;
 use crate::core::tests::invariants;
-use crate::core::{Contents, Core, CoreOptions, Effects, ImageBounds, JobKey, Record, TombstonePlace};
+use crate::core::{Contents, Core, CoreOptions, Effects, JobKey, Record, SnapshotBounds, TombstoneCursor};
 use crate::job::{EventTypes, JobId, JobState, JobView, WatchItem};
 
 impl Machine {
@@ -17,9 +17,9 @@ impl Machine {
         let options = CoreOptions { retention_bytes_max, job_bytes_max, ..super::options() };
         let mut core = Core::new(options, [4; 32]);
         for (number, records) in log.into_iter().enumerate() {
-            core.write_to(entry_number(number));
+            core.set_log_entry(entry_number(number));
             records.iter().for_each(|record| core.replay(record.clone()));
-            core.replayed_entry();
+            core.evict_replayed();
         }
         core.resume(self.now, Duration::ZERO, &mut Effects::recording());
         core
@@ -31,7 +31,7 @@ impl Machine {
         // A snapshot replaces all earlier records, and may also follow them.
         let snapshot = self.snapshot();
         self.log.extend(snapshot.clone());
-        self.core.write_to(entry_number(self.log.len()));
+        self.core.set_log_entry(entry_number(self.log.len()));
         self.check_equal(self.replayed(&snapshot), &snapshot);
         let again = self.replayed(&self.log);
         self.check_equal(again, &self.log);
@@ -39,22 +39,22 @@ impl Machine {
 
     /// Returns a snapshot of the core, as entries at the end of the log.
     fn snapshot(&mut self) -> Vec<Vec<Record>> {
-        let mut snapshot = vec![self.core.image_beside_jobs()];
-        let mut from = TombstonePlace::FIRST;
+        let mut snapshot = vec![self.core.snapshot_globals()];
+        let mut from = TombstoneCursor::FIRST;
         loop {
-            self.core.write_to(entry_number(self.log.len() + snapshot.len()));
-            let Some((records, next)) = self.core.tombstone_images(from, None) else { break };
+            self.core.set_log_entry(entry_number(self.log.len() + snapshot.len()));
+            let Some((records, next)) = self.core.tombstone_snapshots(from, None) else { break };
             snapshot.push(records);
             from = next;
         }
         let mut next = Some(0);
         while let Some(from) = next {
-            self.core.write_to(entry_number(self.log.len() + snapshot.len()));
-            let piece = self.core.images(from, None, ImageBounds { jobs: 3, bytes: 4_000 });
+            self.core.set_log_entry(entry_number(self.log.len() + snapshot.len()));
+            let piece = self.core.snapshots(from, None, SnapshotBounds { jobs: 3, bytes: 4_000 });
             let mut records = piece.records;
-            for place in piece.cold {
+            for place in piece.evicted {
                 let contents = load_contents(&place, &self.log);
-                records.extend(self.core.image_of(&place, &contents));
+                records.extend(self.core.snapshot_loaded(&place, &contents));
             }
             snapshot.push(records);
             next = piece.next;
@@ -99,7 +99,7 @@ impl Machine {
             let Link::Stream(instance) = session.link else { continue };
             let runs = |job: &JobKey| self.core.table[*job].state == JobState::Running;
             let known = again.sessions.of_instance(instance).and_then(|key| again.sessions.get(key));
-            assert_eq!(known.is_some(), self.core.held_by(*key).iter().any(runs));
+            assert_eq!(known.is_some(), self.core.jobs_of(*key).iter().any(runs));
             if let Some(known) = known {
                 assert_eq!(known.reports_taken, session.reports_taken);
             }
@@ -108,7 +108,7 @@ impl Machine {
 
     fn runs_in_the_pool(&self, key: JobKey) -> bool {
         let entry = &self.core.table[key];
-        let live = entry.live().filter(|_| entry.state == JobState::Running);
+        let live = entry.active().filter(|_| entry.state == JobState::Running);
         live.is_some_and(|live| self.core.sessions.get(live.session).is_some_and(|of| of.link == Link::Pool))
     }
 
@@ -118,7 +118,7 @@ impl Machine {
         assert_eq!(after.len(), before.len() + 1);
         assert_eq!(after[..before.len()], before);
         let key = again.find(id).expect("the job exists");
-        assert!(again.table[key].live().is_none());
+        assert!(again.table[key].active().is_none());
         assert_ne!(again.table[key].state, JobState::Running);
     }
 }
@@ -139,7 +139,7 @@ fn visible_state(
 /// Returns the forced end and the reason of a cancelled attempt.
 fn cancel(core: &Core, id: JobId) -> Option<(Duration, String)> {
     let entry = &core.table[core.find(id).expect("the job exists")];
-    entry.live().filter(|_| entry.state == JobState::Running)?.cancel.as_deref().cloned()
+    entry.active().filter(|_| entry.state == JobState::Running)?.cancel.as_deref().cloned()
 }
 
 fn events(core: &Core, id: JobId, contents: Option<&Contents>) -> Vec<WatchItem> {

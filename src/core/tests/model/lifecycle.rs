@@ -211,7 +211,7 @@ impl Model {
         }
         job.force_at = Some(force_at);
         match std::mem::replace(&mut job.cancel_requested, true) {
-            true => self.records.push(ModelRecord::CancelHastened(id, force_at)),
+            true => self.records.push(ModelRecord::CancelDeadline(id, force_at)),
             false => self.transition(number, JobState::Running, None),
         }
         self.messages.stops.push((held.session, self.leases[held.lease].lease, Stop::Cancel(grace)));
@@ -276,7 +276,7 @@ impl Model {
     fn next_record_of(&self) -> Option<JobId> {
         self.core_records.get(self.records.len()).and_then(|record| match record {
             ModelRecord::Event(id, _) | ModelRecord::Removed(id) => Some(*id),
-            ModelRecord::CancelHastened(id, _) | ModelRecord::Offered(id, _) => Some(*id),
+            ModelRecord::CancelDeadline(id, _) | ModelRecord::Offered(id, _) => Some(*id),
             ModelRecord::Accepted(_) | ModelRecord::QueuePaused(..) | ModelRecord::ReportsTaken(..) => None,
         })
     }

@@ -1,6 +1,7 @@
 //! The events that a watcher must get, computed from the list of all events.
 
 use super::{JobNumber, Model};
+use crate::core::Gap;
 use crate::job::{Event, EventBody, EventTypes, JobId, Report, WatchItem};
 
 /// The overhead of a ring item.
@@ -31,13 +32,13 @@ impl Model {
     }
 
     /// Drops the events that the core dropped to stay below the memory limit.
-    pub(in super::super) fn drop_from(&mut self, id: JobId, ranges: &[[u32; 3]]) {
+    pub(in super::super) fn drop_from(&mut self, id: JobId, gaps: &[Gap]) {
         let Some(job) = self.jobs.iter_mut().find(|job| job.present && job.id == id) else { return };
-        for [_, from, to] in ranges {
-            job.ring.retain(|(sequence, _)| !(from..=to).contains(&sequence));
+        for gap in gaps {
+            job.ring.retain(|(sequence, _)| !gap.contains(*sequence));
             let is_kept = |event: &&Event| matches!(event.body, EventBody::Progress(_));
             let gone = job.events.iter().filter(|event| !is_kept(event)).map(|event| event.sequence);
-            job.dropped.extend(gone.filter(|sequence| (from..=to).contains(&sequence)));
+            job.dropped.extend(gone.filter(|sequence| gap.contains(*sequence)));
         }
     }
 

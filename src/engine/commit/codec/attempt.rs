@@ -9,10 +9,10 @@ use super::context::Context;
 use super::schema as pb;
 use super::values::{Read, optional, read_deadline, required, write_deadline};
 use super::writer::{Sink, Write, Writer};
-use crate::core::{Link, Moved, Running};
+use crate::core::{Link, Running, StateChanged};
 use crate::job::{LeaseId, Timestamp};
 
-impl Write<pb::Moved> for Moved {
+impl Write<pb::Moved> for StateChanged {
     fn write<S: Sink>(&self, to: &mut Writer<'_, pb::Moved, S>) {
         let retention_us = to.context.write_retention(self);
         to.id(to.context.write_id(&self.id));
@@ -29,7 +29,7 @@ impl Write<pb::Moved> for Moved {
     }
 }
 
-impl Read<pb::Moved> for Moved {
+impl Read<pb::Moved> for StateChanged {
     fn read(message: pb::Moved, context: &Context) -> Result<Self, Unreadable> {
         let (deadline, expire_time) = match message.retention_us {
             0 => (Duration::MAX, None),

@@ -6,7 +6,7 @@ use super::Unreadable;
 use super::schema as pb;
 use super::values::{optional, required};
 use crate::clock::Now;
-use crate::core::Moved;
+use crate::core::StateChanged;
 use crate::job::{JobId, Timestamp};
 
 /// The entry of a record, and the record before it.
@@ -44,7 +44,7 @@ impl Context {
     }
 
     /// Microseconds from the command to the deadline and the expire time of a job that ended, if both distances are equal.
-    pub(super) fn write_retention(&self, of: &Moved) -> Option<u64> {
+    pub(super) fn write_retention(&self, of: &StateChanged) -> Option<u64> {
         let micros = of.expire_time?.as_micros().checked_sub(self.now.wall.as_micros())?;
         let micros = u64::try_from(micros).ok().filter(|micros| *micros > 0)?;
         let on_monotonic = of.deadline.checked_sub(self.now.monotonic)?;

@@ -36,16 +36,16 @@ fn record(record: &Record) -> Value {
             "payload_bytes": accepted.job.payload.bytes.len(),
             "number": accepted.number,
         }),
-        Record::Moved(moved) => {
-            let mut value = event("moved", &moved.id, &moved.event);
-            if let Some(running) = &moved.running {
+        Record::StateChanged(changed) => {
+            let mut value = event("moved", &changed.id, &changed.event);
+            if let Some(running) = &changed.running {
                 value["worker"] = (*running.worker).into();
             }
             value
         }
         Record::Reported(id, reported) => event("reported", id, reported),
-        Record::Dropped(id, ranges) => {
-            let gaps: Vec<_> = ranges.iter().map(|[_, from, to]| [*from, *to]).collect();
+        Record::Dropped(id, gaps) => {
+            let gaps: Vec<_> = gaps.iter().map(|gap| [gap.from, gap.to]).collect();
             json!({"record": "dropped", "job_id": id.to_string(), "gaps": gaps})
         }
         Record::Removed(removed) => {
@@ -64,7 +64,7 @@ fn record(record: &Record) -> Value {
         }
         Record::Resumed(stopped) => json!({"record": "resumed", "stopped_us": stopped.as_micros() as u64}),
         Record::Secret(_) => json!({"record": "id_key"}),
-        Record::CancelHastened(id, _) => json!({"record": "cancel_hastened", "job_id": id.to_string()}),
+        Record::CancelDeadline(id, _) => json!({"record": "cancel_hastened", "job_id": id.to_string()}),
         Record::Offered(id, attempt) => {
             json!({"record": "offered", "job_id": id.to_string(), "attempt": attempt})
         }

@@ -11,20 +11,20 @@ use super::schema as pb;
 use super::schema::record::Change;
 use super::values::{Read, known, read_deadline, required, write_deadline};
 use super::writer::{Sink, Write, Writer};
-use crate::core::{IdSecret, Record, Removed};
+use crate::core::{Gap, IdSecret, Record, Removed};
 use crate::job::{Event, JobId, SpecDigest, Timestamp};
 
 impl Write<pb::Record> for Record {
     fn write<S: Sink>(&self, to: &mut Writer<'_, pb::Record, S>) {
         match self {
             Self::Accepted(accepted) => to.accepted(Some(accepted)),
-            Self::Moved(moved) => to.moved(Some(moved)),
+            Self::StateChanged(changed) => to.moved(Some(changed)),
             Self::Reported(id, event) => to.reported(Some(&(id, event))),
             Self::Removed(removed) => to.removed(Some(removed)),
             Self::QueuePaused(name, paused) => to.queue_paused(Some(&(&**name, *paused))),
-            Self::CancelHastened(id, force_at) => to.cancel_hastened(Some(&(id, force_at))),
+            Self::CancelDeadline(id, force_at) => to.cancel_hastened(Some(&(id, force_at))),
             Self::ReportsTaken(instance, newest) => to.reports_taken(Some(&(instance.as_u128(), *newest))),
-            Self::Dropped(id, ranges) => to.dropped(Some(&(id, ranges.as_flattened()))),
+            Self::Dropped(id, gaps) => to.dropped(Some(&(id, &**gaps))),
             Self::Secret(secret) => to.secret(Some(&secret.as_u128())),
             Self::Resumed(downtime) => to.resumed(Some(downtime)),
             Self::Offered(id, attempt) => to.offered(Some(&(id, *attempt))),
@@ -37,19 +37,23 @@ impl Read<pb::Record> for Record {
         let job_id = |id| context.read_id(id);
         Ok(match known("record", message.change)? {
             Change::Accepted(accepted) => Self::Accepted(Read::read(accepted, context)?),
-            Change::Moved(moved) => Self::Moved(Read::read(moved, context)?),
+            Change::Moved(changed) => Self::StateChanged(Read::read(changed, context)?),
             Change::Reported(of) => {
                 Self::Reported(job_id(of.id)?, Read::read(required("event", of.event)?, context)?)
             }
             Change::Removed(removed) => Self::Removed(Read::read(removed, context)?),
             Change::QueuePaused(of) => Self::QueuePaused(of.name.into(), of.paused),
             Change::CancelHastened(of) => {
-                Self::CancelHastened(job_id(of.id)?, read_deadline(of.force_at, context)?)
+                Self::CancelDeadline(job_id(of.id)?, read_deadline(of.force_at, context)?)
             }
             Change::ReportsTaken(of) => {
                 Self::ReportsTaken(Uuid::from_u128(required("instance", of.instance)?.into()), of.newest)
             }
-            Change::Dropped(of) => Self::Dropped(job_id(of.id)?, of.ranges.as_chunks().0.into()),
+            Change::Dropped(of) => {
+                let gaps = of.ranges.as_chunks::<3>().0.iter();
+                let gaps = gaps.map(|&[state_changes, from, to]| Gap { state_changes, from, to });
+                Self::Dropped(job_id(of.id)?, gaps.collect())
+            }
             Change::Secret(bits) => Self::Secret(IdSecret::from_u128(bits.into())),
             Change::Resumed(downtime) => Self::Resumed(Read::read(downtime, context)?),
             Change::Offered(of) => Self::Offered(job_id(of.id)?, of.attempt),
@@ -113,10 +117,11 @@ impl Write<pb::ReportsTaken> for (u128, u64) {
     }
 }
 
-impl Write<pb::Dropped> for (&JobId, &[u32]) {
+impl Write<pb::Dropped> for (&JobId, &[Gap]) {
     fn write<S: Sink>(&self, to: &mut Writer<'_, pb::Dropped, S>) {
         to.id(to.context.write_id(self.0));
-        to.ranges(self.1);
+        let ranges: Vec<u32> = self.1.iter().flat_map(|gap| [gap.state_changes, gap.from, gap.to]).collect();
+        to.ranges(&ranges);
     }
 }
 

@@ -21,9 +21,9 @@ fn start(clock: &Clock, disk: &MemoryLog) -> Engine {
     let mut last = clock.now();
     for (_, sequence, bytes) in disk.read(|state| state.entries.clone()) {
         let entry = codec::decode(&bytes).expect("an entry");
-        core.write_to(NonZeroU64::new(sequence).expect("from 1"));
+        core.set_log_entry(NonZeroU64::new(sequence).expect("from 1"));
         entry.records.into_iter().for_each(|record| core.replay(record));
-        core.replayed_entry();
+        core.evict_replayed();
         last = entry.now;
     }
     Engine::resume(clock.clone(), core, last, opened(disk), options).expect("a thread")

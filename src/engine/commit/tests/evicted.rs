@@ -42,7 +42,7 @@ async fn run(engine: &Engine, session: &mut Session, number: usize, logs: bool) 
 /// Submits a known job through a stream and returns its outcome.
 async fn submit_through_stream(engine: &Engine, job: NewJob, number: u32) -> Result<Vec<EndedJob>> {
     let mut stream = SubmitStream::new(engine.clone());
-    let batch = Batch { caller: Caller::NOBODY, jobs: vec![Ok(job)] };
+    let batch = Batch { caller: Caller::EMBEDDER, jobs: vec![Ok(job)] };
     assert_eq!(stream.submit(vec![StreamBatch { number, batch, outcomes: true }]), 1);
     let (mut acks, mut ended) = (std::collections::VecDeque::new(), std::collections::VecDeque::new());
     while ended.is_empty() {
@@ -156,7 +156,7 @@ async fn a_failed_load_fails_only_that_call() {
     engine.durable().await.expect("the log works");
     let position = |id| {
         let core = &engine.0.state.lock().core;
-        core.place(core.find(id).expect("the job exists")).expect("its contents are evicted")
+        core.log_position(core.find(id).expect("the job exists")).expect("its contents are evicted")
     };
     let missing = position(lost).last();
     disk.change(|state| state.entries.retain(|(_, sequence, _)| *sequence != missing));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{bytes_of, hex, now};
-use crate::core::{Accepted, IdSecret, Link, Moved, Record, Removed, Running};
+use crate::core::{Accepted, Gap, IdSecret, Link, Record, Removed, Running, StateChanged};
 use crate::engine::commit::codec::{Entry, Part, decode};
 use crate::job::{
     Cancellation, Event, EventBody, Failure, FailureReason, JobId, JobOptions, JobState, Kind, LeaseId, Log,
@@ -73,9 +73,9 @@ fn event(body: EventBody) -> Event {
     Event { sequence: 2, time: Timestamp::from_micros(-1), attempt: 1, body }
 }
 
-fn moved(change: StateChange, running: Option<Running>) -> Record {
+fn changed(change: StateChange, running: Option<Running>) -> Record {
     let ends = change.outcome.is_some();
-    Record::Moved(Moved {
+    Record::StateChanged(StateChanged {
         id: id(16),
         event: event(EventBody::State(change)),
         lost: 1,
@@ -95,7 +95,7 @@ fn begun() -> Record {
         attempt_deadline: Duration::from_secs(5),
         cancel: Some((Duration::from_secs(6), "why".to_owned())),
     };
-    moved(StateChange { cancel_requested: true, ..change(JobState::Running) }, Some(running))
+    changed(StateChange { cancel_requested: true, ..change(JobState::Running) }, Some(running))
 }
 
 fn failed() -> Record {
@@ -109,11 +109,11 @@ fn failed() -> Record {
         outcome: Some(Outcome::Failure(failure)),
         ..change(JobState::Failed)
     };
-    moved(change, None)
+    changed(change, None)
 }
 
 fn ended(outcome: Outcome) -> Record {
-    moved(StateChange { outcome: Some(outcome.clone()), ..change(outcome.state()) }, None)
+    changed(StateChange { outcome: Some(outcome.clone()), ..change(outcome.state()) }, None)
 }
 
 fn progress() -> EventBody {
@@ -152,10 +152,10 @@ fn the_bytes_of_every_record_stay_as_they_are() {
         (Record::Removed(expired), REMOVED),
         (Record::Removed(tombstone), TOMBSTONE),
         (Record::QueuePaused("q".into(), true), QUEUE_PAUSED),
-        (Record::CancelHastened(id(16), Duration::from_millis(2500)), CANCEL_HASTENED),
+        (Record::CancelDeadline(id(16), Duration::from_millis(2500)), CANCEL_HASTENED),
         (Record::ReportsTaken(Uuid::from_u128(4), 300), REPORTS_TAKEN),
         (Record::Offered(id(16), 300), OFFERED),
-        (Record::Dropped(id(16), [[1, 2, 300]].into()), DROPPED),
+        (Record::Dropped(id(16), [Gap { state_changes: 1, from: 2, to: 300 }].into()), DROPPED),
         (Record::Secret(IdSecret::from_u128(0xabcd << 64 | 3)), SECRET),
         (Record::Resumed(Duration::from_millis(2500)), RESUMED),
     ];
@@ -176,16 +176,16 @@ fn what_an_entry_or_the_record_before_says_is_left_out() {
     let Record::Accepted(mut first) = accepted() else { unreachable!() };
     (first.create_time, first.created, first.job.options) = (now.wall, now.monotonic, None);
     let at_once = |record| {
-        let Record::Moved(mut moved) = record else { unreachable!() };
-        moved.event.time = now.wall;
-        moved
+        let Record::StateChanged(mut changed) = record else { unreachable!() };
+        changed.event.time = now.wall;
+        changed
     };
     let mut end = at_once(ended(Outcome::Result(Payload::text("t"))));
     (end.deadline, end.expire_time) = (now.monotonic + hour, Some(now.wall.plus(hour)));
     let records = vec![
         Record::Accepted(first),
-        Record::Moved(at_once(begun())),
-        Record::Moved(end.clone()),
+        Record::StateChanged(at_once(begun())),
+        Record::StateChanged(end.clone()),
         Record::Removed(removed(None)),
         Record::Reported(id(17), event(progress())),
     ];
@@ -194,7 +194,7 @@ fn what_an_entry_or_the_record_before_says_is_left_out() {
     assert_eq!(decode(&bytes).unwrap(), Entry { now, part: Part::default(), records });
     // With clocks that do not agree, both are told.
     end.deadline += Duration::from_nanos(1);
-    let records = vec![Record::Moved(end)];
+    let records = vec![Record::StateChanged(end)];
     assert_eq!(decode(&bytes_of(&records)).unwrap().records, records);
 }
 

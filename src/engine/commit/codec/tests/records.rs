@@ -10,7 +10,7 @@ use proptest::sample::select;
 use uuid::Uuid;
 
 use crate::clock::Now;
-use crate::core::{Accepted, IdSecret, Link, Moved, Record, Removed, Running};
+use crate::core::{Accepted, Gap, IdSecret, Link, Record, Removed, Running, StateChanged};
 use crate::job::{
     Cancellation, Encoding, Event, EventBody, Failure, FailureReason, JobId, JobOptions, JobState, Kind,
     LeaseId, Log, LogLevel, LogStream, NewJob, Outcome, Output, Payload, Progress, QueueName, RetryPolicy,
@@ -76,7 +76,7 @@ fn relate_record(
     let before = job.filter(|_| is_of_job);
     match record {
         Record::Accepted(of) if is_now => (of.create_time, of.created) = (now.wall, now.monotonic),
-        Record::Moved(of) => {
+        Record::StateChanged(of) => {
             of.id = before.unwrap_or(of.id);
             if is_now {
                 let after = Duration::from_micros(micros.into());
@@ -92,23 +92,27 @@ fn relate_record(
             }
         }
         Record::Reported(id, _)
-        | Record::CancelHastened(id, _)
+        | Record::CancelDeadline(id, _)
         | Record::Offered(id, _)
         | Record::Dropped(id, _) => *id = before.unwrap_or(*id),
         _ => {}
     }
 }
 
+fn gap() -> impl Strategy<Value = Gap> {
+    any::<[u32; 3]>().prop_map(|[state_changes, from, to]| Gap { state_changes, from, to })
+}
+
 pub(super) fn record() -> BoxedStrategy<Record> {
     prop_oneof![
         3 => accepted().prop_map(Record::Accepted),
-        4 => moved().prop_map(Record::Moved),
+        4 => changed().prop_map(Record::StateChanged),
         2 => (id(), event()).prop_map(|(id, event)| Record::Reported(id, event)),
         1 => removed().prop_map(Record::Removed),
         1 => (text(), any::<bool>()).prop_map(|(name, paused)| Record::QueuePaused(name.into(), paused)),
-        1 => (id(), span()).prop_map(|(id, force_at)| Record::CancelHastened(id, force_at)),
+        1 => (id(), span()).prop_map(|(id, force_at)| Record::CancelDeadline(id, force_at)),
         1 => (id(), any::<u32>()).prop_map(|(id, attempt)| Record::Offered(id, attempt)),
-        1 => (id(), vec(any::<[u32; 3]>(), 0..4)).prop_map(|(id, ranges)| Record::Dropped(id, ranges.into())),
+        1 => (id(), vec(gap(), 0..4)).prop_map(|(id, gaps)| Record::Dropped(id, gaps.into())),
         1 => span().prop_map(Record::Resumed),
         1 => any::<u128>().prop_map(|bits| Record::Secret(IdSecret::from_u128(bits))),
         1 => (any::<u128>(), any::<u64>())
@@ -188,18 +192,11 @@ fn retry() -> BoxedStrategy<RetryPolicy> {
         .boxed()
 }
 
-fn moved() -> BoxedStrategy<Moved> {
+fn changed() -> BoxedStrategy<StateChanged> {
     let counts = (any::<u32>(), any::<u32>(), any::<bool>());
     (id(), event(), counts, span(), of(time()), of(running()))
-        .prop_map(|(id, event, (lost, released, cancel_requested), deadline, expire_time, running)| Moved {
-            id,
-            event,
-            lost,
-            released,
-            cancel_requested,
-            deadline,
-            expire_time,
-            running,
+        .prop_map(|(id, event, (lost, released, cancel_requested), deadline, expire_time, running)| {
+            StateChanged { id, event, lost, released, cancel_requested, deadline, expire_time, running }
         })
         .boxed()
 }
