@@ -63,7 +63,7 @@ Examples:
 #[derive(Debug, Clone, Parser)]
 #[command(name = "jobstream-bench", after_help = EXAMPLES, max_term_width = 80)]
 struct Bench {
-    /// submit, enqueue, run, submit-stream, remote, durable, restart, crowded, overload, watch, latency or memory; all of
+    /// submit, enqueue, run, submit-stream, remote, durable, restart, backlog, overload, watch, latency or memory; all of
     /// them if none is given
     #[arg(value_enum, hide_possible_values = true, value_name = "SCENARIO")]
     scenarios: Vec<Scenario>,
@@ -122,7 +122,7 @@ enum Scenario {
     /// From the start of a server with a log on disk to its first answer: empty, and after kill -9 with queued jobs
     Restart,
     /// Submit and SubmitStream while many jobs are queued
-    Crowded,
+    Backlog,
     /// Ten times as many jobs as a small server can run: latency of accepted and of refused ones
     Overload,
     /// One event to many watchers, the memory of an idle watch, and how soon it is freed after the watchers left

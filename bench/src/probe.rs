@@ -25,7 +25,7 @@ pub(super) enum Probe {
     /// Another measurement on a server with a log on disk.
     Durable(&'static Probe),
     /// Another measurement while many jobs are queued.
-    Crowded(&'static Probe),
+    Backlog(&'static Probe),
     /// Submit of a job that stays queued.
     Enqueue,
     /// Run of an echo job.
@@ -71,9 +71,9 @@ impl Scenario {
                 on_disk.flat_map(|probe| [*probe, Probe::Durable(probe)]).collect()
             }
             Self::Restart => vec![Probe::Start, Probe::Restart],
-            Self::Crowded => {
+            Self::Backlog => {
                 let both = [&Probe::Submit, &Probe::Stream(100)];
-                both.into_iter().flat_map(|probe| [*probe, Probe::Crowded(probe)]).collect()
+                both.into_iter().flat_map(|probe| [*probe, Probe::Backlog(probe)]).collect()
             }
             Self::Overload => vec![Probe::Busy, Probe::Overload, Probe::Refused],
             Self::Watch => vec![Probe::Watch, Probe::WatchIdle, Probe::WatchLeft],
@@ -95,7 +95,7 @@ impl Probe {
             Self::Submit => "submit".to_owned(),
             Self::SubmitAlone => "submit, one in flight".to_owned(),
             Self::Durable(probe) => format!("{}, on disk", probe.name()),
-            Self::Crowded(probe) => format!("{}, many jobs wait", probe.name()),
+            Self::Backlog(probe) => format!("{}, many jobs wait", probe.name()),
             Self::Enqueue => "submit, stays queued".to_owned(),
             Self::Run => "run".to_owned(),
             Self::RunAlone => "run, one in flight".to_owned(),
@@ -124,7 +124,7 @@ impl Probe {
             Self::Run => [both(Self::Echo), both(Self::EchoStream)].concat(),
             Self::Stream(_) | Self::RemoteStream(_) => both(Self::Echo),
             Self::RunAlone | Self::SubmitAlone => both(Self::EchoAlone),
-            Self::Durable(probe) | Self::Crowded(probe) => vec![*probe],
+            Self::Durable(probe) | Self::Backlog(probe) => vec![*probe],
             Self::Overload => vec![Self::Busy],
             Self::WatchIdle => both(Self::EchoIdle),
         }
@@ -170,7 +170,7 @@ impl Probe {
         let server = ServerProcess::start(self.server())?;
         match self {
             Self::Durable(probe) => probe.measure_on(server, bench).await,
-            Self::Crowded(probe) => {
+            Self::Backlog(probe) => {
                 stream::fill(&server, queueing(), bench.jobs.get().into()).await?;
                 probe.measure_on(server, bench).await
             }
@@ -193,7 +193,7 @@ impl Probe {
             Self::EchoIdle(_) => watch::idle_echo(&server, bench.watchers.get()).await,
             Self::Submit => loop_of(jobs::submit(jobs::ECHO_KIND)?, load).await,
             Self::SubmitAlone => loop_of(jobs::submit(jobs::ECHO_KIND)?, alone).await,
-            Self::Durable(_) | Self::Crowded(_) | Self::Start => {
+            Self::Durable(_) | Self::Backlog(_) | Self::Start => {
                 Err(super::Failed::new("this measurement starts its own server").into())
             }
             Self::Busy => overload::at_capacity(&server, load).await,

@@ -149,7 +149,7 @@ mod tests {
 
     const ADDRESS: &str = "http://jobs:7070";
 
-    fn told_by_server(code: Code, reason: &str) -> Error {
+    fn server_error(code: Code, reason: &str) -> Error {
         let facts = HashMap::from([("limit".to_owned(), "7".to_owned())]);
         let mut details = ErrorDetails::with_error_info(reason, DOMAIN, facts);
         details.set_retry_info(Some(Duration::from_secs(2)));
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn what_the_server_says_is_kept_whole() {
-        let error = told_by_server(Code::ResourceExhausted, "QUEUE_FULL");
+        let error = server_error(Code::ResourceExhausted, "QUEUE_FULL");
         assert_eq!((error.kind(), error.reason()), (ErrorKind::ResourceExhausted, "QUEUE_FULL"));
         assert_eq!(error.retry_after(), Some(Duration::from_secs(2)));
         assert_eq!(error.fact("limit"), Some("7"));
@@ -169,12 +169,12 @@ mod tests {
 
     #[test]
     fn only_what_may_pass_is_transient() {
-        assert!(told_by_server(Code::Unavailable, "DRAINING").is_transient());
-        assert!(told_by_server(Code::ResourceExhausted, "QUEUE_FULL").is_transient());
+        assert!(server_error(Code::Unavailable, "DRAINING").is_transient());
+        assert!(server_error(Code::ResourceExhausted, "QUEUE_FULL").is_transient());
         assert!(from_status(&Status::unavailable("no upstream"), ADDRESS).is_transient());
         assert!(!from_status(&Status::resource_exhausted("quota"), ADDRESS).is_transient());
-        assert!(!told_by_server(Code::Internal, "INTERNAL").is_transient());
-        assert!(!told_by_server(Code::NotFound, "JOB_NOT_FOUND").is_transient());
+        assert!(!server_error(Code::Internal, "INTERNAL").is_transient());
+        assert!(!server_error(Code::NotFound, "JOB_NOT_FOUND").is_transient());
         assert!(!from_status(&Status::unimplemented(""), ADDRESS).is_transient());
     }
 

@@ -52,11 +52,11 @@ async fn a_handler_that_observes_the_cancel_ends_at_once() {
         slowest = slowest.max(begin.elapsed());
         watched.outcome();
         assert!(!server.end(&id).await.cancellation().forced);
-        let is_told = |event: &v1::JobEvent| match &event.event {
+        let is_cancel_notice = |event: &v1::JobEvent| match &event.event {
             Some(Event::StateChange(change)) => change.cancel_requested,
             _ => false,
         };
-        assert!(is_told(&watched.events[2]), "{:?}", watched.events);
+        assert!(is_cancel_notice(&watched.events[2]), "{:?}", watched.events);
     }
     println!("a running handler was cancelled within {slowest:?}");
     assert!(slowest < AT_ONCE, "{slowest:?}");

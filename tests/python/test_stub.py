@@ -244,7 +244,7 @@ def test_compressed_calls_and_foreign_metadata_are_welcome(v1, jobs, result):
     assert result(submitted.job_id).outcome.result.text == "a" * 100_000
 
 
-def test_server_tells_its_kinds_and_limits(v1, admin):
+def test_server_info_has_kinds_and_limits(v1, admin):
     info = admin.GetServerInfo(v1.GetServerInfoRequest())
     assert info.mode == "memory" and info.durability == v1.DURABILITY_MEMORY
     assert "demo.echo" in info.kinds and info.limits.payload_bytes_max > 0

@@ -131,7 +131,7 @@ def example(api):
     return start
 
 
-def test_jobs_run_and_a_failure_is_told(api, serve, start):
+def test_jobs_run_and_a_failure_is_reported(api, serve, start):
     server = serve()
     start(server.address)
     assert server.ended(server.submit("shout", "hello")).outcome.result.text == "HELLO"
@@ -200,7 +200,7 @@ def test_silent_server_is_left_and_what_runs_is_stopped(api, serve, example):
     example(server.address, wait=wait)
     job_id = server.run("wait")
     server.process.send_signal(signal.SIGSTOP)
-    assert stopped.wait(TIMEOUT), "nobody told it, it knows by itself"
+    assert stopped.wait(TIMEOUT), "the worker knows the end of its lease by itself"
     server.process.send_signal(signal.SIGCONT)
     job = server.ended(job_id)
     assert job.outcome.result.text == "of attempt 2"
@@ -215,7 +215,7 @@ def test_operator_drains_it_and_it_ends(api, serve, start):
     server.admin.DrainWorker(request, timeout=TIMEOUT)
     assert worker.wait(TIMEOUT) == 0
     assert server.ended(short).outcome.result.text == "rested"
-    assert server.job(long).state == api.job_pb2.JOB_STATE_QUEUED, "given back"
+    assert server.job(long).state == api.job_pb2.JOB_STATE_QUEUED, "released"
 
 
 def test_lease_and_report_need_no_stream(api, serve):

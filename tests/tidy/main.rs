@@ -6,6 +6,7 @@
 mod absent;
 mod core_tree;
 mod features;
+mod language;
 mod layers;
 mod map;
 mod pages;

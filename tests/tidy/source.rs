@@ -11,8 +11,10 @@ pub(crate) struct File {
 
 const SKIPPED_FOLDERS: [&str; 7] =
     ["target", "node_modules", ".git", ".cache", ".venv", "__pycache__", ".pytest_cache"];
-const EXTENSIONS: [&str; 13] =
-    [".rs", ".proto", ".toml", ".yaml", ".yml", ".md", ".py", ".sh", ".txt", ".ts", ".go", "/run", "/bench"];
+const EXTENSIONS: [&str; 14] = [
+    ".rs", ".proto", ".toml", ".yaml", ".yml", ".md", ".py", ".sh", ".txt", ".ts", ".go", ".java", "/run",
+    "/bench",
+];
 
 impl File {
     pub(crate) fn sample(path: &str, text: &str) -> Self {

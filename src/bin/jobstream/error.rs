@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_left_is_told_nothing() {
+    fn a_closed_pipe_is_no_error() {
         let error = Error::stdout(&io::Error::from(io::ErrorKind::BrokenPipe));
         assert_eq!(error.render(Style::PLAIN), "");
     }

@@ -240,7 +240,7 @@ mod tests {
 
     use super::*;
 
-    /// A pipe whose reader can be away, and that takes a write only when it is told to.
+    /// A pipe whose reader can be away, and whose writes complete on demand.
     struct Pipe {
         answers: Receiver<io::Result<()>>,
         texts: Sender<String>,

@@ -122,8 +122,8 @@ fn the_earliest_ended_jobs_are_evicted_first_and_small_jobs_never() {
             id
         })
         .collect();
-    let is_cold: Vec<_> = ids.iter().map(|id| logged.place(*id).is_some()).collect();
-    assert_eq!(is_cold, [true, true, true, true, true, true, false, false, false, false]);
+    let is_evicted: Vec<_> = ids.iter().map(|id| logged.place(*id).is_some()).collect();
+    assert_eq!(is_evicted, [true, true, true, true, true, true, false, false, false, false]);
     logged.f.core.options.retention_memory_bytes_max = 0;
     let small = logged.write(|f| f.submit(sized("a", 20)));
     logged.write(|f| f.end(small, success()));

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_tells_its_life() {
+    fn a_job_is_rendered_with_its_history() {
         let wire = job(&failed_job(), true, &Defaults::default());
         assert_eq!(wire.job_id, JobId::from_bytes([7; 16]).to_string());
         assert_eq!(wire.origin_job_id, JobId::from_bytes([9; 16]).to_string());
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spec_is_told_with_its_defaults() {
+    fn a_spec_is_rendered_with_its_defaults() {
         let spec = NewJob::new(Kind::parse("kind", "k").unwrap(), Payload::default());
         let wire = job_spec(&spec, true, &Defaults::default());
         let hour = Some(prost_types::Duration { seconds: 3600, nanos: 0 });

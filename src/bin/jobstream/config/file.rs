@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_told_with_its_line() {
+    fn an_invalid_value_is_reported_with_its_line() {
         for (text, expected) in [
             ("a = \n", "js.toml:1: "),
             ("slots = 1\ndrain_timeout = 'soon'\n", "js.toml:2: "),

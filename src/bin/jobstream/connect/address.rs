@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_told_with_its_source() {
+    fn an_invalid_address_is_reported_with_its_source() {
         for text in ["", "host", "host:0", "https://host:1", "ftp://host:1", "host:1/path", "a b:1", ":1"] {
             let error = Address::choose(Some(text), None).expect_err(text);
             assert!(error.message.contains("from --address"), "{error:?}");

@@ -93,8 +93,8 @@ mod tests {
         assert_eq!(progress_line(&counted), "40% 2/5 files");
         let shared = Progress { fraction: Some(1.7), message: "done".into(), ..Progress::default() };
         assert_eq!(progress_line(&shared), "100%: done");
-        let told = Progress { message: "copying".into(), ..Progress::default() };
-        assert_eq!((progress_line(&told), fraction(&told)), ("copying".to_owned(), None));
+        let message = Progress { message: "copying".into(), ..Progress::default() };
+        assert_eq!((progress_line(&message), fraction(&message)), ("copying".to_owned(), None));
         let broken = Progress { done: Some(1.0), total: Some(0.0), ..Progress::default() };
         assert_eq!(fraction(&broken), None);
     }

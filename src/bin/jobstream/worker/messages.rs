@@ -88,14 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_told_with_what_the_server_calls_the_worker() {
+    fn a_connection_is_reported_with_the_id_of_the_worker() {
         let connected = description(&[]).connected(&["w7".to_owned(), "w8".to_owned()], "0.1.0");
         let expected = "connected to http://h:1 as w7, w8 (server 0.1.0), 10 slots, kinds: resize, upper";
         assert_eq!(connected, expected);
     }
 
     #[test]
-    fn what_goes_on_is_told_only_if_something_can() {
+    fn a_continuing_worker_is_reported_only_if_it_has_attempts() {
         assert_eq!(
             description(&[]).disconnected(true, "reset"),
             "lost the server at http://h:1: reset: trying again; running attempts continue"
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drain_tells_how_much_is_left_and_how_long_that_may_take() {
+    fn a_drain_reports_attempts_and_its_time_limit() {
         let expected = "draining 1 job, up to 30s; another signal ends at once";
         assert_eq!(draining(1, Duration::from_secs(30)), expected);
         assert_eq!(drained_by_operator(3), "an operator drains this worker: finishing 3 jobs");

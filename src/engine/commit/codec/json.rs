@@ -64,7 +64,7 @@ fn record(record: &Record) -> Value {
         }
         Record::Resumed(stopped) => json!({"record": "resumed", "stopped_us": stopped.as_micros() as u64}),
         Record::Secret(_) => json!({"record": "id_key"}),
-        Record::CancelDeadline(id, _) => json!({"record": "cancel_hastened", "job_id": id.to_string()}),
+        Record::CancelDeadline(id, _) => json!({"record": "cancel_deadline", "job_id": id.to_string()}),
         Record::Offered(id, attempt) => {
             json!({"record": "offered", "job_id": id.to_string(), "attempt": attempt})
         }

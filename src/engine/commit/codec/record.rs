@@ -22,7 +22,7 @@ impl Write<pb::Record> for Record {
             Self::Reported(id, event) => to.reported(Some(&(id, event))),
             Self::Removed(removed) => to.removed(Some(removed)),
             Self::QueuePaused(name, paused) => to.queue_paused(Some(&(&**name, *paused))),
-            Self::CancelDeadline(id, force_at) => to.cancel_hastened(Some(&(id, force_at))),
+            Self::CancelDeadline(id, force_at) => to.cancel_deadline(Some(&(id, force_at))),
             Self::ReportsTaken(instance, newest) => to.reports_taken(Some(&(instance.as_u128(), *newest))),
             Self::Dropped(id, gaps) => to.dropped(Some(&(id, &**gaps))),
             Self::Secret(secret) => to.secret(Some(&secret.as_u128())),
@@ -43,7 +43,7 @@ impl Read<pb::Record> for Record {
             }
             Change::Removed(removed) => Self::Removed(Read::read(removed, context)?),
             Change::QueuePaused(of) => Self::QueuePaused(of.name.into(), of.paused),
-            Change::CancelHastened(of) => {
+            Change::CancelDeadline(of) => {
                 Self::CancelDeadline(job_id(of.id)?, read_deadline(of.force_at, context)?)
             }
             Change::ReportsTaken(of) => {
@@ -103,8 +103,8 @@ impl Write<pb::QueuePaused> for (&str, bool) {
     }
 }
 
-impl Write<pb::CancelHastened> for (&JobId, &Duration) {
-    fn write<S: Sink>(&self, to: &mut Writer<'_, pb::CancelHastened, S>) {
+impl Write<pb::CancelDeadline> for (&JobId, &Duration) {
+    fn write<S: Sink>(&self, to: &mut Writer<'_, pb::CancelDeadline, S>) {
         to.id(to.context.write_id(self.0));
         to.force_at(write_deadline(self.1));
     }

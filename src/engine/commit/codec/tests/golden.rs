@@ -152,7 +152,7 @@ fn the_bytes_of_every_record_stay_as_they_are() {
         (Record::Removed(expired), REMOVED),
         (Record::Removed(tombstone), TOMBSTONE),
         (Record::QueuePaused("q".into(), true), QUEUE_PAUSED),
-        (Record::CancelDeadline(id(16), Duration::from_millis(2500)), CANCEL_HASTENED),
+        (Record::CancelDeadline(id(16), Duration::from_millis(2500)), CANCEL_DEADLINE),
         (Record::ReportsTaken(Uuid::from_u128(4), 300), REPORTS_TAKEN),
         (Record::Offered(id(16), 300), OFFERED),
         (Record::Dropped(id(16), [Gap { state_changes: 1, from: 2, to: 300 }].into()), DROPPED),
@@ -192,7 +192,7 @@ fn what_an_entry_or_the_record_before_says_is_left_out() {
     let bytes = bytes_of(&records);
     assert_eq!(hex(&bytes), digits(&[NOW, TOGETHER]));
     assert_eq!(decode(&bytes).unwrap(), Entry { now, part: Part::default(), records });
-    // With clocks that do not agree, both are told.
+    // If the clocks disagree, both times are written.
     end.deadline += Duration::from_nanos(1);
     let records = vec![Record::StateChanged(end)];
     assert_eq!(decode(&bytes_of(&records)).unwrap().records, records);
@@ -244,7 +244,7 @@ const TOMBSTONE: &str = "
 const RESUMED: &str = "1a0a5208 080210 80cab5ee 01";
 const SECRET: &str = "1a144a12 09cdab00 00000000 00110300 00000000 0000";
 const QUEUE_PAUSED: &str = "1a072a05 0a017110 01";
-const CANCEL_HASTENED: &str = "1a20321e 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12080802 1080cab5 ee01";
+const CANCEL_DEADLINE: &str = "1a20321e 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12080802 1080cab5 ee01";
 const REPORTS_TAKEN: &str = "1a103a0e 0a091104 00000000 00000010 ac02";
 const OFFERED: &str = "1a196217 0a120908 07060504 03020111 100f0e0d 0c0b0a09 10ac02";
 const DROPPED: &str = "1a1c421a 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12040102 ac02";
