@@ -29,6 +29,7 @@
 mod admin;
 pub(crate) mod backoff;
 mod batch;
+mod channel;
 pub(crate) mod connection;
 mod error;
 mod job;
@@ -44,6 +45,7 @@ mod tries;
 mod watch;
 
 pub use crate::job::WatchItem;
+pub use channel::Channel;
 pub use error::{Error, ErrorKind, Result, ResultError, reason};
 pub use job::{Durability, Job, Submission};
 pub use list::Jobs;
@@ -57,7 +59,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch::{Receiver, Sender};
-use tonic::transport::Channel;
 
 use crate::job::{JobFilter, JobId, JobState, JobView};
 use crate::proto::v1::job_service_client::JobServiceClient;

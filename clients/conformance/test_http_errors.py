@@ -14,20 +14,12 @@ TRANSIENT = [429, 502, 503, 504]
 REFUSES_WORKERS = [401, 403, 404]
 
 
-@pytest.fixture
-def in_all_but_rust(request, language):
-    """The Rust client reads the page as a gRPC message, and retries the error that this causes."""
-    if language == "rust":
-        request.applymarker(pytest.mark.xfail(strict=True, reason="the Rust client retries every HTTP error"))
-
-
 def assert_explained(error, front):
     """Asserts that the message has the address and the status."""
     assert front.address in error["message"]
     assert re.search(rf"\b{front.status}\b", error["message"]), error
 
 
-@pytest.mark.usefixtures("in_all_but_rust")
 @pytest.mark.parametrize("status", PERMANENT)
 def test_permanent_error_of_a_proxy_is_not_retried(agent, new_front, status):
     front = new_front(status)
@@ -59,7 +51,6 @@ def test_submit_succeeds_once_the_proxy_reaches_the_server(agent, server, new_fr
     assert [job.job_id for job in server.raw.labelled(test=label)] == [job_id]
 
 
-@pytest.mark.usefixtures("in_all_but_rust")
 @pytest.mark.parametrize("status", REFUSES_WORKERS)
 def test_permanent_error_of_a_proxy_ends_a_worker(agent, new_front, status):
     front = new_front(status)

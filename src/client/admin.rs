@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use tonic::transport::Channel;
-
 use super::error::Result;
 use super::tries::Tries;
-use super::{ANSWER_BYTES_MAX, Client, status};
+use super::{ANSWER_BYTES_MAX, Channel, Client, status};
 use crate::proto::v1::admin_service_client::AdminServiceClient;
 use crate::proto::{render, v1};
 

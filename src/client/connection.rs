@@ -7,10 +7,10 @@ use std::time::Duration;
 use http::Uri;
 use parking_lot::Mutex;
 use tokio::time;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{self, Endpoint};
 
 use super::error::{Error, ErrorKind, Result, reason};
-use super::{ClientOptions, status};
+use super::{Channel, ClientOptions, status};
 
 /// HTTP/2 flow-control windows of a connection and of one stream.
 const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
@@ -39,8 +39,8 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    fn new(channel: Channel) -> Self {
-        Self { channel, users: Arc::default() }
+    fn new(channel: transport::Channel, address: &str) -> Self {
+        Self { channel: Channel::new(channel, address), users: Arc::default() }
     }
 
     fn users(&self) -> usize {
@@ -67,8 +67,9 @@ impl Connection {
         Ok(Self::new(address, endpoint, channel))
     }
 
-    fn new(address: String, endpoint: Endpoint, channel: Channel) -> Self {
-        Self { endpoint, address, links: Mutex::new(vec![Link::new(channel)]) }
+    fn new(address: String, endpoint: Endpoint, channel: transport::Channel) -> Self {
+        let links = Mutex::new(vec![Link::new(channel, &address)]);
+        Self { endpoint, address, links }
     }
 
     /// The server's address, as error messages show it.
@@ -88,12 +89,16 @@ impl Connection {
         match free {
             Some(link) => link.clone(),
             None if links.len() < CONNECTIONS_MAX => {
-                let link = Link::new(self.endpoint.connect_lazy());
+                let link = self.new_link();
                 links.push(link.clone());
                 link
             }
             None => links[rand::random_range(..links.len())].clone(),
         }
+    }
+
+    fn new_link(&self) -> Link {
+        Link::new(self.endpoint.connect_lazy(), &self.address)
     }
 
     /// Replaces a connection that is open but does not answer: the next call opens another. Replacing it twice changes
@@ -102,7 +107,7 @@ impl Connection {
         let mut links = self.links.lock();
         let still_used = links.iter_mut().find(|link| Arc::ptr_eq(&link.users, &silent.users));
         if let Some(link) = still_used {
-            *link = Link::new(self.endpoint.connect_lazy());
+            *link = self.new_link();
         }
     }
 }

@@ -30,19 +30,20 @@ pub enum ErrorKind {
     ResourceExhausted,
     /// The server accepts no calls now, for example because it shuts down.
     Unavailable,
-    /// No server answers at the address, or the connection broke during the call: it may or may not have arrived.
+    /// No server answers at the address, or the connection broke during the call: it may or may not have arrived. Also HTTP
+    /// status 429, 502, 503 and 504 of a proxy.
     Unreachable,
     /// No answer came in time: the call may or may not have arrived.
     DeadlineExceeded,
-    /// The credentials are missing or invalid.
+    /// The credentials are missing or invalid. Also HTTP status 401 of a proxy.
     Unauthenticated,
-    /// The caller may not do this.
+    /// The caller may not do this. Also HTTP status 403 of a proxy.
     PermissionDenied,
-    /// The server does not have this call: it is older than this client, or not a jobstream server.
+    /// The server does not have this call: it is older than this client, or not a jobstream server. Also HTTP status 404.
     Unimplemented,
     /// A bug of the server; the message has the id to report it with.
     Internal,
-    /// The response cannot be read: the server is newer than this client.
+    /// The response cannot be read: the server is newer than this client, or a proxy answered with another HTTP error.
     Unreadable,
 }
 

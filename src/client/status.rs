@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use tonic::{Code, Status, TimeoutExpired};
 use tonic_types::{ErrorDetails, RpcStatusExt, StatusExt};
 
+use super::channel::HttpError;
 use super::error::{Details, Error, ErrorKind};
 use crate::error::Violation;
 use crate::proto::status::DOMAIN;
@@ -14,8 +15,20 @@ pub(super) fn from_status(status: &Status, address: &str) -> Error {
     if is_timeout(status) {
         return timed_out(address);
     }
+    if let Some(error) = status.source().and_then(|source| source.downcast_ref()) {
+        return from_http(status, error, address);
+    }
     let source = status.source().map(innermost);
     read(status.code(), status.message(), &status.get_error_details(), source, address)
+}
+
+/// The error for an HTTP error of a proxy.
+fn from_http(status: &Status, error: &HttpError, address: &str) -> Error {
+    match status.code() {
+        Code::Unavailable => unreachable(address, &error.to_string()),
+        Code::Internal | Code::Unknown => Error::new(ErrorKind::Unreadable, "", status.message()),
+        code => Error::new(kind_of(code), "", status.message()),
+    }
 }
 
 /// The error for one job of a batch.

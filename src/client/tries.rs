@@ -4,12 +4,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::{self, Instant};
-use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 use super::backoff::Backoff;
 use super::error::{Error, ErrorKind, Result};
-use super::{Client, status};
+use super::{Channel, Client, status};
 
 /// Longest timeout. Longer ones are reduced to it, so that additions to an `Instant` do not overflow.
 pub(super) const LIMIT_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);

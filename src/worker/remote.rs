@@ -13,7 +13,6 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -22,7 +21,7 @@ use super::setup::HandlerGroup;
 use super::{RunningWorker, Worker, WorkerEnd, WorkerStatus};
 use crate::client::backoff::Backoff;
 use crate::client::status::innermost;
-use crate::client::{Client, RetryOptions};
+use crate::client::{Channel, Client, RetryOptions};
 use crate::error::Result;
 use crate::job::{InlineHandler, Kind};
 use crate::proto::v1;
@@ -61,7 +60,7 @@ impl Default for RemoteOptions {
 }
 
 impl Worker {
-    /// Runs jobs of the remote server behind this channel or [`Client`]. Attempts run on the current tokio runtime.
+    /// Runs jobs of the remote server behind this [`Client`] or channel. Attempts run on the current tokio runtime.
     ///
     /// When the connection breaks, the worker reconnects and its attempts continue. If it cannot reconnect before their
     /// leases expire, it ends them, because the server assigns their jobs to other workers.

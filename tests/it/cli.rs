@@ -3,6 +3,7 @@
 mod admin;
 mod config;
 mod fake;
+mod http_errors;
 mod jobs;
 mod submit;
 mod terminal;

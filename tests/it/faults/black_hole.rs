@@ -3,11 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use jobstream::client::{Client, ClientOptions};
+use jobstream::client::{Channel, Client, ClientOptions};
 use jobstream::proto::v1::{self, JobState, WorkerState};
 use jobstream::worker::{RunningWorker, Worker, WorkerStatus};
 use tokio::sync::watch;
-use tonic::transport::Channel;
 
 use super::observer::{HandlerEvent, HandlerObserver};
 use crate::support::{
@@ -30,7 +29,7 @@ async fn server_with_short_timeouts() -> TestServer {
 }
 
 /// Connects a worker of these queues.
-async fn connect_to_queues(worker: Worker, channel: Channel, queues: &[&str]) -> RunningWorker {
+async fn connect_to_queues(worker: Worker, channel: impl Into<Channel>, queues: &[&str]) -> RunningWorker {
     connect_worker(worker.queues(queues.iter().copied()), channel).await
 }
 

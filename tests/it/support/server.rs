@@ -195,7 +195,10 @@ pub(crate) async fn connect(address: SocketAddr) -> Channel {
 }
 
 /// Connects a worker and waits until it is connected.
-pub(crate) async fn connect_worker(worker: Worker, channel: Channel) -> RunningWorker {
+pub(crate) async fn connect_worker(
+    worker: Worker,
+    channel: impl Into<jobstream::client::Channel>,
+) -> RunningWorker {
     let running = worker.connect(channel, RemoteOptions::default()).expect("valid names");
     assert!(wait_for("the worker is connected", running.connected()).await);
     running

@@ -1,0 +1,162 @@
+//! The channel of a client: tonic's, with HTTP errors as gRPC statuses.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Request, Response, StatusCode};
+use tonic::body::Body;
+use tonic::codegen::{BoxFuture, Service, StdError};
+use tonic::{Code, Status, transport};
+
+/// A channel to the server, for the generated stubs in [`proto::v1`](crate::proto::v1).
+///
+/// An HTTP error of a proxy becomes a [`Status`] that names the address and the HTTP status, with the code of the gRPC
+/// specification: 400 is `Internal`, 401 `Unauthenticated`, 403 `PermissionDenied`, 404 `Unimplemented`, 429, 502, 503
+/// and 504 `Unavailable`. Any other response that is not gRPC is `Unknown`.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    inner: transport::Channel,
+    address: Arc<str>,
+}
+
+impl Channel {
+    pub(super) fn new(inner: transport::Channel, address: &str) -> Self {
+        Self { inner, address: address.into() }
+    }
+}
+
+impl From<transport::Channel> for Channel {
+    /// The address is unknown: the messages of HTTP errors say "the server".
+    fn from(inner: transport::Channel) -> Self {
+        Self::new(inner, "the server")
+    }
+}
+
+impl Service<Request<Body>> for Channel {
+    type Response = Response<Body>;
+    type Error = StdError;
+    type Future = BoxFuture<Self::Response, StdError>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), StdError>> {
+        self.inner.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let response = self.inner.call(request);
+        let address = self.address.clone();
+        Box::pin(async move {
+            let response = response.await?;
+            match HttpError::of(response.status(), response.headers()) {
+                Some(error) => Err(error.into_status(&address).into()),
+                None => Ok(response),
+            }
+        })
+    }
+}
+
+/// A response that is not gRPC. It is the source of its status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct HttpError {
+    status: StatusCode,
+    /// Set if it is the reason, because the status is 200.
+    content_type: Option<String>,
+}
+
+impl HttpError {
+    fn of(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
+        if headers.contains_key(Status::GRPC_STATUS) {
+            return None;
+        }
+        let content_type = headers.get(CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("?"));
+        let is_grpc = content_type.starts_with("application/grpc");
+        match status {
+            StatusCode::OK if is_grpc => None,
+            StatusCode::OK => Some(Self { status, content_type: Some(content_type.to_owned()) }),
+            _ => Some(Self { status, content_type: None }),
+        }
+    }
+
+    fn into_status(self, address: &str) -> Status {
+        let message =
+            format!("{address} answered with {self} instead of gRPC: check the address and its proxy");
+        let mut status = Status::new(self.code(), message);
+        status.set_source(Arc::new(self));
+        status
+    }
+
+    /// The code, as in doc/http-grpc-status-mapping.md of gRPC.
+    fn code(&self) -> Code {
+        match self.status.as_u16() {
+            400 => Code::Internal,
+            401 => Code::Unauthenticated,
+            403 => Code::PermissionDenied,
+            404 => Code::Unimplemented,
+            429 | 502..=504 => Code::Unavailable,
+            _ => Code::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HTTP status {}", self.status)?;
+        match &self.content_type {
+            Some(content_type) => write!(f, " and content type {content_type:?}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for HttpError {}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn error(status: u16, headers: &[(&'static str, &'static str)]) -> Option<Status> {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let status = StatusCode::from_u16(status).expect("a status");
+        HttpError::of(status, &headers.collect()).map(|error| error.into_status("http://h:1"))
+    }
+
+    #[test]
+    fn each_http_status_has_the_code_of_the_specification() {
+        let codes = [
+            (400, Code::Internal),
+            (401, Code::Unauthenticated),
+            (403, Code::PermissionDenied),
+            (404, Code::Unimplemented),
+            (413, Code::Unknown),
+            (429, Code::Unavailable),
+            (500, Code::Unknown),
+            (502, Code::Unavailable),
+            (503, Code::Unavailable),
+            (504, Code::Unavailable),
+        ];
+        for (status, code) in codes {
+            let error = error(status, &[("content-type", "text/html")]).expect("an error");
+            assert_eq!(error.code(), code, "{status}");
+            assert!(error.message().starts_with("http://h:1 answered with HTTP status "), "{error}");
+            assert!(error.message().contains(&status.to_string()), "{error}");
+        }
+    }
+
+    #[test]
+    fn page_with_status_200_is_an_error() {
+        let error = error(200, &[("content-type", "text/html")]).expect("an error");
+        assert_eq!(error.code(), Code::Unknown);
+        assert!(error.message().contains("200 OK and content type \"text/html\""), "{error}");
+    }
+
+    #[test]
+    fn grpc_responses_pass() {
+        assert!(error(200, &[("content-type", "application/grpc+proto")]).is_none());
+        assert!(error(421, &[("content-type", "application/grpc"), ("grpc-status", "7")]).is_none());
+    }
+}
