@@ -52,15 +52,20 @@ impl JobId {
     pub fn parse(field: &str, text: &str) -> Result<Self> {
         match Uuid::try_parse(text) {
             Ok(id) if !id.is_nil() => Ok(Self(id)),
-            _ => Err(Error::invalid(field, describe_bad_id(text))),
+            parsed => Err(Error::invalid(field, describe_bad_id(text, parsed.is_ok()))),
         }
     }
 }
 
-fn describe_bad_id(text: &str) -> String {
+/// How to get a UUID from a name.
+const ID_OF_NAME: &str =
+    "derive one from a name with UUIDv5, as in `uuidgen --sha1 --namespace @dns --name order-123`";
+
+fn describe_bad_id(text: &str, is_nil: bool) -> String {
     match text {
         "" => "is required: a UUID such as 0190c0de-0000-7000-8000-000000000001".to_owned(),
-        _ => format!("{} is not a job id: a non-nil UUID is expected", quoted(text)),
+        _ if is_nil => format!("{} is the nil UUID, which is not a job id: use another UUID", quoted(text)),
+        _ => format!("{} is not a job id: it must be a UUID; {ID_OF_NAME}", quoted(text)),
     }
 }
 
@@ -169,14 +174,25 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("\"{shown}\"")
 }
 
-/// A wall clock time, in microseconds since the Unix epoch.
+/// A wall clock time, in microseconds since the Unix epoch. It is within the years 1 to 9999, as in protobuf and JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The time this many microseconds after the Unix epoch.
+    /// 0001-01-01T00:00:00Z.
+    pub const MIN: Self = Self(-62_135_596_800_000_000);
+    /// 9999-12-31T23:59:59.999999Z.
+    pub const MAX: Self = Self(253_402_300_799_999_999);
+
+    /// The time this many microseconds after the Unix epoch. Saturates at [`MIN`](Self::MIN) and [`MAX`](Self::MAX).
     pub const fn from_micros(micros: i64) -> Self {
-        Self(micros)
+        if micros < Self::MIN.0 {
+            Self::MIN
+        } else if micros > Self::MAX.0 {
+            Self::MAX
+        } else {
+            Self(micros)
+        }
     }
 
     /// Microseconds since the Unix epoch.

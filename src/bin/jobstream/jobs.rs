@@ -8,7 +8,6 @@ mod rm;
 
 use clap::{Args, Subcommand};
 use jobstream::job::JobId;
-use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -51,10 +50,10 @@ impl Jobs {
 
 /// Does something to each job in turn. An error does not stop the others: it is printed at once, and the last one ends
 /// the command.
-async fn for_each(global: GlobalArgs, ids: &[Uuid], act: impl AsyncFn(JobId) -> Result<()>) -> Result<Exit> {
+async fn for_each(global: GlobalArgs, ids: &[JobId], act: impl AsyncFn(JobId) -> Result<()>) -> Result<Exit> {
     let mut failed: Option<Error> = None;
     for id in ids {
-        if let Err(error) = act(JobId::from_bytes(id.into_bytes())).await {
+        if let Err(error) = act(*id).await {
             let is_lasting = matches!(error.exit, Exit::Unreachable | Exit::Auth) || error.message.is_empty();
             if let Some(earlier) = failed.replace(error) {
                 earlier.print(global.stderr_style());

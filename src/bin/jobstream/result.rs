@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use clap::Args;
 use jobstream::job::JobId;
-use uuid::Uuid;
 
 use crate::connect::{ClientArgs, ReconnectArgs};
 use crate::error::Result;
@@ -29,7 +28,8 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(crate) struct GetResult {
     /// UUID of the job
-    id: Uuid,
+    #[arg(value_parser = units::job_id)]
+    id: JobId,
     /// Wait for the end, at most this long if given
     #[arg(long, value_name = "SPAN", value_parser = units::duration)]
     #[arg(num_args = 0..=1, require_equals = true)]
@@ -43,13 +43,12 @@ pub(crate) struct GetResult {
 impl GetResult {
     /// Runs the command.
     pub(crate) async fn run(self, global: GlobalArgs) -> Result<Exit> {
-        let job_id = JobId::from_bytes(self.id.into_bytes());
         let client = self.client.reconnecting(global, self.reconnect).await?;
         if let Some(limit) = self.wait {
             let mut interrupts = interrupt::listen(Exit::Interrupted, None)?;
-            return wait_and_show(&client, job_id, limit, &mut interrupts).await;
+            return wait_and_show(&client, self.id, limit, &mut interrupts).await;
         }
-        let answer = get_result(&client, job_id).await?;
-        show_outcome_or_state(&client, &JobResult { job_id, answer })
+        let answer = get_result(&client, self.id).await?;
+        show_outcome_or_state(&client, &JobResult { job_id: self.id, answer })
     }
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
+use jobstream::job::JobId;
 use jobstream::proto::v1::job_spec::Start;
 use jobstream::proto::v1::{JobSpec, RetryPolicy};
 use prost_types::{Duration as ProtoDuration, Timestamp};
-use uuid::Uuid;
 
 use crate::error::Result;
 use crate::payload::PayloadArgs;
@@ -26,8 +26,8 @@ pub(crate) struct JobArgs {
     queue: String,
     /// UUID of the job; submitting it again gives the same job
     /// [default: a new one]
-    #[arg(long, value_name = "UUID")]
-    job_id: Option<Uuid>,
+    #[arg(long, value_name = "UUID", value_parser = units::job_id)]
+    job_id: Option<JobId>,
     /// -100 to 100; larger starts first
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(i32).range(-100..=100))]
@@ -78,7 +78,7 @@ impl JobArgs {
             (None, None) => None,
         };
         Ok(JobSpec {
-            job_id: self.job_id.unwrap_or_else(Uuid::now_v7).to_string(),
+            job_id: self.job_id.unwrap_or_else(JobId::mint).to_string(),
             kind: self.kind.clone(),
             queue: self.queue.clone(),
             payload: self.payload.read()?,
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn what_is_not_given_is_left_to_the_server() {
         let plain = spec("demo.echo").expect("a job");
-        assert!(Uuid::parse_str(&plain.job_id).expect("an id of our own").get_version_num() == 7);
+        assert!(uuid::Uuid::parse_str(&plain.job_id).expect("an id of our own").get_version_num() == 7);
         assert_eq!(
             JobSpec { job_id: String::new(), ..plain },
             JobSpec { kind: "demo.echo".into(), ..JobSpec::default() }

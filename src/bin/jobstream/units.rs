@@ -1,9 +1,20 @@
-//! Parses spans, times and pairs of the command line.
+//! Parses job ids, spans, times and pairs of the command line.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
+use jobstream::error::ErrorKind;
+use jobstream::job::JobId;
 use prost_types::Timestamp;
+
+/// Parses the UUID of a job.
+pub(crate) fn job_id(text: &str) -> Result<JobId, String> {
+    JobId::parse("job_id", text).map_err(|error| match error.kind() {
+        // Without the field: the flag is named beside it.
+        ErrorKind::InvalidField(violations) => violations[0].description.clone(),
+        _ => error.to_string(),
+    })
+}
 
 /// Reads `30s`, `1h 30m`, `250ms`, or a bare `0`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {

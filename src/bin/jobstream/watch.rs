@@ -3,7 +3,6 @@
 use clap::Args;
 use jobstream::client::WatchOptions;
 use jobstream::job::JobId;
-use uuid::Uuid;
 
 use crate::connect::{ClientArgs, ReconnectArgs};
 use crate::error::Result;
@@ -11,6 +10,7 @@ use crate::exit::Exit;
 use crate::follow::{EventDisplay, Stdout, follow};
 use crate::interrupt;
 use crate::output::GlobalArgs;
+use crate::units;
 
 const EXAMPLES: &str = "\
 Output and the result go to stdout, progress and logs to stderr. With -o json
@@ -27,7 +27,8 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Watch {
     /// UUID of the job
-    id: Uuid,
+    #[arg(value_parser = units::job_id)]
+    id: JobId,
     /// Only events after this one
     #[arg(long, value_name = "N", default_value_t = 0)]
     after_sequence: u32,
@@ -48,7 +49,7 @@ impl Watch {
         };
         let mut options = WatchOptions::default();
         options.after_sequence = self.after_sequence;
-        let job = client.api.attach::<()>(JobId::from_bytes(self.id.into_bytes()));
+        let job = client.api.attach::<()>(self.id);
         let mut display = EventDisplay::new(&client.output, stdout);
         follow(&client, job.watch_with(options), false, &mut display, &mut interrupts).await
     }

@@ -26,6 +26,26 @@ async fn a_detached_submit_prints_its_id() {
 }
 
 #[tokio::test]
+async fn a_job_id_that_is_not_a_uuid_gets_the_way_to_one() {
+    let way_out = "a UUID; derive one from a name with UUIDv5, as in `uuidgen --sha1 --namespace @dns --name order-123`";
+    for args in [
+        &["submit", "demo.echo", "--job-id", "order-123"][..],
+        &["run", "demo.echo", "--job-id", "order-123"],
+        &["result", "order-123"],
+        &["watch", "order-123"],
+        &["jobs", "get", "order-123"],
+        &["jobs", "cancel", "order-123"],
+        &["jobs", "retry", "order-123"],
+        &["jobs", "rm", "order-123"],
+    ] {
+        let ran = run(&mut jobstream(args)).await.exits(2).prints(&["\"order-123\" is not a job id", way_out]);
+        assert!(!ran.stderr.contains("invalid character"), "{}", ran.stderr);
+    }
+    let nil = "00000000-0000-0000-0000-000000000000";
+    run(&mut jobstream(&["result", nil])).await.exits(2).prints(&["is the nil UUID", "use another UUID"]);
+}
+
+#[tokio::test]
 async fn a_submit_is_retried_with_the_same_id() {
     let fake = Fake::start().await;
     let mut details = ErrorDetails::with_error_info("DRAINING", "jobstream", HashMap::new());

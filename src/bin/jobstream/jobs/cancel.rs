@@ -4,7 +4,6 @@ use clap::Args;
 use jobstream::job::JobId;
 use jobstream::proto::v1::{CancelRequest, JobState};
 use prost_types::Duration;
-use uuid::Uuid;
 
 use crate::connect::{Client, ClientArgs};
 use crate::error::Result;
@@ -24,8 +23,8 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(super) struct Cancel {
     /// UUIDs of the jobs
-    #[arg(required = true, value_name = "ID")]
-    ids: Vec<Uuid>,
+    #[arg(required = true, value_name = "ID", value_parser = units::job_id)]
+    ids: Vec<JobId>,
     /// Reason, stored with the job
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,

@@ -5,7 +5,6 @@ use jobstream::job::JobId;
 use jobstream::proto::v1::outcome::End;
 use jobstream::proto::v1::{GetJobRequest, Job, Outcome};
 use prost_types::Timestamp;
-use uuid::Uuid;
 
 use crate::connect::{Client, ClientArgs};
 use crate::error::{Error, Result};
@@ -25,8 +24,8 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(super) struct Get {
     /// UUIDs of the jobs
-    #[arg(required = true, value_name = "ID")]
-    ids: Vec<Uuid>,
+    #[arg(required = true, value_name = "ID", value_parser = units::job_id)]
+    ids: Vec<JobId>,
     #[command(flatten)]
     client: ClientArgs,
 }

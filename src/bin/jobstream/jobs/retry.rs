@@ -3,13 +3,13 @@
 use clap::Args;
 use jobstream::job::JobId;
 use jobstream::proto::v1::{Payload, RetryRequest};
-use uuid::Uuid;
 
 use crate::connect::{Client, ClientArgs};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::{GlobalArgs, json};
 use crate::payload::json_argument;
+use crate::units;
 
 const EXAMPLES: &str = "\
 Prints the new ids. The finished jobs do not change.
@@ -24,8 +24,8 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(super) struct Retry {
     /// UUIDs of the finished jobs
-    #[arg(required = true, value_name = "ID")]
-    ids: Vec<Uuid>,
+    #[arg(required = true, value_name = "ID", value_parser = units::job_id)]
+    ids: Vec<JobId>,
     /// Another kind
     #[arg(long)]
     kind: Option<String>,

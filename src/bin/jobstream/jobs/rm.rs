@@ -3,12 +3,12 @@
 use clap::Args;
 use jobstream::job::JobId;
 use serde_json::json;
-use uuid::Uuid;
 
 use crate::connect::{Client, ClientArgs};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::GlobalArgs;
+use crate::units;
 
 const EXAMPLES: &str = "\
 Prints the ids of the removed jobs. Cancel a job that has not ended first.
@@ -22,8 +22,8 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(super) struct Rm {
     /// UUIDs of the jobs
-    #[arg(required = true, value_name = "ID")]
-    ids: Vec<Uuid>,
+    #[arg(required = true, value_name = "ID", value_parser = units::job_id)]
+    ids: Vec<JobId>,
     #[command(flatten)]
     client: ClientArgs,
 }

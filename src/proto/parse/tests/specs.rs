@@ -108,7 +108,9 @@ fn names_and_ids_are_checked() {
     let long = v1::JobSpec { queue: "q".repeat(129), ..spec() };
     assert!(violation(read(long)).starts_with("job.queue: has 129 bytes, the limit is 128"));
     let id = v1::JobSpec { job_id: "seven".to_owned(), ..spec() };
-    assert!(violation(read(id)).starts_with("job.job_id: \"seven\" is not a job id"));
+    let message = violation(read(id));
+    assert!(message.starts_with("job.job_id: \"seven\" is not a job id: it must be a UUID"), "{message}");
+    assert!(message.ends_with("`uuidgen --sha1 --namespace @dns --name order-123`"), "{message}");
 }
 
 #[test]
