@@ -200,9 +200,9 @@ impl Timestamp {
         self.0
     }
 
-    /// The time this much later. Saturates.
+    /// The time this much later. Saturates at [`MAX`](Self::MAX).
     pub fn plus(self, by: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
+        Self::from_micros(self.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
     }
 
     /// The duration since `earlier`; zero if this time is not later.
@@ -215,7 +215,21 @@ impl Timestamp {
 mod tests {
     use std::collections::HashSet;
 
-    use super::JobId;
+    use std::time::Duration;
+
+    use super::{JobId, Timestamp};
+
+    #[test]
+    fn no_time_leaves_the_years_1_to_9999() {
+        let text = |time: Timestamp| {
+            let (seconds, micros) = (time.as_micros().div_euclid(1_000_000), time.as_micros().rem_euclid(1_000_000));
+            prost_types::Timestamp { seconds, nanos: micros as i32 * 1_000 }.to_string()
+        };
+        assert_eq!(text(Timestamp::from_micros(i64::MAX)), "9999-12-31T23:59:59.999999Z");
+        assert_eq!(text(Timestamp::from_micros(i64::MIN)), "0001-01-01T00:00:00Z");
+        assert_eq!(Timestamp::from_micros(0).plus(Duration::MAX), Timestamp::MAX);
+        assert_eq!(Timestamp::MAX.plus(Duration::from_micros(1)), Timestamp::MAX);
+    }
 
     #[test]
     fn generated_ids_are_unique_without_their_last_four_bytes() {

@@ -22,6 +22,8 @@ use crate::proto::v1;
 use crate::proto::v1::outcome::End;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
+/// The largest valid protobuf duration, about 10,000 years. JSON of a larger one is an error for the whole message.
+const DURATION_MAX: Duration = Duration::from_secs(315_576_000_000);
 
 /// Converts a timestamp exactly.
 pub(crate) fn timestamp(time: Timestamp) -> prost_types::Timestamp {
@@ -30,10 +32,10 @@ pub(crate) fn timestamp(time: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: micros.div_euclid(MICROS_PER_SECOND), nanos }
 }
 
-/// Converts a duration exactly.
+/// Converts a duration exactly, at most to [`DURATION_MAX`].
 pub(crate) fn duration(span: Duration) -> prost_types::Duration {
-    let seconds = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
-    prost_types::Duration { seconds, nanos: span.subsec_nanos() as i32 }
+    let span = span.min(DURATION_MAX);
+    prost_types::Duration { seconds: span.as_secs().cast_signed(), nanos: span.subsec_nanos() as i32 }
 }
 
 /// Converts a job state.
@@ -123,14 +125,15 @@ mod tests {
         };
         assert_eq!(wire(1_500_001), (1, 500_001_000));
         assert_eq!(wire(-1), (-1, 999_999_000));
-        assert_eq!(wire(i64::MAX), (9_223_372_036_854, 775_807_000));
+        assert_eq!(wire(i64::MAX), (253_402_300_799, 999_999_000));
     }
 
     #[test]
     fn durations_are_exact_to_the_nanosecond() {
         let wire = duration(Duration::new(3, 7));
         assert_eq!((wire.seconds, wire.nanos), (3, 7));
-        assert_eq!(duration(Duration::MAX).seconds, i64::MAX);
+        let longest = duration(Duration::MAX);
+        assert_eq!((longest.seconds, longest.nanos), (315_576_000_000, 0));
     }
 
     #[test]

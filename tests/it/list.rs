@@ -1,12 +1,13 @@
 //! ListJobs: filters, pages during changes, and the byte limit of pages.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use jobstream::proto::v1;
 use jobstream::proto::v1::JobState;
 use tonic::{Code, Status};
 
-use crate::support::{TestServer, data, echo, job, json, refused, wait_for};
+use crate::support::{TestServer, data, echo, job, json, refused, seconds, wait_for};
 
 async fn list(server: &TestServer, request: v1::ListJobsRequest) -> Result<v1::ListJobsResponse, Status> {
     let answer = wait_for("ListJobs answers", server.jobs().list_jobs(request)).await;
@@ -56,6 +57,28 @@ async fn jobs_are_listed_newest_first_without_payloads() {
     for job in whole.jobs {
         assert_eq!(job, server.get(&job.job_id).await);
     }
+}
+
+#[tokio::test]
+async fn the_last_time_of_protobuf_stays_valid() {
+    let server = TestServer::start().await;
+    let last = prost_types::Timestamp { seconds: 253_402_300_799, nanos: 999_999_999 };
+    let spec = v1::JobSpec { start: Some(v1::job_spec::Start::StartTime(last)), ..echo("never") };
+    server.submit(spec).await;
+    let job = list(&server, all()).await.unwrap().jobs.remove(0);
+    let Some(v1::job_spec::Start::StartTime(start)) = job.spec.unwrap().start else { panic!("no start") };
+    for time in [start, job.next_attempt_time.expect("it is scheduled")] {
+        assert_eq!(time.to_string(), "9999-12-31T23:59:59.999999Z");
+    }
+}
+
+#[tokio::test]
+async fn options_of_an_embedder_stay_valid() {
+    let server = TestServer::with(|setup| setup.engine.core.retention = Duration::MAX).await;
+    let ended = server.run_to_end(echo("kept")).await;
+    let job = server.get(&ended.id).await;
+    assert_eq!(job.expire_time.expect("it has ended").to_string(), "9999-12-31T23:59:59.999999Z");
+    assert_eq!(job.spec.unwrap().retention, Some(seconds(315_576_000_000)), "the limit of protobuf");
 }
 
 #[tokio::test]

@@ -67,7 +67,8 @@ pub(super) fn optional(
     wire.map(|wire| duration(wire, range)).transpose()
 }
 
-/// Parses a timestamp. Nanoseconds are rounded up to microseconds, so that the time is never too early.
+/// Parses a timestamp. Nanoseconds are rounded up to microseconds, so that the time is never too early. In the last
+/// microsecond of 9999 they are rounded down.
 pub(super) fn timestamp(wire: prost_types::Timestamp) -> Result<Timestamp, String> {
     let prost_types::Timestamp { seconds, nanos } = wire;
     if !(0..NANOS_PER_SECOND).contains(&nanos) || !(FIRST_SECOND..=LAST_SECOND).contains(&seconds) {
@@ -133,7 +134,7 @@ mod tests {
         assert_eq!(read(1, 1), Ok(Timestamp::from_micros(1_000_001)));
         assert_eq!(read(1, 1000), Ok(Timestamp::from_micros(1_000_001)));
         assert_eq!(read(-1, 999_999_999), Ok(Timestamp::from_micros(0)));
-        assert!(read(LAST_SECOND, 999_999_999).is_ok());
+        assert_eq!(read(LAST_SECOND, 999_999_999), Ok(Timestamp::MAX));
     }
 
     #[test]
