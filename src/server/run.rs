@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tonic::codec::CompressionEncoding;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
@@ -293,8 +294,8 @@ async fn router(engine: &Engine, options: &ServerOptions) -> (HealthReporter, Ro
     let (jobs, others) =
         grpc::services(engine, options.message_bytes_max, connection_limits(&options.serve.limits));
     let others = others
-        .add_service(health_service)
-        .add_service(reflection().build_v1().expect(valid))
-        .add_service(reflection().build_v1alpha().expect(valid));
+        .add_service(health_service.accept_compressed(CompressionEncoding::Gzip))
+        .add_service(reflection().build_v1().expect(valid).accept_compressed(CompressionEncoding::Gzip))
+        .add_service(reflection().build_v1alpha().expect(valid).accept_compressed(CompressionEncoding::Gzip));
     (health, Router::new(jobs, others, options.message_bytes_max))
 }

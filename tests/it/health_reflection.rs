@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 
 use jobstream::proto::DESCRIPTORS;
+use jobstream::proto::v1::worker_service_client::WorkerServiceClient;
+use jobstream::proto::v1::{LeaseRequest, ListJobsRequest, ListQueuesRequest};
 use prost::Message;
 use tokio_stream::StreamExt;
 use tonic::Code;
+use tonic::codec::CompressionEncoding;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -36,6 +39,45 @@ async fn the_server_and_each_service_are_serving() {
     }
     let status = wait_for("Check answers", health.check(of("no.Service"))).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn every_service_reads_gzip() {
+    let server = TestServer::start().await;
+    let gzip = CompressionEncoding::Gzip;
+    let mut health = HealthClient::new(server.channel()).send_compressed(gzip);
+    let answer = wait_for("Check answers", health.check(of(""))).await.unwrap();
+    assert_eq!(answer.get_ref().status(), ServingStatus::Serving);
+    let mut watch = wait_for("Watch begins", health.watch(of(""))).await.unwrap().into_inner();
+    let first = wait_for("its health", watch.message()).await.unwrap().expect("an answer");
+    assert_eq!(first.status(), ServingStatus::Serving);
+
+    let mut new =
+        v1::server_reflection_client::ServerReflectionClient::new(server.channel()).send_compressed(gzip);
+    let request = v1::ServerReflectionRequest {
+        message_request: Some(v1::server_reflection_request::MessageRequest::ListServices(String::new())),
+        ..Default::default()
+    };
+    let mut answers =
+        new.server_reflection_info(tokio_stream::once(request)).await.expect("a stream").into_inner();
+    wait_for("reflection answers", answers.next()).await.expect("an answer").expect("no error");
+    let mut old = v1alpha::server_reflection_client::ServerReflectionClient::new(server.channel())
+        .send_compressed(gzip);
+    let request = v1alpha::ServerReflectionRequest {
+        message_request: Some(v1alpha::server_reflection_request::MessageRequest::ListServices(String::new())),
+        ..Default::default()
+    };
+    let mut answers =
+        old.server_reflection_info(tokio_stream::once(request)).await.expect("a stream").into_inner();
+    wait_for("reflection answers", answers.next()).await.expect("an answer").expect("no error");
+
+    let mut jobs = server.jobs().send_compressed(gzip);
+    wait_for("ListJobs answers", jobs.list_jobs(ListJobsRequest::default())).await.expect("an answer");
+    let mut admin = server.admin().send_compressed(gzip);
+    wait_for("ListQueues answers", admin.list_queues(ListQueuesRequest::default())).await.expect("an answer");
+    let mut workers = WorkerServiceClient::new(server.channel()).send_compressed(gzip);
+    let request = LeaseRequest { name: "w".into(), kinds: vec!["k".into()], ..Default::default() };
+    wait_for("Lease answers", workers.lease(request)).await.expect("an answer");
 }
 
 #[tokio::test]
