@@ -83,14 +83,22 @@ const CHANNEL_BYTES_MAX: usize = 64;
 const LOG_TEXT_BYTES_MAX: usize = 16 * 1024;
 
 impl Progress {
-    /// The progress within its bounds: texts are truncated, numbers that are not finite are dropped.
+    /// The progress within its bounds: texts are truncated, numbers that are not finite are dropped. A fraction that is not
+    /// set is computed from the units.
     pub(crate) fn bounded(mut self) -> Self {
         truncate(&mut self.unit, UNIT_BYTES_MAX);
         truncate(&mut self.message, MESSAGE_BYTES_MAX);
-        self.fraction = self.fraction.filter(|value| value.is_finite()).map(|value| value.clamp(0.0, 1.0));
-        self.done = self.done.filter(|value| value.is_finite());
-        self.total = self.total.filter(|value| value.is_finite());
+        let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
+        (self.done, self.total) = (finite(self.done), finite(self.total));
+        let fraction = finite(self.fraction).or_else(|| self.fraction_of_units());
+        self.fraction = fraction.map(|value| value.clamp(0.0, 1.0));
         self
+    }
+
+    /// The units done as a fraction of a positive total.
+    fn fraction_of_units(&self) -> Option<f64> {
+        let total = self.total.filter(|total| *total > 0.0)?;
+        self.done.map(|done| done / total)
     }
 
     /// Bytes of the unit and the message.

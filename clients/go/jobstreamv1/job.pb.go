@@ -556,7 +556,8 @@ type isJobSpec_Start interface {
 }
 
 type JobSpec_StartTime struct {
-	// Not before this time of the server's wall clock; a time in the past means now.
+	// Not before this time of the server's wall clock; a time in the past means now. Rounded up to a microsecond, at most
+	// to 9999-12-31T23:59:59.999999Z.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=start_time,json=startTime,proto3,oneof"`
 }
 
@@ -1178,9 +1179,9 @@ func (x *Failure) GetRetryable() bool {
 // Progress is the progress of an attempt. Only the newest is retained.
 type Progress struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Fraction done, 0 to 1.
+	// Fraction done, 0 to 1. If it is unset and `total` is positive, the server sets it to `done` / `total`.
 	Fraction *float64 `protobuf:"fixed64,1,opt,name=fraction,proto3,oneof" json:"fraction,omitempty"`
-	// Units done; with `total` it gives the fraction.
+	// Units done.
 	Done *float64 `protobuf:"fixed64,2,opt,name=done,proto3,oneof" json:"done,omitempty"`
 	// Units in total.
 	Total *float64 `protobuf:"fixed64,3,opt,name=total,proto3,oneof" json:"total,omitempty"`

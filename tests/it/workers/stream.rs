@@ -41,6 +41,28 @@ async fn a_worker_gets_a_job_and_returns_its_result() {
     assert_eq!(server.get(&id).await.attempts[0].worker, "raw-1");
 }
 
+#[tokio::test]
+async fn units_done_give_the_fraction() {
+    let server = TestServer::start().await;
+    let id = server.submit(remote_job("input")).await;
+    let mut worker = RawWorker::open(&server, hello(1, 1)).await;
+    let assignment = worker.assigned(1).await.remove(0);
+    let cases = [
+        (None, Some(3.0), Some(4.0), Some(0.75)),
+        (None, Some(9.0), Some(4.0), Some(1.0)),
+        (Some(0.5), Some(3.0), Some(4.0), Some(0.5)),
+        (None, Some(3.0), Some(0.0), None),
+        (None, Some(3.0), None, None),
+    ];
+    for (fraction, done, total, expected) in cases {
+        let progress = v1::Progress { fraction, done, total, ..v1::Progress::default() };
+        let number = worker.report(&assignment.lease_id, News::Progress(progress)).await;
+        assert_eq!(worker.acked(number).await, None);
+        let stored = server.get(&id).await.progress.expect("a progress");
+        assert_eq!((stored.fraction, stored.done, stored.total), (expected, done, total));
+    }
+}
+
 fn span_of(seconds: i64) -> Option<prost_types::Duration> {
     Some(prost_types::Duration { seconds, nanos: 0 })
 }

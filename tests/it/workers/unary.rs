@@ -74,6 +74,17 @@ async fn jobs_are_leased_and_ended_by_calls() {
 }
 
 #[tokio::test]
+async fn units_done_in_a_report_give_the_fraction() {
+    let server = TestServer::start().await;
+    let mut unary = Unary::of(&server);
+    let id = server.submit(remote_job("input")).await;
+    let lease = unary.lease(1, Duration::ZERO).await.remove(0).lease_id;
+    let progress = v1::Progress { done: Some(1.0), total: Some(4.0), ..v1::Progress::default() };
+    unary.report(vec![(&lease, News::Progress(progress))], &[]).await;
+    assert_eq!(server.get(&id).await.progress.expect("a progress").fraction, Some(0.25));
+}
+
+#[tokio::test]
 async fn a_lease_waits_for_the_first_job() {
     let server = TestServer::start().await;
     let mut unary = Unary::of(&server);

@@ -304,7 +304,9 @@ class JobSpec(google.protobuf.message.Message):
 
     @property
     def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """Not before this time of the server's wall clock; a time in the past means now."""
+        """Not before this time of the server's wall clock; a time in the past means now. Rounded up to a microsecond, at most
+        to 9999-12-31T23:59:59.999999Z.
+        """
 
     @property
     def start_delay(self) -> google.protobuf.duration_pb2.Duration:
@@ -661,9 +663,9 @@ class Progress(google.protobuf.message.Message):
     UNIT_FIELD_NUMBER: builtins.int
     MESSAGE_FIELD_NUMBER: builtins.int
     fraction: builtins.float
-    """Fraction done, 0 to 1."""
+    """Fraction done, 0 to 1. If it is unset and `total` is positive, the server sets it to `done` / `total`."""
     done: builtins.float
-    """Units done; with `total` it gives the fraction."""
+    """Units done."""
     total: builtins.float
     """Units in total."""
     unit: builtins.str

@@ -68,7 +68,8 @@ export type JobSpec = Message<"jobstream.v1.JobSpec"> & {
    */
   start: {
     /**
-     * Not before this time of the server's wall clock; a time in the past means now.
+     * Not before this time of the server's wall clock; a time in the past means now. Rounded up to a microsecond, at most
+     * to 9999-12-31T23:59:59.999999Z.
      *
      * @generated from field: google.protobuf.Timestamp start_time = 6;
      */
@@ -508,14 +509,14 @@ export const FailureSchema: GenMessage<Failure> = /*@__PURE__*/
  */
 export type Progress = Message<"jobstream.v1.Progress"> & {
   /**
-   * Fraction done, 0 to 1.
+   * Fraction done, 0 to 1. If it is unset and `total` is positive, the server sets it to `done` / `total`.
    *
    * @generated from field: optional double fraction = 1;
    */
   fraction?: number | undefined;
 
   /**
-   * Units done; with `total` it gives the fraction.
+   * Units done.
    *
    * @generated from field: optional double done = 2;
    */

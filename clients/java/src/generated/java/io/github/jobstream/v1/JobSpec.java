@@ -312,7 +312,8 @@ private static final long serialVersionUID = 0L;
   public static final int START_TIME_FIELD_NUMBER = 6;
   /**
    * <pre>
-   * Not before this time of the server's wall clock; a time in the past means now.
+   * Not before this time of the server's wall clock; a time in the past means now. Rounded up to a microsecond, at most
+   * to 9999-12-31T23:59:59.999999Z.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp start_time = 6;</code>
@@ -324,7 +325,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Not before this time of the server's wall clock; a time in the past means now.
+   * Not before this time of the server's wall clock; a time in the past means now. Rounded up to a microsecond, at most
+   * to 9999-12-31T23:59:59.999999Z.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp start_time = 6;</code>
@@ -339,7 +341,8 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Not before this time of the server's wall clock; a time in the past means now.
+   * Not before this time of the server's wall clock; a time in the past means now. Rounded up to a microsecond, at most
+   * to 9999-12-31T23:59:59.999999Z.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp start_time = 6;</code>
@@ -2028,7 +2031,8 @@ java.lang.String defaultValue) {
         com.google.protobuf.Timestamp, com.google.protobuf.Timestamp.Builder, com.google.protobuf.TimestampOrBuilder> startTimeBuilder_;
     /**
      * <pre>
-     * Not before this time of the server's wall clock; a time in the past means now.
+     * Not before this time of the server's wall clock; a time in the past means now. Rounded up to a microsecond, at most
+     * to 9999-12-31T23:59:59.999999Z.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp start_time = 6;</code>
@@ -2040,7 +2044,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Not before this time of the server's wall clock; a time in the past means now.
+     * Not before this time of the server's wall clock; a time in the past means now. Rounded up to a microsecond, at most
+     * to 9999-12-31T23:59:59.999999Z.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp start_time = 6;</code>
@@ -2062,7 +2067,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Not before this time of the server's wall clock; a time in the past means now.
+     * Not before this time of the server's wall clock; a time in the past means now. Rounded up to a microsecond, at most
+     * to 9999-12-31T23:59:59.999999Z.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp start_time = 6;</code>
@@ -2082,7 +2088,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Not before this time of the server's wall clock; a time in the past means now.
+     * Not before this time of the server's wall clock; a time in the past means now. Rounded up to a microsecond, at most
+     * to 9999-12-31T23:59:59.999999Z.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp start_time = 6;</code>
@@ -2100,7 +2107,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Not before this time of the server's wall clock; a time in the past means now.
+     * Not before this time of the server's wall clock; a time in the past means now. Rounded up to a microsecond, at most
+     * to 9999-12-31T23:59:59.999999Z.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp start_time = 6;</code>
@@ -2127,7 +2135,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Not before this time of the server's wall clock; a time in the past means now.
+     * Not before this time of the server's wall clock; a time in the past means now. Rounded up to a microsecond, at most
+     * to 9999-12-31T23:59:59.999999Z.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp start_time = 6;</code>
@@ -2150,7 +2159,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Not before this time of the server's wall clock; a time in the past means now.
+     * Not before this time of the server's wall clock; a time in the past means now. Rounded up to a microsecond, at most
+     * to 9999-12-31T23:59:59.999999Z.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp start_time = 6;</code>
@@ -2160,7 +2170,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Not before this time of the server's wall clock; a time in the past means now.
+     * Not before this time of the server's wall clock; a time in the past means now. Rounded up to a microsecond, at most
+     * to 9999-12-31T23:59:59.999999Z.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp start_time = 6;</code>
@@ -2178,7 +2189,8 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Not before this time of the server's wall clock; a time in the past means now.
+     * Not before this time of the server's wall clock; a time in the past means now. Rounded up to a microsecond, at most
+     * to 9999-12-31T23:59:59.999999Z.
      * </pre>
      *
      * <code>.google.protobuf.Timestamp start_time = 6;</code>

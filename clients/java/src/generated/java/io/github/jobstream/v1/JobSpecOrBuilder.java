@@ -117,7 +117,8 @@ public interface JobSpecOrBuilder extends
 
   /**
    * <pre>
-   * Not before this time of the server's wall clock; a time in the past means now.
+   * Not before this time of the server's wall clock; a time in the past means now. Rounded up to a microsecond, at most
+   * to 9999-12-31T23:59:59.999999Z.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp start_time = 6;</code>
@@ -126,7 +127,8 @@ public interface JobSpecOrBuilder extends
   boolean hasStartTime();
   /**
    * <pre>
-   * Not before this time of the server's wall clock; a time in the past means now.
+   * Not before this time of the server's wall clock; a time in the past means now. Rounded up to a microsecond, at most
+   * to 9999-12-31T23:59:59.999999Z.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp start_time = 6;</code>
@@ -135,7 +137,8 @@ public interface JobSpecOrBuilder extends
   com.google.protobuf.Timestamp getStartTime();
   /**
    * <pre>
-   * Not before this time of the server's wall clock; a time in the past means now.
+   * Not before this time of the server's wall clock; a time in the past means now. Rounded up to a microsecond, at most
+   * to 9999-12-31T23:59:59.999999Z.
    * </pre>
    *
    * <code>.google.protobuf.Timestamp start_time = 6;</code>

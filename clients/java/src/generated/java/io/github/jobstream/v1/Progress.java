@@ -54,7 +54,7 @@ private static final long serialVersionUID = 0L;
   private double fraction_ = 0D;
   /**
    * <pre>
-   * Fraction done, 0 to 1.
+   * Fraction done, 0 to 1. If it is unset and `total` is positive, the server sets it to `done` / `total`.
    * </pre>
    *
    * <code>optional double fraction = 1;</code>
@@ -66,7 +66,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Fraction done, 0 to 1.
+   * Fraction done, 0 to 1. If it is unset and `total` is positive, the server sets it to `done` / `total`.
    * </pre>
    *
    * <code>optional double fraction = 1;</code>
@@ -81,7 +81,7 @@ private static final long serialVersionUID = 0L;
   private double done_ = 0D;
   /**
    * <pre>
-   * Units done; with `total` it gives the fraction.
+   * Units done.
    * </pre>
    *
    * <code>optional double done = 2;</code>
@@ -93,7 +93,7 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * Units done; with `total` it gives the fraction.
+   * Units done.
    * </pre>
    *
    * <code>optional double done = 2;</code>
@@ -645,7 +645,7 @@ private static final long serialVersionUID = 0L;
     private double fraction_ ;
     /**
      * <pre>
-     * Fraction done, 0 to 1.
+     * Fraction done, 0 to 1. If it is unset and `total` is positive, the server sets it to `done` / `total`.
      * </pre>
      *
      * <code>optional double fraction = 1;</code>
@@ -657,7 +657,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Fraction done, 0 to 1.
+     * Fraction done, 0 to 1. If it is unset and `total` is positive, the server sets it to `done` / `total`.
      * </pre>
      *
      * <code>optional double fraction = 1;</code>
@@ -669,7 +669,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Fraction done, 0 to 1.
+     * Fraction done, 0 to 1. If it is unset and `total` is positive, the server sets it to `done` / `total`.
      * </pre>
      *
      * <code>optional double fraction = 1;</code>
@@ -685,7 +685,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Fraction done, 0 to 1.
+     * Fraction done, 0 to 1. If it is unset and `total` is positive, the server sets it to `done` / `total`.
      * </pre>
      *
      * <code>optional double fraction = 1;</code>
@@ -701,7 +701,7 @@ private static final long serialVersionUID = 0L;
     private double done_ ;
     /**
      * <pre>
-     * Units done; with `total` it gives the fraction.
+     * Units done.
      * </pre>
      *
      * <code>optional double done = 2;</code>
@@ -713,7 +713,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Units done; with `total` it gives the fraction.
+     * Units done.
      * </pre>
      *
      * <code>optional double done = 2;</code>
@@ -725,7 +725,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Units done; with `total` it gives the fraction.
+     * Units done.
      * </pre>
      *
      * <code>optional double done = 2;</code>
@@ -741,7 +741,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Units done; with `total` it gives the fraction.
+     * Units done.
      * </pre>
      *
      * <code>optional double done = 2;</code>

@@ -12,7 +12,7 @@ public interface ProgressOrBuilder extends
 
   /**
    * <pre>
-   * Fraction done, 0 to 1.
+   * Fraction done, 0 to 1. If it is unset and `total` is positive, the server sets it to `done` / `total`.
    * </pre>
    *
    * <code>optional double fraction = 1;</code>
@@ -21,7 +21,7 @@ public interface ProgressOrBuilder extends
   boolean hasFraction();
   /**
    * <pre>
-   * Fraction done, 0 to 1.
+   * Fraction done, 0 to 1. If it is unset and `total` is positive, the server sets it to `done` / `total`.
    * </pre>
    *
    * <code>optional double fraction = 1;</code>
@@ -31,7 +31,7 @@ public interface ProgressOrBuilder extends
 
   /**
    * <pre>
-   * Units done; with `total` it gives the fraction.
+   * Units done.
    * </pre>
    *
    * <code>optional double done = 2;</code>
@@ -40,7 +40,7 @@ public interface ProgressOrBuilder extends
   boolean hasDone();
   /**
    * <pre>
-   * Units done; with `total` it gives the fraction.
+   * Units done.
    * </pre>
    *
    * <code>optional double done = 2;</code>
