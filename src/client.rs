@@ -229,9 +229,9 @@ impl Client {
             new_job_id: new_id.to_string(),
             ..v1::RetryRequest::default()
         };
-        let v1::RetryResponse { job_id, disposition, state, durability, sequence } =
+        let v1::RetryResponse { job_id, disposition, state, durability, sequence, wait_reason } =
             self.rpc().retry(request).await?;
-        let answer = v1::SubmitResponse { job_id, disposition, state, durability, sequence };
+        let answer = v1::SubmitResponse { job_id, disposition, state, durability, sequence, wait_reason };
         request::submitted(self, new_id, &answer)
     }
 

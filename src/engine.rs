@@ -38,6 +38,7 @@ pub(crate) use commit::opening::{EntryReader, OpenLog};
 pub use commit::salvage::LostEnds;
 use commit::{Commit, Position};
 use delivery::State;
+pub use delivery::Submission;
 use durable::Pending;
 pub(crate) use outcomes::EndedJob;
 use outcomes::OutcomeQueue;
@@ -147,19 +148,6 @@ struct Shared {
     timer_changed: Notify,
     /// Notified when the last attempt ends while draining.
     idle: Notify,
-}
-
-/// The result of a submit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Submission {
-    /// The job's id.
-    pub id: JobId,
-    /// Whether it existed before with the same spec.
-    pub existing: bool,
-    /// Its state.
-    pub state: JobState,
-    /// The sequence of its newest event; 0 if the job ended and was removed before.
-    pub sequence: u32,
 }
 
 /// Jobs that came in one message.

@@ -92,6 +92,7 @@ impl Api {
             state: render::state(submission.state).into(),
             durability: self.durability().into(),
             sequence: submission.sequence,
+            wait_reason: render::wait_reason(submission.wait_reason).into(),
         }
     }
 }

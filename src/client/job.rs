@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::error::{Result, ResultError};
 use super::{Client, Watch, WatchOptions, restart, result};
-use crate::job::{JobId, JobState, Outcome, Payload};
+use crate::job::{JobId, JobState, Outcome, Payload, WaitReason};
 use crate::proto::{read, v1};
 
 /// What an accepted job survives.
@@ -37,6 +37,8 @@ pub struct Submission {
     pub durability: Durability,
     /// Sequence of its newest event then.
     pub sequence: u32,
+    /// Why the job waited then: [`WaitReason::NoWorker`] if no connected worker served its kind in its queue.
+    pub wait_reason: Option<WaitReason>,
 }
 
 impl Submission {
@@ -49,7 +51,8 @@ impl Submission {
         };
         let is_new = answer.disposition() == v1::Disposition::Created;
         let state = read::state(answer.state())?;
-        Some(Self { is_new, state, durability, sequence: answer.sequence })
+        let wait_reason = read::wait_reason(answer.wait_reason());
+        Some(Self { is_new, state, durability, sequence: answer.sequence, wait_reason })
     }
 }
 

@@ -9,10 +9,10 @@ use hashbrown::HashMap;
 use super::observers::Observers;
 use super::outcomes::{OutcomeQueue, OutcomeWaiter};
 use super::session::{Disconnect, Inline, Outbox, OutboxState};
-use super::{Engine, Position, Submission};
+use super::{Engine, Position};
 use crate::clock::Now;
 use crate::core::{Core, Effect, Effects, LogPosition, SessionKey, Submitted, SubmittedJob};
-use crate::job::{Assignment, AttemptEnd, JobState, LeaseId, Order, Timestamp};
+use crate::job::{Assignment, AttemptEnd, JobId, JobState, LeaseId, Order, Timestamp, WaitReason};
 
 /// Most inline attempts that one command runs on the dispatching thread. The rest go to the worker, so that one call does not
 /// run the jobs of many others.
@@ -29,6 +29,21 @@ pub(super) struct State {
     pub(super) ticker_wall_start: Option<Timestamp>,
     /// Whether the engine was stopped: every watch ends.
     pub(super) stopped: bool,
+}
+
+/// The result of a submit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    /// The job's id.
+    pub id: JobId,
+    /// Whether it existed before with the same spec.
+    pub existing: bool,
+    /// Its state.
+    pub state: JobState,
+    /// The sequence of its newest event; 0 if the job ended and was removed before.
+    pub sequence: u32,
+    /// Why it waits, while it is scheduled or queued.
+    pub wait_reason: Option<WaitReason>,
 }
 
 /// Effects to deliver after the lock is released.
@@ -132,11 +147,13 @@ impl State {
 
     pub(super) fn submission(&self, submitted: Submitted) -> Submission {
         let Submitted { id, job, existing } = submitted;
-        let (state, sequence) = match job {
-            SubmittedJob::Present(key) => (self.core.state(key), self.core.sequence(key)),
-            SubmittedJob::Removed(state) => (state, 0),
+        let (state, sequence, wait_reason) = match job {
+            SubmittedJob::Present(key) => {
+                (self.core.state(key), self.core.sequence(key), self.core.wait_reason(key))
+            }
+            SubmittedJob::Removed(state) => (state, 0, None),
         };
-        Submission { id, existing, state, sequence }
+        Submission { id, existing, state, sequence, wait_reason }
     }
 
     /// Registers a waiter for the job's end. If the job has ended, the waiter gets the outcome with `position` at once. Returns

@@ -222,7 +222,8 @@ mod tests {
     #[test]
     fn no_time_leaves_the_years_1_to_9999() {
         let text = |time: Timestamp| {
-            let (seconds, micros) = (time.as_micros().div_euclid(1_000_000), time.as_micros().rem_euclid(1_000_000));
+            let (seconds, micros) =
+                (time.as_micros().div_euclid(1_000_000), time.as_micros().rem_euclid(1_000_000));
             prost_types::Timestamp { seconds, nanos: micros as i32 * 1_000 }.to_string()
         };
         assert_eq!(text(Timestamp::from_micros(i64::MAX)), "9999-12-31T23:59:59.999999Z");

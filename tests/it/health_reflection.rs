@@ -64,7 +64,9 @@ async fn every_service_reads_gzip() {
     let mut old = v1alpha::server_reflection_client::ServerReflectionClient::new(server.channel())
         .send_compressed(gzip);
     let request = v1alpha::ServerReflectionRequest {
-        message_request: Some(v1alpha::server_reflection_request::MessageRequest::ListServices(String::new())),
+        message_request: Some(
+            v1alpha::server_reflection_request::MessageRequest::ListServices(String::new()),
+        ),
         ..Default::default()
     };
     let mut answers =

@@ -3,7 +3,7 @@
 use jobstream::proto::v1;
 use jobstream::proto::v1::job_spec::Start;
 use jobstream::proto::v1::submit_result::Result as Submitted;
-use jobstream::proto::v1::{Disposition, Durability, JobState};
+use jobstream::proto::v1::{Disposition, Durability, JobState, WaitReason};
 use tonic::{Code, Status};
 
 use crate::support::{
@@ -161,6 +161,37 @@ async fn validate_only_checks_a_job_and_stores_nothing() {
     let status = validate(v1::JobSpec { job_id: id, ..echo("other") }).await.unwrap_err();
     refused(&status, Code::AlreadyExists, "JOB_ID_REUSED");
     assert_eq!(server.info().await.jobs, 1);
+}
+
+#[tokio::test]
+async fn a_submit_returns_why_the_job_waits() {
+    let server = TestServer::start().await;
+    server.admin().pause_queue(v1::PauseQueueRequest { queue: "paused".to_owned() }).await.expect("a queue");
+    let later = Start::StartDelay(seconds(3600));
+    let cases = [
+        (job("no.such.kind"), WaitReason::NoWorker),
+        (v1::JobSpec { start: Some(later), ..echo("later") }, WaitReason::NotDue),
+        (v1::JobSpec { queue: "paused".to_owned(), ..echo("paused") }, WaitReason::QueuePaused),
+    ];
+    for (spec, reason) in &cases {
+        let answer = server.try_submit(spec.clone()).await.expect("an answer");
+        assert_eq!(answer.wait_reason(), *reason);
+        let again = v1::JobSpec { job_id: answer.job_id, ..spec.clone() };
+        let again = server.try_submit(again).await.expect("the same job");
+        assert_eq!((again.disposition(), again.wait_reason()), (Disposition::Existing, *reason));
+    }
+    let specs = cases.iter().map(|(spec, _)| spec.clone()).collect::<Vec<_>>();
+    let results = submit_batch(&server, specs, false).await.expect("results");
+    for (result, (_, reason)) in results.iter().zip(&cases) {
+        assert_eq!(submitted(result).wait_reason(), *reason);
+    }
+
+    let id = server.run_to_end(echo("done")).await.id;
+    let done = server.try_submit(v1::JobSpec { job_id: id.clone(), ..echo("done") }).await.expect("the same");
+    assert_eq!((done.state(), done.wait_reason()), (JobState::Succeeded, WaitReason::Unspecified));
+    let retry = v1::RetryRequest { job_id: id, kind: "no.such.kind".to_owned(), ..Default::default() };
+    let retried = server.jobs().retry(retry).await.expect("a new job").into_inner();
+    assert_eq!(retried.wait_reason(), WaitReason::NoWorker);
 }
 
 #[tokio::test]

@@ -266,7 +266,10 @@ type SubmitResponse struct {
 	// Its durability.
 	Durability Durability `protobuf:"varint,4,opt,name=durability,proto3,enum=jobstream.v1.Durability" json:"durability,omitempty"`
 	// Sequence of its newest event; 0 if the job was removed.
-	Sequence      uint32 `protobuf:"varint,5,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Sequence uint32 `protobuf:"varint,5,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// Why the job waits, while it is SCHEDULED or QUEUED: with WAIT_REASON_NO_WORKER, no connected worker serves its kind
+	// in its queue. The reason may change at once; WatchResult and GetJob return the newest one.
+	WaitReason    WaitReason `protobuf:"varint,6,opt,name=wait_reason,json=waitReason,proto3,enum=jobstream.v1.WaitReason" json:"wait_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -334,6 +337,13 @@ func (x *SubmitResponse) GetSequence() uint32 {
 		return x.Sequence
 	}
 	return 0
+}
+
+func (x *SubmitResponse) GetWaitReason() WaitReason {
+	if x != nil {
+		return x.WaitReason
+	}
+	return WaitReason_WAIT_REASON_UNSPECIFIED
 }
 
 // BatchSubmitRequest submits several jobs.
@@ -1869,7 +1879,9 @@ type RetryResponse struct {
 	// Its durability.
 	Durability Durability `protobuf:"varint,4,opt,name=durability,proto3,enum=jobstream.v1.Durability" json:"durability,omitempty"`
 	// Sequence of its newest event.
-	Sequence      uint32 `protobuf:"varint,5,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Sequence uint32 `protobuf:"varint,5,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// Why the new job waits, while it is SCHEDULED or QUEUED.
+	WaitReason    WaitReason `protobuf:"varint,6,opt,name=wait_reason,json=waitReason,proto3,enum=jobstream.v1.WaitReason" json:"wait_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1937,6 +1949,13 @@ func (x *RetryResponse) GetSequence() uint32 {
 		return x.Sequence
 	}
 	return 0
+}
+
+func (x *RetryResponse) GetWaitReason() WaitReason {
+	if x != nil {
+		return x.WaitReason
+	}
+	return WaitReason_WAIT_REASON_UNSPECIFIED
 }
 
 // DeleteRequest removes a finished job.
@@ -2029,7 +2048,7 @@ const file_jobstream_v1_job_service_proto_rawDesc = "" +
 	"\x1ejobstream/v1/job_service.proto\x12\fjobstream.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x16jobstream/v1/job.proto\x1a\x1ajobstream/v1/payload.proto\"]\n" +
 	"\rSubmitRequest\x12'\n" +
 	"\x03job\x18\x01 \x01(\v2\x15.jobstream.v1.JobSpecR\x03job\x12#\n" +
-	"\rvalidate_only\x18\x02 \x01(\bR\fvalidateOnly\"\xe8\x01\n" +
+	"\rvalidate_only\x18\x02 \x01(\bR\fvalidateOnly\"\xa3\x02\n" +
 	"\x0eSubmitResponse\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12;\n" +
 	"\vdisposition\x18\x02 \x01(\x0e2\x19.jobstream.v1.DispositionR\vdisposition\x12,\n" +
@@ -2037,7 +2056,9 @@ const file_jobstream_v1_job_service_proto_rawDesc = "" +
 	"\n" +
 	"durability\x18\x04 \x01(\x0e2\x18.jobstream.v1.DurabilityR\n" +
 	"durability\x12\x1a\n" +
-	"\bsequence\x18\x05 \x01(\rR\bsequence\"W\n" +
+	"\bsequence\x18\x05 \x01(\rR\bsequence\x129\n" +
+	"\vwait_reason\x18\x06 \x01(\x0e2\x18.jobstream.v1.WaitReasonR\n" +
+	"waitReason\"W\n" +
 	"\x12BatchSubmitRequest\x12)\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x15.jobstream.v1.JobSpecR\x04jobs\x12\x16\n" +
 	"\x06atomic\x18\x02 \x01(\bR\x06atomic\"K\n" +
@@ -2135,7 +2156,7 @@ const file_jobstream_v1_job_service_proto_rawDesc = "" +
 	"\n" +
 	"new_job_id\x18\x02 \x01(\tR\bnewJobId\x12/\n" +
 	"\apayload\x18\x03 \x01(\v2\x15.jobstream.v1.PayloadR\apayload\x12\x12\n" +
-	"\x04kind\x18\x04 \x01(\tR\x04kind\"\xe7\x01\n" +
+	"\x04kind\x18\x04 \x01(\tR\x04kind\"\xa2\x02\n" +
 	"\rRetryResponse\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12;\n" +
 	"\vdisposition\x18\x02 \x01(\x0e2\x19.jobstream.v1.DispositionR\vdisposition\x12,\n" +
@@ -2143,7 +2164,9 @@ const file_jobstream_v1_job_service_proto_rawDesc = "" +
 	"\n" +
 	"durability\x18\x04 \x01(\x0e2\x18.jobstream.v1.DurabilityR\n" +
 	"durability\x12\x1a\n" +
-	"\bsequence\x18\x05 \x01(\rR\bsequence\"&\n" +
+	"\bsequence\x18\x05 \x01(\rR\bsequence\x129\n" +
+	"\vwait_reason\x18\x06 \x01(\x0e2\x18.jobstream.v1.WaitReasonR\n" +
+	"waitReason\"&\n" +
 	"\rDeleteRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"\x10\n" +
 	"\x0eDeleteResponse*o\n" +
@@ -2227,11 +2250,11 @@ var file_jobstream_v1_job_service_proto_goTypes = []any{
 	nil,                           // 30: jobstream.v1.ListJobsRequest.LabelsEntry
 	(*JobSpec)(nil),               // 31: jobstream.v1.JobSpec
 	(JobState)(0),                 // 32: jobstream.v1.JobState
-	(*status.Status)(nil),         // 33: google.rpc.Status
-	(*Outcome)(nil),               // 34: jobstream.v1.Outcome
-	(*durationpb.Duration)(nil),   // 35: google.protobuf.Duration
-	(*JobEvent)(nil),              // 36: jobstream.v1.JobEvent
-	(WaitReason)(0),               // 37: jobstream.v1.WaitReason
+	(WaitReason)(0),               // 33: jobstream.v1.WaitReason
+	(*status.Status)(nil),         // 34: google.rpc.Status
+	(*Outcome)(nil),               // 35: jobstream.v1.Outcome
+	(*durationpb.Duration)(nil),   // 36: google.protobuf.Duration
+	(*JobEvent)(nil),              // 37: jobstream.v1.JobEvent
 	(*timestamppb.Timestamp)(nil), // 38: google.protobuf.Timestamp
 	(*Job)(nil),                   // 39: jobstream.v1.Job
 	(*Payload)(nil),               // 40: jobstream.v1.Payload
@@ -2241,72 +2264,74 @@ var file_jobstream_v1_job_service_proto_depIdxs = []int32{
 	1,  // 1: jobstream.v1.SubmitResponse.disposition:type_name -> jobstream.v1.Disposition
 	32, // 2: jobstream.v1.SubmitResponse.state:type_name -> jobstream.v1.JobState
 	0,  // 3: jobstream.v1.SubmitResponse.durability:type_name -> jobstream.v1.Durability
-	31, // 4: jobstream.v1.BatchSubmitRequest.jobs:type_name -> jobstream.v1.JobSpec
-	7,  // 5: jobstream.v1.BatchSubmitResponse.results:type_name -> jobstream.v1.SubmitResult
-	4,  // 6: jobstream.v1.SubmitResult.submitted:type_name -> jobstream.v1.SubmitResponse
-	33, // 7: jobstream.v1.SubmitResult.error:type_name -> google.rpc.Status
-	31, // 8: jobstream.v1.SubmitStreamRequest.jobs:type_name -> jobstream.v1.JobSpec
-	10, // 9: jobstream.v1.SubmitStreamResponse.acks:type_name -> jobstream.v1.SubmitAck
-	11, // 10: jobstream.v1.SubmitStreamResponse.outcomes:type_name -> jobstream.v1.JobEnd
-	7,  // 11: jobstream.v1.SubmitAck.results:type_name -> jobstream.v1.SubmitResult
-	32, // 12: jobstream.v1.JobEnd.state:type_name -> jobstream.v1.JobState
-	34, // 13: jobstream.v1.JobEnd.outcome:type_name -> jobstream.v1.Outcome
-	31, // 14: jobstream.v1.RunRequest.job:type_name -> jobstream.v1.JobSpec
-	2,  // 15: jobstream.v1.RunRequest.types:type_name -> jobstream.v1.EventType
-	35, // 16: jobstream.v1.RunRequest.heartbeat:type_name -> google.protobuf.Duration
-	4,  // 17: jobstream.v1.RunResponse.submitted:type_name -> jobstream.v1.SubmitResponse
-	36, // 18: jobstream.v1.RunResponse.event:type_name -> jobstream.v1.JobEvent
-	18, // 19: jobstream.v1.RunResponse.gap:type_name -> jobstream.v1.Gap
-	19, // 20: jobstream.v1.RunResponse.heartbeat:type_name -> jobstream.v1.Heartbeat
-	35, // 21: jobstream.v1.GetResultRequest.wait:type_name -> google.protobuf.Duration
-	32, // 22: jobstream.v1.GetResultResponse.state:type_name -> jobstream.v1.JobState
-	34, // 23: jobstream.v1.GetResultResponse.outcome:type_name -> jobstream.v1.Outcome
-	37, // 24: jobstream.v1.GetResultResponse.wait_reason:type_name -> jobstream.v1.WaitReason
-	38, // 25: jobstream.v1.GetResultResponse.expire_time:type_name -> google.protobuf.Timestamp
-	2,  // 26: jobstream.v1.WatchResultRequest.types:type_name -> jobstream.v1.EventType
-	35, // 27: jobstream.v1.WatchResultRequest.heartbeat:type_name -> google.protobuf.Duration
-	36, // 28: jobstream.v1.WatchResultResponse.event:type_name -> jobstream.v1.JobEvent
-	18, // 29: jobstream.v1.WatchResultResponse.gap:type_name -> jobstream.v1.Gap
-	19, // 30: jobstream.v1.WatchResultResponse.heartbeat:type_name -> jobstream.v1.Heartbeat
-	39, // 31: jobstream.v1.GetJobResponse.job:type_name -> jobstream.v1.Job
-	32, // 32: jobstream.v1.ListJobsRequest.states:type_name -> jobstream.v1.JobState
-	30, // 33: jobstream.v1.ListJobsRequest.labels:type_name -> jobstream.v1.ListJobsRequest.LabelsEntry
-	38, // 34: jobstream.v1.ListJobsRequest.create_time_from:type_name -> google.protobuf.Timestamp
-	38, // 35: jobstream.v1.ListJobsRequest.create_time_before:type_name -> google.protobuf.Timestamp
-	39, // 36: jobstream.v1.ListJobsResponse.jobs:type_name -> jobstream.v1.Job
-	35, // 37: jobstream.v1.CancelRequest.grace:type_name -> google.protobuf.Duration
-	32, // 38: jobstream.v1.CancelResponse.state:type_name -> jobstream.v1.JobState
-	40, // 39: jobstream.v1.RetryRequest.payload:type_name -> jobstream.v1.Payload
-	1,  // 40: jobstream.v1.RetryResponse.disposition:type_name -> jobstream.v1.Disposition
-	32, // 41: jobstream.v1.RetryResponse.state:type_name -> jobstream.v1.JobState
-	0,  // 42: jobstream.v1.RetryResponse.durability:type_name -> jobstream.v1.Durability
-	3,  // 43: jobstream.v1.JobService.Submit:input_type -> jobstream.v1.SubmitRequest
-	5,  // 44: jobstream.v1.JobService.BatchSubmit:input_type -> jobstream.v1.BatchSubmitRequest
-	8,  // 45: jobstream.v1.JobService.SubmitStream:input_type -> jobstream.v1.SubmitStreamRequest
-	12, // 46: jobstream.v1.JobService.Run:input_type -> jobstream.v1.RunRequest
-	14, // 47: jobstream.v1.JobService.GetResult:input_type -> jobstream.v1.GetResultRequest
-	16, // 48: jobstream.v1.JobService.WatchResult:input_type -> jobstream.v1.WatchResultRequest
-	20, // 49: jobstream.v1.JobService.GetJob:input_type -> jobstream.v1.GetJobRequest
-	22, // 50: jobstream.v1.JobService.ListJobs:input_type -> jobstream.v1.ListJobsRequest
-	24, // 51: jobstream.v1.JobService.Cancel:input_type -> jobstream.v1.CancelRequest
-	26, // 52: jobstream.v1.JobService.Retry:input_type -> jobstream.v1.RetryRequest
-	28, // 53: jobstream.v1.JobService.Delete:input_type -> jobstream.v1.DeleteRequest
-	4,  // 54: jobstream.v1.JobService.Submit:output_type -> jobstream.v1.SubmitResponse
-	6,  // 55: jobstream.v1.JobService.BatchSubmit:output_type -> jobstream.v1.BatchSubmitResponse
-	9,  // 56: jobstream.v1.JobService.SubmitStream:output_type -> jobstream.v1.SubmitStreamResponse
-	13, // 57: jobstream.v1.JobService.Run:output_type -> jobstream.v1.RunResponse
-	15, // 58: jobstream.v1.JobService.GetResult:output_type -> jobstream.v1.GetResultResponse
-	17, // 59: jobstream.v1.JobService.WatchResult:output_type -> jobstream.v1.WatchResultResponse
-	21, // 60: jobstream.v1.JobService.GetJob:output_type -> jobstream.v1.GetJobResponse
-	23, // 61: jobstream.v1.JobService.ListJobs:output_type -> jobstream.v1.ListJobsResponse
-	25, // 62: jobstream.v1.JobService.Cancel:output_type -> jobstream.v1.CancelResponse
-	27, // 63: jobstream.v1.JobService.Retry:output_type -> jobstream.v1.RetryResponse
-	29, // 64: jobstream.v1.JobService.Delete:output_type -> jobstream.v1.DeleteResponse
-	54, // [54:65] is the sub-list for method output_type
-	43, // [43:54] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	33, // 4: jobstream.v1.SubmitResponse.wait_reason:type_name -> jobstream.v1.WaitReason
+	31, // 5: jobstream.v1.BatchSubmitRequest.jobs:type_name -> jobstream.v1.JobSpec
+	7,  // 6: jobstream.v1.BatchSubmitResponse.results:type_name -> jobstream.v1.SubmitResult
+	4,  // 7: jobstream.v1.SubmitResult.submitted:type_name -> jobstream.v1.SubmitResponse
+	34, // 8: jobstream.v1.SubmitResult.error:type_name -> google.rpc.Status
+	31, // 9: jobstream.v1.SubmitStreamRequest.jobs:type_name -> jobstream.v1.JobSpec
+	10, // 10: jobstream.v1.SubmitStreamResponse.acks:type_name -> jobstream.v1.SubmitAck
+	11, // 11: jobstream.v1.SubmitStreamResponse.outcomes:type_name -> jobstream.v1.JobEnd
+	7,  // 12: jobstream.v1.SubmitAck.results:type_name -> jobstream.v1.SubmitResult
+	32, // 13: jobstream.v1.JobEnd.state:type_name -> jobstream.v1.JobState
+	35, // 14: jobstream.v1.JobEnd.outcome:type_name -> jobstream.v1.Outcome
+	31, // 15: jobstream.v1.RunRequest.job:type_name -> jobstream.v1.JobSpec
+	2,  // 16: jobstream.v1.RunRequest.types:type_name -> jobstream.v1.EventType
+	36, // 17: jobstream.v1.RunRequest.heartbeat:type_name -> google.protobuf.Duration
+	4,  // 18: jobstream.v1.RunResponse.submitted:type_name -> jobstream.v1.SubmitResponse
+	37, // 19: jobstream.v1.RunResponse.event:type_name -> jobstream.v1.JobEvent
+	18, // 20: jobstream.v1.RunResponse.gap:type_name -> jobstream.v1.Gap
+	19, // 21: jobstream.v1.RunResponse.heartbeat:type_name -> jobstream.v1.Heartbeat
+	36, // 22: jobstream.v1.GetResultRequest.wait:type_name -> google.protobuf.Duration
+	32, // 23: jobstream.v1.GetResultResponse.state:type_name -> jobstream.v1.JobState
+	35, // 24: jobstream.v1.GetResultResponse.outcome:type_name -> jobstream.v1.Outcome
+	33, // 25: jobstream.v1.GetResultResponse.wait_reason:type_name -> jobstream.v1.WaitReason
+	38, // 26: jobstream.v1.GetResultResponse.expire_time:type_name -> google.protobuf.Timestamp
+	2,  // 27: jobstream.v1.WatchResultRequest.types:type_name -> jobstream.v1.EventType
+	36, // 28: jobstream.v1.WatchResultRequest.heartbeat:type_name -> google.protobuf.Duration
+	37, // 29: jobstream.v1.WatchResultResponse.event:type_name -> jobstream.v1.JobEvent
+	18, // 30: jobstream.v1.WatchResultResponse.gap:type_name -> jobstream.v1.Gap
+	19, // 31: jobstream.v1.WatchResultResponse.heartbeat:type_name -> jobstream.v1.Heartbeat
+	39, // 32: jobstream.v1.GetJobResponse.job:type_name -> jobstream.v1.Job
+	32, // 33: jobstream.v1.ListJobsRequest.states:type_name -> jobstream.v1.JobState
+	30, // 34: jobstream.v1.ListJobsRequest.labels:type_name -> jobstream.v1.ListJobsRequest.LabelsEntry
+	38, // 35: jobstream.v1.ListJobsRequest.create_time_from:type_name -> google.protobuf.Timestamp
+	38, // 36: jobstream.v1.ListJobsRequest.create_time_before:type_name -> google.protobuf.Timestamp
+	39, // 37: jobstream.v1.ListJobsResponse.jobs:type_name -> jobstream.v1.Job
+	36, // 38: jobstream.v1.CancelRequest.grace:type_name -> google.protobuf.Duration
+	32, // 39: jobstream.v1.CancelResponse.state:type_name -> jobstream.v1.JobState
+	40, // 40: jobstream.v1.RetryRequest.payload:type_name -> jobstream.v1.Payload
+	1,  // 41: jobstream.v1.RetryResponse.disposition:type_name -> jobstream.v1.Disposition
+	32, // 42: jobstream.v1.RetryResponse.state:type_name -> jobstream.v1.JobState
+	0,  // 43: jobstream.v1.RetryResponse.durability:type_name -> jobstream.v1.Durability
+	33, // 44: jobstream.v1.RetryResponse.wait_reason:type_name -> jobstream.v1.WaitReason
+	3,  // 45: jobstream.v1.JobService.Submit:input_type -> jobstream.v1.SubmitRequest
+	5,  // 46: jobstream.v1.JobService.BatchSubmit:input_type -> jobstream.v1.BatchSubmitRequest
+	8,  // 47: jobstream.v1.JobService.SubmitStream:input_type -> jobstream.v1.SubmitStreamRequest
+	12, // 48: jobstream.v1.JobService.Run:input_type -> jobstream.v1.RunRequest
+	14, // 49: jobstream.v1.JobService.GetResult:input_type -> jobstream.v1.GetResultRequest
+	16, // 50: jobstream.v1.JobService.WatchResult:input_type -> jobstream.v1.WatchResultRequest
+	20, // 51: jobstream.v1.JobService.GetJob:input_type -> jobstream.v1.GetJobRequest
+	22, // 52: jobstream.v1.JobService.ListJobs:input_type -> jobstream.v1.ListJobsRequest
+	24, // 53: jobstream.v1.JobService.Cancel:input_type -> jobstream.v1.CancelRequest
+	26, // 54: jobstream.v1.JobService.Retry:input_type -> jobstream.v1.RetryRequest
+	28, // 55: jobstream.v1.JobService.Delete:input_type -> jobstream.v1.DeleteRequest
+	4,  // 56: jobstream.v1.JobService.Submit:output_type -> jobstream.v1.SubmitResponse
+	6,  // 57: jobstream.v1.JobService.BatchSubmit:output_type -> jobstream.v1.BatchSubmitResponse
+	9,  // 58: jobstream.v1.JobService.SubmitStream:output_type -> jobstream.v1.SubmitStreamResponse
+	13, // 59: jobstream.v1.JobService.Run:output_type -> jobstream.v1.RunResponse
+	15, // 60: jobstream.v1.JobService.GetResult:output_type -> jobstream.v1.GetResultResponse
+	17, // 61: jobstream.v1.JobService.WatchResult:output_type -> jobstream.v1.WatchResultResponse
+	21, // 62: jobstream.v1.JobService.GetJob:output_type -> jobstream.v1.GetJobResponse
+	23, // 63: jobstream.v1.JobService.ListJobs:output_type -> jobstream.v1.ListJobsResponse
+	25, // 64: jobstream.v1.JobService.Cancel:output_type -> jobstream.v1.CancelResponse
+	27, // 65: jobstream.v1.JobService.Retry:output_type -> jobstream.v1.RetryResponse
+	29, // 66: jobstream.v1.JobService.Delete:output_type -> jobstream.v1.DeleteResponse
+	56, // [56:67] is the sub-list for method output_type
+	45, // [45:56] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_jobstream_v1_job_service_proto_init() }

@@ -166,6 +166,7 @@ impl JobService for Api {
             state: render::state(submission.state).into(),
             durability: self.durability().into(),
             sequence: submission.sequence,
+            wait_reason: render::wait_reason(submission.wait_reason).into(),
         }))
     }
 

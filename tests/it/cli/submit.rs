@@ -38,7 +38,8 @@ async fn a_job_id_that_is_not_a_uuid_gets_the_way_to_one() {
         &["jobs", "retry", "order-123"],
         &["jobs", "rm", "order-123"],
     ] {
-        let ran = run(&mut jobstream(args)).await.exits(2).prints(&["\"order-123\" is not a job id", way_out]);
+        let ran =
+            run(&mut jobstream(args)).await.exits(2).prints(&["\"order-123\" is not a job id", way_out]);
         assert!(!ran.stderr.contains("invalid character"), "{}", ran.stderr);
     }
     let nil = "00000000-0000-0000-0000-000000000000";

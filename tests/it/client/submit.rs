@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use jobstream::client::{Durability, ErrorKind, reason};
-use jobstream::job::{JobFilter, JobId, JobState, RetryPolicy, Start};
+use jobstream::job::{JobFilter, JobId, JobState, RetryPolicy, Start, WaitReason};
 use serde_json::{Value, json};
 
 use super::Fixture;
@@ -35,6 +35,9 @@ async fn a_repeated_request_is_the_same_job() {
     let first = request.submit::<String>().await.unwrap();
     let submission = first.submission().unwrap();
     assert!(submission.is_new && submission.sequence >= 1);
+    assert_eq!(submission.wait_reason, None, "a worker takes it at once");
+    let waiting = fixture.client.job("no.such.kind").submit::<()>().await.unwrap();
+    assert_eq!(waiting.submission().unwrap().wait_reason, Some(WaitReason::NoWorker));
     assert_eq!(submission.durability, Durability::Memory);
     assert_eq!(first.await.unwrap(), "again");
     let second = request.clone().submit::<String>().await.unwrap();

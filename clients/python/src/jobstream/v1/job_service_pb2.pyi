@@ -148,6 +148,7 @@ class SubmitResponse(google.protobuf.message.Message):
     STATE_FIELD_NUMBER: builtins.int
     DURABILITY_FIELD_NUMBER: builtins.int
     SEQUENCE_FIELD_NUMBER: builtins.int
+    WAIT_REASON_FIELD_NUMBER: builtins.int
     job_id: builtins.str
     """UUID of the job; empty after validate_only without an id."""
     disposition: Global___Disposition.ValueType
@@ -158,6 +159,10 @@ class SubmitResponse(google.protobuf.message.Message):
     """Its durability."""
     sequence: builtins.int
     """Sequence of its newest event; 0 if the job was removed."""
+    wait_reason: jobstream.v1.job_pb2.WaitReason.ValueType
+    """Why the job waits, while it is SCHEDULED or QUEUED: with WAIT_REASON_NO_WORKER, no connected worker serves its kind
+    in its queue. The reason may change at once; WatchResult and GetJob return the newest one.
+    """
     def __init__(
         self,
         *,
@@ -166,8 +171,9 @@ class SubmitResponse(google.protobuf.message.Message):
         state: jobstream.v1.job_pb2.JobState.ValueType = ...,
         durability: Global___Durability.ValueType = ...,
         sequence: builtins.int = ...,
+        wait_reason: jobstream.v1.job_pb2.WaitReason.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["disposition", b"disposition", "durability", b"durability", "job_id", b"job_id", "sequence", b"sequence", "state", b"state"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["disposition", b"disposition", "durability", b"durability", "job_id", b"job_id", "sequence", b"sequence", "state", b"state", "wait_reason", b"wait_reason"]) -> None: ...
 
 Global___SubmitResponse: typing_extensions.TypeAlias = SubmitResponse
 
@@ -849,6 +855,7 @@ class RetryResponse(google.protobuf.message.Message):
     STATE_FIELD_NUMBER: builtins.int
     DURABILITY_FIELD_NUMBER: builtins.int
     SEQUENCE_FIELD_NUMBER: builtins.int
+    WAIT_REASON_FIELD_NUMBER: builtins.int
     job_id: builtins.str
     """UUID of the new job."""
     disposition: Global___Disposition.ValueType
@@ -859,6 +866,8 @@ class RetryResponse(google.protobuf.message.Message):
     """Its durability."""
     sequence: builtins.int
     """Sequence of its newest event."""
+    wait_reason: jobstream.v1.job_pb2.WaitReason.ValueType
+    """Why the new job waits, while it is SCHEDULED or QUEUED."""
     def __init__(
         self,
         *,
@@ -867,8 +876,9 @@ class RetryResponse(google.protobuf.message.Message):
         state: jobstream.v1.job_pb2.JobState.ValueType = ...,
         durability: Global___Durability.ValueType = ...,
         sequence: builtins.int = ...,
+        wait_reason: jobstream.v1.job_pb2.WaitReason.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["disposition", b"disposition", "durability", b"durability", "job_id", b"job_id", "sequence", b"sequence", "state", b"state"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["disposition", b"disposition", "durability", b"durability", "job_id", b"job_id", "sequence", b"sequence", "state", b"state", "wait_reason", b"wait_reason"]) -> None: ...
 
 Global___RetryResponse: typing_extensions.TypeAlias = RetryResponse
 

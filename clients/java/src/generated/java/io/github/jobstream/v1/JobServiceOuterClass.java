@@ -181,113 +181,116 @@ public final class JobServiceOuterClass extends com.google.protobuf.GeneratedFil
       "rpc/status.proto\032\026jobstream/v1/job.proto" +
       "\032\032jobstream/v1/payload.proto\"J\n\rSubmitRe" +
       "quest\022\"\n\003job\030\001 \001(\0132\025.jobstream.v1.JobSpe" +
-      "c\022\025\n\rvalidate_only\030\002 \001(\010\"\267\001\n\016SubmitRespo" +
+      "c\022\025\n\rvalidate_only\030\002 \001(\010\"\346\001\n\016SubmitRespo" +
       "nse\022\016\n\006job_id\030\001 \001(\t\022.\n\013disposition\030\002 \001(\016" +
       "2\031.jobstream.v1.Disposition\022%\n\005state\030\003 \001" +
       "(\0162\026.jobstream.v1.JobState\022,\n\ndurability" +
       "\030\004 \001(\0162\030.jobstream.v1.Durability\022\020\n\010sequ" +
-      "ence\030\005 \001(\r\"I\n\022BatchSubmitRequest\022#\n\004jobs" +
-      "\030\001 \003(\0132\025.jobstream.v1.JobSpec\022\016\n\006atomic\030" +
-      "\002 \001(\010\"B\n\023BatchSubmitResponse\022+\n\007results\030" +
-      "\001 \003(\0132\032.jobstream.v1.SubmitResult\"p\n\014Sub" +
-      "mitResult\0221\n\tsubmitted\030\001 \001(\0132\034.jobstream" +
-      ".v1.SubmitResponseH\000\022#\n\005error\030\002 \001(\0132\022.go" +
-      "ogle.rpc.StatusH\000B\010\n\006result\"[\n\023SubmitStr" +
-      "eamRequest\022\r\n\005batch\030\001 \001(\r\022#\n\004jobs\030\002 \003(\0132" +
-      "\025.jobstream.v1.JobSpec\022\020\n\010outcomes\030\003 \001(\010" +
-      "\"u\n\024SubmitStreamResponse\022%\n\004acks\030\001 \003(\0132\027" +
-      ".jobstream.v1.SubmitAck\022&\n\010outcomes\030\002 \003(" +
-      "\0132\024.jobstream.v1.JobEnd\022\016\n\006window\030\003 \001(\r\"" +
-      "G\n\tSubmitAck\022\r\n\005batch\030\001 \001(\r\022+\n\007results\030\002" +
-      " \003(\0132\032.jobstream.v1.SubmitResult\"\205\001\n\006Job" +
-      "End\022\016\n\006job_id\030\001 \001(\t\022\r\n\005batch\030\002 \001(\r\022\r\n\005in" +
-      "dex\030\003 \001(\r\022%\n\005state\030\004 \001(\0162\026.jobstream.v1." +
-      "JobState\022&\n\007outcome\030\005 \001(\0132\025.jobstream.v1" +
-      ".Outcome\"\244\001\n\nRunRequest\022\"\n\003job\030\001 \001(\0132\025.j" +
-      "obstream.v1.JobSpec\022\034\n\024cancel_on_disconn" +
-      "ect\030\002 \001(\010\022&\n\005types\030\003 \003(\0162\027.jobstream.v1." +
-      "EventType\022,\n\theartbeat\030\004 \001(\0132\031.google.pr" +
-      "otobuf.Duration\"\304\001\n\013RunResponse\0221\n\tsubmi" +
-      "tted\030\001 \001(\0132\034.jobstream.v1.SubmitResponse" +
-      "H\000\022\'\n\005event\030\002 \001(\0132\026.jobstream.v1.JobEven" +
-      "tH\000\022 \n\003gap\030\003 \001(\0132\021.jobstream.v1.GapH\000\022,\n" +
-      "\theartbeat\030\004 \001(\0132\027.jobstream.v1.Heartbea" +
-      "tH\000B\t\n\007message\"K\n\020GetResultRequest\022\016\n\006jo" +
-      "b_id\030\001 \001(\t\022\'\n\004wait\030\002 \001(\0132\031.google.protob" +
-      "uf.Duration\"\324\001\n\021GetResultResponse\022%\n\005sta" +
-      "te\030\001 \001(\0162\026.jobstream.v1.JobState\022&\n\007outc" +
-      "ome\030\002 \001(\0132\025.jobstream.v1.Outcome\022-\n\013wait" +
-      "_reason\030\003 \001(\0162\030.jobstream.v1.WaitReason\022" +
-      "\020\n\010sequence\030\004 \001(\r\022/\n\013expire_time\030\005 \001(\0132\032" +
-      ".google.protobuf.Timestamp\"\222\001\n\022WatchResu" +
-      "ltRequest\022\016\n\006job_id\030\001 \001(\t\022\026\n\016after_seque" +
-      "nce\030\002 \001(\r\022&\n\005types\030\003 \003(\0162\027.jobstream.v1." +
-      "EventType\022,\n\theartbeat\030\004 \001(\0132\031.google.pr" +
-      "otobuf.Duration\"\231\001\n\023WatchResultResponse\022" +
-      "\'\n\005event\030\001 \001(\0132\026.jobstream.v1.JobEventH\000" +
-      "\022 \n\003gap\030\002 \001(\0132\021.jobstream.v1.GapH\000\022,\n\the" +
-      "artbeat\030\003 \001(\0132\027.jobstream.v1.HeartbeatH\000" +
-      "B\t\n\007message\"\"\n\003Gap\022\r\n\005first\030\001 \001(\r\022\014\n\004las" +
-      "t\030\002 \001(\r\"\035\n\tHeartbeat\022\020\n\010sequence\030\001 \001(\r\"\037" +
-      "\n\rGetJobRequest\022\016\n\006job_id\030\001 \001(\t\"0\n\016GetJo" +
-      "bResponse\022\036\n\003job\030\001 \001(\0132\021.jobstream.v1.Jo" +
-      "b\"\357\002\n\017ListJobsRequest\022&\n\006states\030\001 \003(\0162\026." +
-      "jobstream.v1.JobState\022\014\n\004kind\030\002 \001(\t\022\r\n\005q" +
-      "ueue\030\003 \001(\t\0229\n\006labels\030\004 \003(\0132).jobstream.v" +
-      "1.ListJobsRequest.LabelsEntry\0224\n\020create_" +
-      "time_from\030\005 \001(\0132\032.google.protobuf.Timest" +
-      "amp\0226\n\022create_time_before\030\006 \001(\0132\032.google" +
-      ".protobuf.Timestamp\022\021\n\tpage_size\030\007 \001(\r\022\022" +
-      "\n\npage_token\030\010 \001(\t\022\030\n\020include_payloads\030\t" +
-      " \001(\010\032-\n\013LabelsEntry\022\013\n\003key\030\001 \001(\t\022\r\n\005valu" +
-      "e\030\002 \001(\t:\0028\001\"L\n\020ListJobsResponse\022\037\n\004jobs\030" +
-      "\001 \003(\0132\021.jobstream.v1.Job\022\027\n\017next_page_to" +
-      "ken\030\002 \001(\t\"Y\n\rCancelRequest\022\016\n\006job_id\030\001 \001" +
-      "(\t\022\016\n\006reason\030\002 \001(\t\022(\n\005grace\030\003 \001(\0132\031.goog" +
-      "le.protobuf.Duration\"I\n\016CancelResponse\022%" +
-      "\n\005state\030\001 \001(\0162\026.jobstream.v1.JobState\022\020\n" +
-      "\010sequence\030\002 \001(\r\"h\n\014RetryRequest\022\016\n\006job_i" +
-      "d\030\001 \001(\t\022\022\n\nnew_job_id\030\002 \001(\t\022&\n\007payload\030\003" +
-      " \001(\0132\025.jobstream.v1.Payload\022\014\n\004kind\030\004 \001(" +
-      "\t\"\266\001\n\rRetryResponse\022\016\n\006job_id\030\001 \001(\t\022.\n\013d" +
-      "isposition\030\002 \001(\0162\031.jobstream.v1.Disposit" +
-      "ion\022%\n\005state\030\003 \001(\0162\026.jobstream.v1.JobSta" +
-      "te\022,\n\ndurability\030\004 \001(\0162\030.jobstream.v1.Du" +
-      "rability\022\020\n\010sequence\030\005 \001(\r\"\037\n\rDeleteRequ" +
-      "est\022\016\n\006job_id\030\001 \001(\t\"\020\n\016DeleteResponse*o\n" +
-      "\nDurability\022\032\n\026DURABILITY_UNSPECIFIED\020\000\022" +
-      "\025\n\021DURABILITY_MEMORY\020\001\022\023\n\017DURABILITY_DIS" +
-      "K\020\002\022\031\n\025DURABILITY_REPLICATED\020\003*x\n\013Dispos" +
-      "ition\022\033\n\027DISPOSITION_UNSPECIFIED\020\000\022\027\n\023DI" +
-      "SPOSITION_CREATED\020\001\022\030\n\024DISPOSITION_EXIST" +
-      "ING\020\002\022\031\n\025DISPOSITION_VALIDATED\020\003*\210\001\n\tEve" +
-      "ntType\022\032\n\026EVENT_TYPE_UNSPECIFIED\020\000\022\033\n\027EV" +
-      "ENT_TYPE_STATE_CHANGE\020\001\022\027\n\023EVENT_TYPE_PR" +
-      "OGRESS\020\002\022\025\n\021EVENT_TYPE_OUTPUT\020\003\022\022\n\016EVENT" +
-      "_TYPE_LOG\020\0042\322\006\n\nJobService\022C\n\006Submit\022\033.j" +
-      "obstream.v1.SubmitRequest\032\034.jobstream.v1" +
-      ".SubmitResponse\022R\n\013BatchSubmit\022 .jobstre" +
-      "am.v1.BatchSubmitRequest\032!.jobstream.v1." +
-      "BatchSubmitResponse\022Y\n\014SubmitStream\022!.jo" +
-      "bstream.v1.SubmitStreamRequest\032\".jobstre" +
-      "am.v1.SubmitStreamResponse(\0010\001\022<\n\003Run\022\030." +
-      "jobstream.v1.RunRequest\032\031.jobstream.v1.R" +
-      "unResponse0\001\022Q\n\tGetResult\022\036.jobstream.v1" +
-      ".GetResultRequest\032\037.jobstream.v1.GetResu" +
-      "ltResponse\"\003\220\002\001\022Y\n\013WatchResult\022 .jobstre" +
-      "am.v1.WatchResultRequest\032!.jobstream.v1." +
-      "WatchResultResponse\"\003\220\002\0010\001\022H\n\006GetJob\022\033.j" +
-      "obstream.v1.GetJobRequest\032\034.jobstream.v1" +
-      ".GetJobResponse\"\003\220\002\001\022N\n\010ListJobs\022\035.jobst" +
-      "ream.v1.ListJobsRequest\032\036.jobstream.v1.L" +
-      "istJobsResponse\"\003\220\002\001\022C\n\006Cancel\022\033.jobstre" +
-      "am.v1.CancelRequest\032\034.jobstream.v1.Cance" +
-      "lResponse\022@\n\005Retry\022\032.jobstream.v1.RetryR" +
-      "equest\032\033.jobstream.v1.RetryResponse\022C\n\006D" +
-      "elete\022\033.jobstream.v1.DeleteRequest\032\034.job" +
-      "stream.v1.DeleteResponseBQ\n\026io.github.jo" +
-      "bstream.v1P\001Z5github.com/jobstream/jobst" +
-      "ream/clients/go/jobstreamv1b\006proto3"
+      "ence\030\005 \001(\r\022-\n\013wait_reason\030\006 \001(\0162\030.jobstr" +
+      "eam.v1.WaitReason\"I\n\022BatchSubmitRequest\022" +
+      "#\n\004jobs\030\001 \003(\0132\025.jobstream.v1.JobSpec\022\016\n\006" +
+      "atomic\030\002 \001(\010\"B\n\023BatchSubmitResponse\022+\n\007r" +
+      "esults\030\001 \003(\0132\032.jobstream.v1.SubmitResult" +
+      "\"p\n\014SubmitResult\0221\n\tsubmitted\030\001 \001(\0132\034.jo" +
+      "bstream.v1.SubmitResponseH\000\022#\n\005error\030\002 \001" +
+      "(\0132\022.google.rpc.StatusH\000B\010\n\006result\"[\n\023Su" +
+      "bmitStreamRequest\022\r\n\005batch\030\001 \001(\r\022#\n\004jobs" +
+      "\030\002 \003(\0132\025.jobstream.v1.JobSpec\022\020\n\010outcome" +
+      "s\030\003 \001(\010\"u\n\024SubmitStreamResponse\022%\n\004acks\030" +
+      "\001 \003(\0132\027.jobstream.v1.SubmitAck\022&\n\010outcom" +
+      "es\030\002 \003(\0132\024.jobstream.v1.JobEnd\022\016\n\006window" +
+      "\030\003 \001(\r\"G\n\tSubmitAck\022\r\n\005batch\030\001 \001(\r\022+\n\007re" +
+      "sults\030\002 \003(\0132\032.jobstream.v1.SubmitResult\"" +
+      "\205\001\n\006JobEnd\022\016\n\006job_id\030\001 \001(\t\022\r\n\005batch\030\002 \001(" +
+      "\r\022\r\n\005index\030\003 \001(\r\022%\n\005state\030\004 \001(\0162\026.jobstr" +
+      "eam.v1.JobState\022&\n\007outcome\030\005 \001(\0132\025.jobst" +
+      "ream.v1.Outcome\"\244\001\n\nRunRequest\022\"\n\003job\030\001 " +
+      "\001(\0132\025.jobstream.v1.JobSpec\022\034\n\024cancel_on_" +
+      "disconnect\030\002 \001(\010\022&\n\005types\030\003 \003(\0162\027.jobstr" +
+      "eam.v1.EventType\022,\n\theartbeat\030\004 \001(\0132\031.go" +
+      "ogle.protobuf.Duration\"\304\001\n\013RunResponse\0221" +
+      "\n\tsubmitted\030\001 \001(\0132\034.jobstream.v1.SubmitR" +
+      "esponseH\000\022\'\n\005event\030\002 \001(\0132\026.jobstream.v1." +
+      "JobEventH\000\022 \n\003gap\030\003 \001(\0132\021.jobstream.v1.G" +
+      "apH\000\022,\n\theartbeat\030\004 \001(\0132\027.jobstream.v1.H" +
+      "eartbeatH\000B\t\n\007message\"K\n\020GetResultReques" +
+      "t\022\016\n\006job_id\030\001 \001(\t\022\'\n\004wait\030\002 \001(\0132\031.google" +
+      ".protobuf.Duration\"\324\001\n\021GetResultResponse" +
+      "\022%\n\005state\030\001 \001(\0162\026.jobstream.v1.JobState\022" +
+      "&\n\007outcome\030\002 \001(\0132\025.jobstream.v1.Outcome\022" +
+      "-\n\013wait_reason\030\003 \001(\0162\030.jobstream.v1.Wait" +
+      "Reason\022\020\n\010sequence\030\004 \001(\r\022/\n\013expire_time\030" +
+      "\005 \001(\0132\032.google.protobuf.Timestamp\"\222\001\n\022Wa" +
+      "tchResultRequest\022\016\n\006job_id\030\001 \001(\t\022\026\n\016afte" +
+      "r_sequence\030\002 \001(\r\022&\n\005types\030\003 \003(\0162\027.jobstr" +
+      "eam.v1.EventType\022,\n\theartbeat\030\004 \001(\0132\031.go" +
+      "ogle.protobuf.Duration\"\231\001\n\023WatchResultRe" +
+      "sponse\022\'\n\005event\030\001 \001(\0132\026.jobstream.v1.Job" +
+      "EventH\000\022 \n\003gap\030\002 \001(\0132\021.jobstream.v1.GapH" +
+      "\000\022,\n\theartbeat\030\003 \001(\0132\027.jobstream.v1.Hear" +
+      "tbeatH\000B\t\n\007message\"\"\n\003Gap\022\r\n\005first\030\001 \001(\r" +
+      "\022\014\n\004last\030\002 \001(\r\"\035\n\tHeartbeat\022\020\n\010sequence\030" +
+      "\001 \001(\r\"\037\n\rGetJobRequest\022\016\n\006job_id\030\001 \001(\t\"0" +
+      "\n\016GetJobResponse\022\036\n\003job\030\001 \001(\0132\021.jobstrea" +
+      "m.v1.Job\"\357\002\n\017ListJobsRequest\022&\n\006states\030\001" +
+      " \003(\0162\026.jobstream.v1.JobState\022\014\n\004kind\030\002 \001" +
+      "(\t\022\r\n\005queue\030\003 \001(\t\0229\n\006labels\030\004 \003(\0132).jobs" +
+      "tream.v1.ListJobsRequest.LabelsEntry\0224\n\020" +
+      "create_time_from\030\005 \001(\0132\032.google.protobuf" +
+      ".Timestamp\0226\n\022create_time_before\030\006 \001(\0132\032" +
+      ".google.protobuf.Timestamp\022\021\n\tpage_size\030" +
+      "\007 \001(\r\022\022\n\npage_token\030\010 \001(\t\022\030\n\020include_pay" +
+      "loads\030\t \001(\010\032-\n\013LabelsEntry\022\013\n\003key\030\001 \001(\t\022" +
+      "\r\n\005value\030\002 \001(\t:\0028\001\"L\n\020ListJobsResponse\022\037" +
+      "\n\004jobs\030\001 \003(\0132\021.jobstream.v1.Job\022\027\n\017next_" +
+      "page_token\030\002 \001(\t\"Y\n\rCancelRequest\022\016\n\006job" +
+      "_id\030\001 \001(\t\022\016\n\006reason\030\002 \001(\t\022(\n\005grace\030\003 \001(\013" +
+      "2\031.google.protobuf.Duration\"I\n\016CancelRes" +
+      "ponse\022%\n\005state\030\001 \001(\0162\026.jobstream.v1.JobS" +
+      "tate\022\020\n\010sequence\030\002 \001(\r\"h\n\014RetryRequest\022\016" +
+      "\n\006job_id\030\001 \001(\t\022\022\n\nnew_job_id\030\002 \001(\t\022&\n\007pa" +
+      "yload\030\003 \001(\0132\025.jobstream.v1.Payload\022\014\n\004ki" +
+      "nd\030\004 \001(\t\"\345\001\n\rRetryResponse\022\016\n\006job_id\030\001 \001" +
+      "(\t\022.\n\013disposition\030\002 \001(\0162\031.jobstream.v1.D" +
+      "isposition\022%\n\005state\030\003 \001(\0162\026.jobstream.v1" +
+      ".JobState\022,\n\ndurability\030\004 \001(\0162\030.jobstrea" +
+      "m.v1.Durability\022\020\n\010sequence\030\005 \001(\r\022-\n\013wai" +
+      "t_reason\030\006 \001(\0162\030.jobstream.v1.WaitReason" +
+      "\"\037\n\rDeleteRequest\022\016\n\006job_id\030\001 \001(\t\"\020\n\016Del" +
+      "eteResponse*o\n\nDurability\022\032\n\026DURABILITY_" +
+      "UNSPECIFIED\020\000\022\025\n\021DURABILITY_MEMORY\020\001\022\023\n\017" +
+      "DURABILITY_DISK\020\002\022\031\n\025DURABILITY_REPLICAT" +
+      "ED\020\003*x\n\013Disposition\022\033\n\027DISPOSITION_UNSPE" +
+      "CIFIED\020\000\022\027\n\023DISPOSITION_CREATED\020\001\022\030\n\024DIS" +
+      "POSITION_EXISTING\020\002\022\031\n\025DISPOSITION_VALID" +
+      "ATED\020\003*\210\001\n\tEventType\022\032\n\026EVENT_TYPE_UNSPE" +
+      "CIFIED\020\000\022\033\n\027EVENT_TYPE_STATE_CHANGE\020\001\022\027\n" +
+      "\023EVENT_TYPE_PROGRESS\020\002\022\025\n\021EVENT_TYPE_OUT" +
+      "PUT\020\003\022\022\n\016EVENT_TYPE_LOG\020\0042\322\006\n\nJobService" +
+      "\022C\n\006Submit\022\033.jobstream.v1.SubmitRequest\032" +
+      "\034.jobstream.v1.SubmitResponse\022R\n\013BatchSu" +
+      "bmit\022 .jobstream.v1.BatchSubmitRequest\032!" +
+      ".jobstream.v1.BatchSubmitResponse\022Y\n\014Sub" +
+      "mitStream\022!.jobstream.v1.SubmitStreamReq" +
+      "uest\032\".jobstream.v1.SubmitStreamResponse" +
+      "(\0010\001\022<\n\003Run\022\030.jobstream.v1.RunRequest\032\031." +
+      "jobstream.v1.RunResponse0\001\022Q\n\tGetResult\022" +
+      "\036.jobstream.v1.GetResultRequest\032\037.jobstr" +
+      "eam.v1.GetResultResponse\"\003\220\002\001\022Y\n\013WatchRe" +
+      "sult\022 .jobstream.v1.WatchResultRequest\032!" +
+      ".jobstream.v1.WatchResultResponse\"\003\220\002\0010\001" +
+      "\022H\n\006GetJob\022\033.jobstream.v1.GetJobRequest\032" +
+      "\034.jobstream.v1.GetJobResponse\"\003\220\002\001\022N\n\010Li" +
+      "stJobs\022\035.jobstream.v1.ListJobsRequest\032\036." +
+      "jobstream.v1.ListJobsResponse\"\003\220\002\001\022C\n\006Ca" +
+      "ncel\022\033.jobstream.v1.CancelRequest\032\034.jobs" +
+      "tream.v1.CancelResponse\022@\n\005Retry\022\032.jobst" +
+      "ream.v1.RetryRequest\032\033.jobstream.v1.Retr" +
+      "yResponse\022C\n\006Delete\022\033.jobstream.v1.Delet" +
+      "eRequest\032\034.jobstream.v1.DeleteResponseBQ" +
+      "\n\026io.github.jobstream.v1P\001Z5github.com/j" +
+      "obstream/jobstream/clients/go/jobstreamv" +
+      "1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -309,7 +312,7 @@ public final class JobServiceOuterClass extends com.google.protobuf.GeneratedFil
     internal_static_jobstream_v1_SubmitResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_SubmitResponse_descriptor,
-        new java.lang.String[] { "JobId", "Disposition", "State", "Durability", "Sequence", });
+        new java.lang.String[] { "JobId", "Disposition", "State", "Durability", "Sequence", "WaitReason", });
     internal_static_jobstream_v1_BatchSubmitRequest_descriptor =
       getDescriptor().getMessageType(2);
     internal_static_jobstream_v1_BatchSubmitRequest_fieldAccessorTable = new
@@ -453,7 +456,7 @@ public final class JobServiceOuterClass extends com.google.protobuf.GeneratedFil
     internal_static_jobstream_v1_RetryResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_RetryResponse_descriptor,
-        new java.lang.String[] { "JobId", "Disposition", "State", "Durability", "Sequence", });
+        new java.lang.String[] { "JobId", "Disposition", "State", "Durability", "Sequence", "WaitReason", });
     internal_static_jobstream_v1_DeleteRequest_descriptor =
       getDescriptor().getMessageType(25);
     internal_static_jobstream_v1_DeleteRequest_fieldAccessorTable = new

@@ -36,6 +36,7 @@ private static final long serialVersionUID = 0L;
     disposition_ = 0;
     state_ = 0;
     durability_ = 0;
+    waitReason_ = 0;
   }
 
   public static final com.google.protobuf.Descriptors.Descriptor
@@ -191,6 +192,32 @@ private static final long serialVersionUID = 0L;
     return sequence_;
   }
 
+  public static final int WAIT_REASON_FIELD_NUMBER = 6;
+  private int waitReason_ = 0;
+  /**
+   * <pre>
+   * Why the new job waits, while it is SCHEDULED or QUEUED.
+   * </pre>
+   *
+   * <code>.jobstream.v1.WaitReason wait_reason = 6;</code>
+   * @return The enum numeric value on the wire for waitReason.
+   */
+  @java.lang.Override public int getWaitReasonValue() {
+    return waitReason_;
+  }
+  /**
+   * <pre>
+   * Why the new job waits, while it is SCHEDULED or QUEUED.
+   * </pre>
+   *
+   * <code>.jobstream.v1.WaitReason wait_reason = 6;</code>
+   * @return The waitReason.
+   */
+  @java.lang.Override public io.github.jobstream.v1.WaitReason getWaitReason() {
+    io.github.jobstream.v1.WaitReason result = io.github.jobstream.v1.WaitReason.forNumber(waitReason_);
+    return result == null ? io.github.jobstream.v1.WaitReason.UNRECOGNIZED : result;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -220,6 +247,9 @@ private static final long serialVersionUID = 0L;
     if (sequence_ != 0) {
       output.writeUInt32(5, sequence_);
     }
+    if (waitReason_ != io.github.jobstream.v1.WaitReason.WAIT_REASON_UNSPECIFIED.getNumber()) {
+      output.writeEnum(6, waitReason_);
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -248,6 +278,10 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeUInt32Size(5, sequence_);
     }
+    if (waitReason_ != io.github.jobstream.v1.WaitReason.WAIT_REASON_UNSPECIFIED.getNumber()) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeEnumSize(6, waitReason_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -270,6 +304,7 @@ private static final long serialVersionUID = 0L;
     if (durability_ != other.durability_) return false;
     if (getSequence()
         != other.getSequence()) return false;
+    if (waitReason_ != other.waitReason_) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -291,6 +326,8 @@ private static final long serialVersionUID = 0L;
     hash = (53 * hash) + durability_;
     hash = (37 * hash) + SEQUENCE_FIELD_NUMBER;
     hash = (53 * hash) + getSequence();
+    hash = (37 * hash) + WAIT_REASON_FIELD_NUMBER;
+    hash = (53 * hash) + waitReason_;
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -431,6 +468,7 @@ private static final long serialVersionUID = 0L;
       state_ = 0;
       durability_ = 0;
       sequence_ = 0;
+      waitReason_ = 0;
       return this;
     }
 
@@ -479,6 +517,9 @@ private static final long serialVersionUID = 0L;
       if (((from_bitField0_ & 0x00000010) != 0)) {
         result.sequence_ = sequence_;
       }
+      if (((from_bitField0_ & 0x00000020) != 0)) {
+        result.waitReason_ = waitReason_;
+      }
     }
 
     @java.lang.Override
@@ -509,6 +550,9 @@ private static final long serialVersionUID = 0L;
       }
       if (other.getSequence() != 0) {
         setSequence(other.getSequence());
+      }
+      if (other.waitReason_ != 0) {
+        setWaitReasonValue(other.getWaitReasonValue());
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -561,6 +605,11 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000010;
               break;
             } // case 40
+            case 48: {
+              waitReason_ = input.readEnum();
+              bitField0_ |= 0x00000020;
+              break;
+            } // case 48
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -923,6 +972,77 @@ private static final long serialVersionUID = 0L;
     public Builder clearSequence() {
       bitField0_ = (bitField0_ & ~0x00000010);
       sequence_ = 0;
+      onChanged();
+      return this;
+    }
+
+    private int waitReason_ = 0;
+    /**
+     * <pre>
+     * Why the new job waits, while it is SCHEDULED or QUEUED.
+     * </pre>
+     *
+     * <code>.jobstream.v1.WaitReason wait_reason = 6;</code>
+     * @return The enum numeric value on the wire for waitReason.
+     */
+    @java.lang.Override public int getWaitReasonValue() {
+      return waitReason_;
+    }
+    /**
+     * <pre>
+     * Why the new job waits, while it is SCHEDULED or QUEUED.
+     * </pre>
+     *
+     * <code>.jobstream.v1.WaitReason wait_reason = 6;</code>
+     * @param value The enum numeric value on the wire for waitReason to set.
+     * @return This builder for chaining.
+     */
+    public Builder setWaitReasonValue(int value) {
+      waitReason_ = value;
+      bitField0_ |= 0x00000020;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Why the new job waits, while it is SCHEDULED or QUEUED.
+     * </pre>
+     *
+     * <code>.jobstream.v1.WaitReason wait_reason = 6;</code>
+     * @return The waitReason.
+     */
+    @java.lang.Override
+    public io.github.jobstream.v1.WaitReason getWaitReason() {
+      io.github.jobstream.v1.WaitReason result = io.github.jobstream.v1.WaitReason.forNumber(waitReason_);
+      return result == null ? io.github.jobstream.v1.WaitReason.UNRECOGNIZED : result;
+    }
+    /**
+     * <pre>
+     * Why the new job waits, while it is SCHEDULED or QUEUED.
+     * </pre>
+     *
+     * <code>.jobstream.v1.WaitReason wait_reason = 6;</code>
+     * @param value The waitReason to set.
+     * @return This builder for chaining.
+     */
+    public Builder setWaitReason(io.github.jobstream.v1.WaitReason value) {
+      if (value == null) { throw new NullPointerException(); }
+      bitField0_ |= 0x00000020;
+      waitReason_ = value.getNumber();
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Why the new job waits, while it is SCHEDULED or QUEUED.
+     * </pre>
+     *
+     * <code>.jobstream.v1.WaitReason wait_reason = 6;</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearWaitReason() {
+      bitField0_ = (bitField0_ & ~0x00000020);
+      waitReason_ = 0;
       onChanged();
       return this;
     }

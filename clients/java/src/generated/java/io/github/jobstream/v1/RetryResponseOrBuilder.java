@@ -96,4 +96,23 @@ public interface RetryResponseOrBuilder extends
    * @return The sequence.
    */
   int getSequence();
+
+  /**
+   * <pre>
+   * Why the new job waits, while it is SCHEDULED or QUEUED.
+   * </pre>
+   *
+   * <code>.jobstream.v1.WaitReason wait_reason = 6;</code>
+   * @return The enum numeric value on the wire for waitReason.
+   */
+  int getWaitReasonValue();
+  /**
+   * <pre>
+   * Why the new job waits, while it is SCHEDULED or QUEUED.
+   * </pre>
+   *
+   * <code>.jobstream.v1.WaitReason wait_reason = 6;</code>
+   * @return The waitReason.
+   */
+  io.github.jobstream.v1.WaitReason getWaitReason();
 }

@@ -96,4 +96,25 @@ public interface SubmitResponseOrBuilder extends
    * @return The sequence.
    */
   int getSequence();
+
+  /**
+   * <pre>
+   * Why the job waits, while it is SCHEDULED or QUEUED: with WAIT_REASON_NO_WORKER, no connected worker serves its kind
+   * in its queue. The reason may change at once; WatchResult and GetJob return the newest one.
+   * </pre>
+   *
+   * <code>.jobstream.v1.WaitReason wait_reason = 6;</code>
+   * @return The enum numeric value on the wire for waitReason.
+   */
+  int getWaitReasonValue();
+  /**
+   * <pre>
+   * Why the job waits, while it is SCHEDULED or QUEUED: with WAIT_REASON_NO_WORKER, no connected worker serves its kind
+   * in its queue. The reason may change at once; WatchResult and GetJob return the newest one.
+   * </pre>
+   *
+   * <code>.jobstream.v1.WaitReason wait_reason = 6;</code>
+   * @return The waitReason.
+   */
+  io.github.jobstream.v1.WaitReason getWaitReason();
 }
