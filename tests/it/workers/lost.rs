@@ -139,7 +139,7 @@ async fn a_lease_missing_in_heartbeats_expires() {
     let revoked = worker.cancelled().await;
     assert_eq!((revoked.lease_id.as_str(), revoked.revoked), (held[1].lease_id.as_str(), true));
     let failures = server.get(&expired).await.attempts;
-    assert!(failures[0].failure.as_ref().unwrap().message.contains("lease of worker raw-1 ran out"));
+    assert!(failures[0].failure.as_ref().unwrap().message.contains("lease of worker raw-1 expired"));
     assert_eq!(server.peek(&renewed).await.state(), JobState::Running);
 }
 
