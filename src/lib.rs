@@ -78,7 +78,7 @@
 //! | [`error`] | the error of the engine |
 //! | [`memory`] | the memory budget that bounds derive from |
 //! | [`wal`] | options and inspection of the write-ahead log |
-//! | [`signals`] | SIGINT and SIGTERM |
+//! | [`signals`] | SIGINT, SIGTERM and SIGHUP |
 //! | [`clock`] | time, as the engine reads it |
 //!
 //! # Features

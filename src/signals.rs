@@ -1,24 +1,33 @@
-//! SIGINT and SIGTERM. The library installs signal handlers only in [`Interrupts::listen`].
+//! SIGINT, SIGTERM and SIGHUP. The library installs signal handlers only in [`Interrupts::listen`].
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// A listener for SIGINT and SIGTERM. It receives signals from its creation on.
+/// A listener for SIGINT, SIGTERM and SIGHUP. It receives signals from its creation on.
+///
+/// Only the first SIGHUP counts: a terminal that closes may send several. A SIGHUP that is ignored at the start, as under
+/// `nohup`, stays ignored.
 #[derive(Debug)]
 pub struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Option<Signal>,
 }
 
 impl Interrupts {
-    /// Installs handlers for both signals, in place of the default action, which ends the process.
+    /// Installs handlers for the signals, in place of the default action, which ends the process.
     ///
     /// # Errors
     ///
     /// If the handlers cannot be installed.
     pub fn listen() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let hangup = match is_ignored(SignalKind::hangup()) {
+            true => None,
+            false => Some(signal(SignalKind::hangup())?),
+        };
+        let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+        Ok(Self { interrupt: signal(interrupt)?, terminate: signal(terminate)?, hangup })
     }
 
     /// Waits for the next signal.
@@ -26,6 +35,22 @@ impl Interrupts {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            () = received(&mut self.hangup) => self.hangup = None,
         }
     }
+}
+
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether this process ignores a signal, by its bit in the mask of `/proc/self/status`.
+fn is_ignored(signal: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask & (1 << (signal.as_raw_value() - 1)) != 0
 }

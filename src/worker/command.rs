@@ -41,6 +41,7 @@ mod exec;
 mod group;
 mod lines;
 mod orphan_guard;
+mod orphan_reaper;
 mod program;
 mod pump;
 mod run;
@@ -54,6 +55,7 @@ use tokio_util::sync::CancellationToken;
 pub use env::{header_env, header_env_name};
 pub use exec::{ExecError, parse_exec};
 pub use orphan_guard::{OrphanGuard, run_orphan_guard};
+pub use orphan_reaper::OrphanReaper;
 pub use run::run;
 pub use spec::{CommandSpec, DEFAULT_ENV_ALLOWLIST, OutputMode};
 
@@ -77,6 +79,8 @@ pub struct CommandControl {
     pub force: CancellationToken,
     /// Kills the process group if this process is killed.
     pub guard: Option<OrphanGuard>,
+    /// Excludes the program from the reaping of orphans.
+    pub reaper: OrphanReaper,
 }
 
 /// An event of a running command. Events from one pipe are in order.

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::command::{
-    self, CommandControl, CommandEvent, CommandInput, CommandOutcome, CommandSpec, OrphanGuard, header_env,
+    self, CommandControl, CommandEvent, CommandInput, CommandOutcome, CommandSpec, OrphanGuard, OrphanReaper,
+    header_env,
 };
 use super::handler::HandlerResult;
 use super::{JobContext, JobError};
@@ -37,12 +38,14 @@ pub struct CommandHandler {
     pub slots: u32,
     /// Kills running programs if this process is killed.
     pub guard: Option<OrphanGuard>,
+    /// Reaps orphans of programs, while [`OrphanReaper::run`] runs.
+    pub reaper: OrphanReaper,
 }
 
 impl CommandHandler {
     /// A handler that runs this command, with the default slots and no guard.
     pub fn new(spec: CommandSpec) -> Self {
-        Self { spec, slots: DEFAULT_COMMAND_SLOTS, guard: None }
+        Self { spec, slots: DEFAULT_COMMAND_SLOTS, guard: None, reaper: OrphanReaper::default() }
     }
 
     pub(super) fn runner(self) -> Arc<Runner> {
@@ -71,7 +74,8 @@ impl CommandHandler {
         let (sender, mut events) = mpsc::channel(EVENTS_QUEUED_MAX);
         let input = CommandInput { payload: context.payload().bytes.clone(), env: environment(context) };
         let cancel = context.cancel_token().clone();
-        let control = CommandControl { cancel, guard: self.guard.clone(), ..CommandControl::default() };
+        let (guard, reaper) = (self.guard.clone(), self.reaper.clone());
+        let control = CommandControl { cancel, guard, reaper, ..CommandControl::default() };
         let report_events = async {
             while let Some(event) = events.recv().await {
                 report(context, event).await;

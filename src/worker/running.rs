@@ -218,7 +218,7 @@ impl RunningWorker {
         self.0.end.get().cloned().unwrap_or(WorkerEnd::Requested)
     }
 
-    /// Waits for the worker's end and handles signals: the first SIGINT or SIGTERM starts a [`drain`](Self::drain) with
+    /// Waits for the worker's end and handles signals: the first SIGINT, SIGTERM or SIGHUP starts a [`drain`](Self::drain) with
     /// this timeout, the second stops the worker. This method returns within 100 ms of the second signal.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The binary as a server: its output, its services and its signals.
 
 mod numbers;
+mod orphans;
 mod shortage;
 mod signals;
 mod stderr;

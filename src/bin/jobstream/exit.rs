@@ -31,7 +31,7 @@ pub(crate) enum Exit {
     Other = 10,
     /// The server's log could not be written. Jobs acknowledged before are stored.
     LogFailed = 70,
-    /// Ctrl-C or SIGTERM.
+    /// Ctrl-C, SIGTERM or SIGHUP.
     Interrupted = 130,
 }
 

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first signal shuts down gracefully, the second ends the process. A thread of its own handles
+//! Ctrl-C, SIGTERM and SIGHUP: the first signal shuts down gracefully, the second ends the process. A thread of its own handles
 //! them, so that a blocked command cannot delay it.
 
 use std::process;
@@ -55,7 +55,7 @@ impl Interrupts {
     }
 }
 
-/// Handles Ctrl-C and SIGTERM from now on. The second signal ends the process with this exit code; with a `drain` timeout
+/// Handles Ctrl-C, SIGTERM and SIGHUP from now on. The second signal ends the process with this exit code; with a `drain` timeout
 /// the first one does so a second after the timeout at the latest.
 pub(crate) fn listen(exit: Exit, drain: Option<Duration>) -> Result<Interrupts> {
     let failed = |error| Error::new(Exit::Other, format!("cannot catch signals: {error}"));

@@ -25,7 +25,7 @@ use messages::Description;
 
 const EXAMPLES: &str = "\
 The worker reconnects until the server is available; attempts continue
-meanwhile. SIGTERM or Ctrl-C drains it: no new jobs, running attempts may
+meanwhile. SIGTERM, SIGHUP or Ctrl-C drains it: no new jobs, running attempts may
 finish, the others are returned to the server, and the worker ends within a
 second after the drain timeout. A second signal ends it within 100 ms. It exits
 0 when it was drained, by a signal or an operator (`workers drain`).

@@ -9,8 +9,10 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::CommandControl;
 use super::env::environment;
 use super::orphan_guard::OrphanGuard;
+use super::orphan_reaper::OrphanReaper;
 use super::program::{StartError, resolve};
 use super::spec::CommandSpec;
 
@@ -32,6 +34,7 @@ pub(super) struct Group {
     id: Pid,
     child_signals: tokio::signal::unix::Signal,
     guard: Option<OrphanGuard>,
+    reaper: OrphanReaper,
 }
 
 impl Group {
@@ -39,7 +42,7 @@ impl Group {
     pub(super) fn spawn(
         spec: &CommandSpec,
         attempt_env: &[(String, String)],
-        guard: Option<OrphanGuard>,
+        control: &CommandControl,
     ) -> Result<(Self, Pipes), StartError> {
         let name = spec.program.display();
         let environment = environment(spec, attempt_env)
@@ -54,20 +57,18 @@ impl Group {
         let failed = |error: io::Error| StartError::from_spawn(spec, &program, &error);
         // Subscribe before the child starts, so that its exit is not missed.
         let child_signals = signal(SignalKind::child()).map_err(failed)?;
-        let mut child = command.spawn().map_err(failed)?;
+        let CommandControl { guard, reaper, .. } = control;
+        let (mut child, id) = reaper.start(&mut command).map_err(failed)?;
         let pipes = Pipes {
             stdin: child.stdin.take().expect("stdin is piped"),
             stdout: child.stdout.take().expect("stdout is piped"),
             stderr: child.stderr.take().expect("stderr is piped"),
         };
-        let id = child
-            .id()
-            .and_then(|id| Pid::from_raw(id.cast_signed()))
-            .expect("a child that is not reaped has an id");
-        if let Some(guard) = &guard {
+        if let Some(guard) = guard {
             guard.register(id);
         }
-        Ok((Self { child: Some(child), id, child_signals, guard }, pipes))
+        let (guard, reaper) = (guard.clone(), reaper.clone());
+        Ok((Self { child: Some(child), id, child_signals, guard, reaper }, pipes))
     }
 
     /// Sends a signal to every process of the group.
@@ -92,6 +93,7 @@ impl Group {
         let child = self.child.as_mut().expect("only this consumes the group");
         let status = child.wait().await;
         self.child = None;
+        self.reaper.remove(self.id);
         status
     }
 
@@ -110,7 +112,12 @@ impl Drop for Group {
         self.kill();
         if let Ok(runtime) = Handle::try_current() {
             // The task ends at once: the child has been killed.
-            runtime.spawn(async move { child.wait().await });
+            let (reaper, id) = (self.reaper.clone(), self.id);
+            runtime.spawn(async move {
+                // An error means that it is reaped already.
+                let _ = child.wait().await;
+                reaper.remove(id);
+            });
         }
     }
 }

@@ -34,7 +34,7 @@ pub async fn run(
         return CommandOutcome::Cancelled { forced: false };
     }
     let limit_at = time_limit_at(spec);
-    let (group, pipes) = match Group::spawn(spec, &input.env, control.guard.clone()) {
+    let (group, pipes) = match Group::spawn(spec, &input.env, &control) {
         Ok(started) => started,
         Err(error) => {
             return CommandOutcome::NotStarted { message: error.message, retryable: error.retryable };

@@ -65,3 +65,34 @@ async fn a_stopped_server_does_not_delay_the_end_of_its_worker() {
         dev.signal(Signal::CONT);
     }
 }
+
+#[tokio::test]
+async fn hangup_drains_a_server() {
+    let dev = Dev::start(&[]).await;
+    dev.sh("jobstream submit demo.sleep '{\"seconds\": 0.5}'").await;
+    // A terminal that closes may send several.
+    dev.signal(Signal::HUP);
+    dev.signal(Signal::HUP);
+    let (code, stderr) = dev.end().await;
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("draining") && stderr.contains("1 job ended (1 succeeded)"), "{stderr}");
+}
+
+#[tokio::test]
+async fn hangup_drains_a_worker() {
+    let dev = Dev::start(&[]).await;
+    let mut remote = Remote::connected(&dev, &["--exec", "upper=tr a-z A-Z"]).await;
+    remote.signal(Signal::HUP);
+    remote.wait_for_line("draining 0 jobs").await;
+    assert_eq!(remote.ended().await, Some(0));
+}
+
+#[tokio::test]
+async fn ignored_hangup_stays_ignored() {
+    let dev = Dev::start_in("trap '' HUP; exec \"$@\"", &[]).await;
+    dev.signal(Signal::HUP);
+    assert_eq!(dev.sh("jobstream -q run demo.echo '\"served\"'").await.trim(), "\"served\"");
+    dev.signal(Signal::TERM);
+    let (code, stderr) = dev.end().await;
+    assert_eq!((code, stderr.matches("draining").count()), (Some(0), 1), "{stderr}");
+}

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use jobstream::worker::CommandHandler;
-use jobstream::worker::command::{CommandSpec, OrphanGuard, parse_exec};
+use jobstream::worker::command::{CommandSpec, OrphanGuard, OrphanReaper, parse_exec};
+use rustix::process::Pid;
 
 use super::{ORPHAN_GUARD, size};
 use crate::config::{CommandConfig, ServerConfig};
@@ -27,7 +28,27 @@ pub(crate) fn handlers(config: &ServerConfig) -> Result<BTreeMap<String, Command
         let guard = guard();
         handlers.values_mut().for_each(|handler| handler.guard.clone_from(&guard));
     }
+    if OrphanReaper::is_needed() {
+        reap_orphans(&mut handlers);
+    }
     Ok(handlers)
+}
+
+/// Reaps orphans while the process runs: without it, every process that a program leaves behind becomes a zombie.
+fn reap_orphans(handlers: &mut BTreeMap<String, CommandHandler>) {
+    let reaper = OrphanReaper::default();
+    for handler in handlers.values_mut() {
+        handler.reaper = reaper.clone();
+    }
+    let guard = handlers.values().find_map(|handler| handler.guard.as_ref()?.process_id());
+    if let Some(guard) = guard.and_then(|id| Pid::from_raw(id.cast_signed())) {
+        reaper.exclude(guard);
+    }
+    tokio::spawn(async move {
+        if let Err(error) = reaper.run().await {
+            tracing::warn!(%error, "orphans of programs are not reaped");
+        }
+    });
 }
 
 fn handler(command: &CommandConfig, config: &ServerConfig) -> CommandHandler {
