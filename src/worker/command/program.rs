@@ -1,4 +1,5 @@
-//! Locates the program's file, and describes why a program could not be started. Starts no process.
+//! Locates the program's file, at the start of a server or worker and before each run, and describes why a program could
+//! not be started. Starts no process.
 
 use std::fs;
 use std::io;
@@ -7,10 +8,39 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use super::env::environment;
 use super::spec::CommandSpec;
 
 /// Directories in which a bare name is looked up if the program's environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// Most folders of `PATH` in an error message.
+const SHOWN_FOLDERS_MAX: usize = 3;
+
+impl CommandSpec {
+    /// Checks that the program can be found now and that its working directory exists, so that a wrong configuration is
+    /// an error at the start.
+    ///
+    /// # Errors
+    ///
+    /// A message with the program, the reason and a remedy. A transient shortage of the machine is not an error.
+    pub fn check_program(&self) -> Result<(), String> {
+        let name = self.program.display();
+        let environment =
+            environment(self, &[]).map_err(|problem| format!("cannot start {name}: {problem}"))?;
+        match resolve(&self.program, environment.get("PATH").map(String::as_str)) {
+            Err(error) if !error.retryable => return Err(error.message),
+            Ok(_) | Err(_) => {}
+        }
+        match missing_dir(self) {
+            Some(dir) => Err(format!(
+                "cannot start {name}: the working directory {} does not exist: create it",
+                dir.display()
+            )),
+            None => Ok(()),
+        }
+    }
+}
 
 /// Why a program could not be started.
 #[derive(Debug)]
@@ -112,12 +142,25 @@ pub(super) fn resolve(program: &Path, path: Option<&str>) -> Result<PathBuf, Sta
             )
         }
         (None, true) => {
-            format!("cannot start {name}: not found in PATH ({path}): install it or give its full path")
+            format!("cannot start {name}: not found in {}: install it or give its full path", folders(path))
         }
         (None, false) => {
             format!("cannot start {name}: no such file: install it or correct its path")
         }
     }))
+}
+
+/// The folders of a `PATH`, of which a long one is truncated: `/usr/bin, /bin and 4 more folders of PATH`.
+fn folders(path: &str) -> String {
+    let mut folders: Vec<_> = path.split(':').filter(|folder| !folder.is_empty()).collect();
+    let hidden = folders.len().saturating_sub(SHOWN_FOLDERS_MAX);
+    folders.truncate(SHOWN_FOLDERS_MAX);
+    match (folders.is_empty(), hidden) {
+        (true, _) => "PATH, which is empty".to_owned(),
+        (false, 0) => format!("{} (PATH)", folders.join(", ")),
+        (false, 1) => format!("{} and 1 more folder of PATH", folders.join(", ")),
+        (false, hidden) => format!("{} and {hidden} more folders of PATH", folders.join(", ")),
+    }
 }
 
 fn is_executable(file: &Path) -> bool {
@@ -136,7 +179,27 @@ mod tests {
         );
         assert_eq!(resolve(Path::new("/bin/sh"), Some("")).expect("sh").as_path(), Path::new("/bin/sh"));
         let error = resolve(Path::new("sh"), Some("/nowhere")).expect_err("not in this PATH");
-        assert!(error.message.contains("sh: not found in PATH (/nowhere)"), "{}", error.message);
+        assert!(error.message.contains("sh: not found in /nowhere (PATH)"), "{}", error.message);
+    }
+
+    #[test]
+    fn long_path_is_truncated_in_the_error() {
+        assert_eq!(folders("/a:/b:/c"), "/a, /b, /c (PATH)");
+        assert_eq!(folders("/a::/b:/c:/d"), "/a, /b, /c and 1 more folder of PATH");
+        assert_eq!(folders("/a:/b:/c:/d:/e"), "/a, /b, /c and 2 more folders of PATH");
+        assert_eq!(folders(":"), "PATH, which is empty");
+    }
+
+    #[test]
+    fn missing_program_and_missing_directory_are_found_before_a_run() {
+        let mut spec = CommandSpec::new("sh");
+        assert_eq!(spec.check_program(), Ok(()));
+        spec.working_dir = Some("/nowhere".into());
+        let error = spec.check_program().expect_err("no such directory");
+        assert!(error.contains("the working directory /nowhere does not exist"), "{error}");
+        spec.program = "no-such-program".into();
+        let error = spec.check_program().expect_err("no such program");
+        assert!(error.starts_with("cannot start no-such-program: not found in /usr/local/bin, "), "{error}");
     }
 
     #[test]

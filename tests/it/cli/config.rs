@@ -142,3 +142,21 @@ async fn inconsistent_worker_terms_are_rejected_at_the_start() {
         run(&mut jobstream(&args)).await.exits(2).prints(&[message]);
     }
 }
+
+#[tokio::test]
+async fn missing_program_is_an_error_at_the_start() {
+    let file = config_file("missing-program.toml", "[commands.resize]\nprogram = 'no-such-program'\n");
+    let file = file.to_str().expect("UTF-8");
+    for args in [
+        &["dev", "--listen", "127.0.0.1:0", "--exec", "resize=no-such-program"][..],
+        &["serve", "--listen", "127.0.0.1:0", "--config", file],
+        &["worker", "--config", file],
+        &["worker", "--exec", "resize=no-such-program"],
+    ] {
+        let mut command = jobstream(args);
+        command.env("PATH", "/a:/b:/c:/d:/e");
+        let expected = "the program of kind resize: cannot start no-such-program: \
+                        not found in /a, /b, /c and 2 more folders of PATH: install it or give its full path";
+        run(&mut command).await.exits(2).prints(&[expected]);
+    }
+}

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 ///
-/// For an `--exec` that cannot be parsed.
+/// For an `--exec` that cannot be parsed, and for a program that cannot be found.
 pub(crate) fn handlers(config: &ServerConfig) -> Result<BTreeMap<String, CommandHandler>> {
     let mut handlers = BTreeMap::new();
     for (kind, command) in &config.commands {
@@ -23,6 +23,10 @@ pub(crate) fn handlers(config: &ServerConfig) -> Result<BTreeMap<String, Command
     for exec in &config.exec {
         let (kind, spec) = parse_exec(exec).map_err(|error| Error::usage(error.to_string()))?;
         handlers.insert(kind, CommandHandler::new(with_server_defaults(spec, config)));
+    }
+    for (kind, handler) in &handlers {
+        let check = handler.spec.check_program();
+        check.map_err(|problem| Error::usage(format!("the program of kind {kind}: {problem}")))?;
     }
     if !handlers.is_empty() {
         let guard = guard();
