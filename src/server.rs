@@ -23,6 +23,7 @@ mod throttle;
 pub use crate::api::grpc::{ConnectionInfo, Deadline};
 pub use descriptors::raise_descriptor_limit;
 pub use limits::ListenerLimits;
+pub use listener::Listeners;
 pub use registry::ServeReport;
 pub use run::{Server, ServerError, ServerOptions, ShutdownReport};
 pub use serve::{ServeOptions, serve};

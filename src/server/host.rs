@@ -27,9 +27,10 @@ const SHOWN_CHARS_MAX: usize = 128;
 /// The hosts and origins that one listener accepts.
 #[derive(Debug)]
 pub(super) struct HostPolicy {
-    /// The listener's own address as text.
+    /// The first address of the listeners, as text.
     own: String,
-    own_address: IpAddr,
+    /// At least one.
+    own_addresses: Vec<IpAddr>,
     allowed: Vec<HostName>,
     is_any_allowed: bool,
     /// Allowed origins of web pages, or [`ANY`].
@@ -39,20 +40,21 @@ pub(super) struct HostPolicy {
 }
 
 impl HostPolicy {
-    /// The policy of a listener that is bound to this address.
+    /// The policy of listeners that are bound to these addresses.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if an allowed host is neither `*` nor of the form `host` or `host:port`.
+    /// `InvalidInput` if there is no address, or an allowed host is neither `*` nor of the form `host` or `host:port`.
     pub(super) fn new(
-        listener: SocketAddr,
+        listeners: &[SocketAddr],
         allowed_hosts: &[String],
         cors_origins: &[String],
     ) -> io::Result<Self> {
+        let own = listeners.first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no listener"))?;
         let names = allowed_hosts.iter().filter(|host| *host != ANY);
         Ok(Self {
-            own: listener.to_string(),
-            own_address: listener.ip().to_canonical(),
+            own: own.to_string(),
+            own_addresses: listeners.iter().map(|address| address.ip().to_canonical()).collect(),
             allowed: names.map(|host| allowed_host(host)).collect::<io::Result<_>>()?,
             is_any_allowed: allowed_hosts.iter().any(|host| host == ANY),
             origins: cors_origins.to_vec(),
@@ -103,8 +105,7 @@ impl HostPolicy {
     fn is_own(&self, name: &HostName, local: IpAddr) -> bool {
         match name.address() {
             Some(address) => {
-                self.own_address.is_unspecified()
-                    || address == self.own_address
+                self.own_addresses.iter().any(|own| own.is_unspecified() || *own == address)
                     || (address.is_loopback() && local.to_canonical().is_loopback())
             }
             None => name.is_localhost() && local.to_canonical().is_loopback(),

@@ -5,8 +5,10 @@
 
 use std::future::Future;
 use std::io;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -39,6 +41,40 @@ impl Accept for TcpListener {
     async fn accept(&self) -> io::Result<(std::net::TcpStream, SocketAddr)> {
         let (stream, peer) = TcpListener::accept(self).await?;
         Ok((stream.into_std()?, peer))
+    }
+}
+
+impl Accept for Vec<TcpListener> {
+    async fn accept(&self) -> io::Result<(std::net::TcpStream, SocketAddr)> {
+        let accepted = poll_fn(|context| {
+            // A random order: connections to one address must not delay those to another.
+            let first = rand::random_range(..self.len());
+            let (before, after) = self.split_at(first);
+            for listener in after.iter().chain(before) {
+                if let Poll::Ready(accepted) = listener.poll_accept(context) {
+                    return Poll::Ready(accepted);
+                }
+            }
+            Poll::Pending
+        });
+        let (stream, peer) = accepted.await?;
+        Ok((stream.into_std()?, peer))
+    }
+}
+
+/// The sockets that a server accepts connections from: one, or one for each address.
+#[derive(Debug)]
+pub struct Listeners(pub(super) Vec<std::net::TcpListener>);
+
+impl From<std::net::TcpListener> for Listeners {
+    fn from(listener: std::net::TcpListener) -> Self {
+        Self(vec![listener])
+    }
+}
+
+impl From<Vec<std::net::TcpListener>> for Listeners {
+    fn from(listeners: Vec<std::net::TcpListener>) -> Self {
+        Self(listeners)
     }
 }
 

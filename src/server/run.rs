@@ -13,6 +13,7 @@ use tonic_health::server::HealthReporter;
 
 use super::descriptors::Descriptors;
 use super::limits::ListenerLimits;
+use super::listener::Listeners;
 use super::registry::ServeReport;
 use super::router::Router;
 use super::serve::{ServeOptions, serve_router};
@@ -154,7 +155,7 @@ impl Server {
     /// `Listener` if the listener cannot be used. `LogFailed` if the log failed, which ends the server.
     pub async fn run(
         self,
-        listener: std::net::TcpListener,
+        listeners: impl Into<Listeners>,
         shutdown: Shutdown,
     ) -> Result<ShutdownReport, ServerError> {
         let (health, router) = router(&self.engine, &self.options).await;
@@ -162,7 +163,7 @@ impl Server {
         let mut options = self.options.serve.clone();
         options.limits.drain_grace = options.limits.drain_grace.min(GOAWAY_GRACE);
         options.limits.closing_linger = options.limits.closing_linger.min(GOAWAY_GRACE);
-        let mut serving = tokio::spawn(serve_router(listener, router, options, listener_shutdown.clone()));
+        let mut serving = tokio::spawn(serve_router(listeners.into(), router, options, listener_shutdown.clone()));
         tokio::select! {
             () = shutdown.graceful.cancelled() => {}
             () = shutdown.now.cancelled() => {}

@@ -29,7 +29,7 @@ use super::deadline::DeadlineService;
 use super::descriptors::Descriptors;
 use super::host::{HostPolicy, HostService};
 use super::limits::ListenerLimits;
-use super::listener::Listener;
+use super::listener::{Listener, Listeners};
 use super::registry::{ConnectionBounds, ConnectionRegistry, ServeReport};
 use super::router::Router;
 use super::shutdown::Shutdown;
@@ -83,29 +83,29 @@ impl Default for ServeOptions {
 ///
 /// # Errors
 ///
-/// If an origin or an allowed host is malformed, or if the system cannot start a thread or register the socket. Nothing is
+/// If there is no listener, an origin or an allowed host is malformed, or if the system cannot start a thread or register the socket. Nothing is
 /// served then.
 pub async fn serve(
-    listener: std::net::TcpListener,
+    listeners: impl Into<Listeners>,
     routes: Routes,
     options: ServeOptions,
     shutdown: Shutdown,
 ) -> io::Result<ServeReport> {
-    serve_router(listener, routes.into(), options, shutdown).await
+    serve_router(listeners.into(), routes.into(), options, shutdown).await
 }
 
 /// [`serve`] with a [`Router`].
 pub(super) async fn serve_router(
-    listener: std::net::TcpListener,
+    Listeners(listeners): Listeners,
     router: Router,
     options: ServeOptions,
     shutdown: Shutdown,
 ) -> io::Result<ServeReport> {
     let cors = cors_layer(&options.cors_origins)?;
-    let hosts = HostPolicy::new(listener.local_addr()?, &options.allowed_hosts, &options.cors_origins)?;
+    let addresses = listeners.iter().map(std::net::TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
+    let hosts = HostPolicy::new(&addresses, &options.allowed_hosts, &options.cors_origins)?;
     let hosts = Arc::new(hosts);
-    listener.set_nonblocking(true)?;
-    let listener = TcpListener::from_std(listener)?;
+    let listeners = listeners.into_iter().map(registered).collect::<io::Result<Vec<_>>>()?;
     let shutdown = Shutdown { graceful: shutdown.graceful, now: shutdown.now.child_token() };
     let _stop_when_dropped = shutdown.now.clone().drop_guard();
 
@@ -130,7 +130,7 @@ pub(super) async fn serve_router(
 
     let descriptors = Descriptors::now();
     let listener = Listener::new(
-        listener,
+        listeners,
         senders,
         connection_bounds(&limits, &descriptors),
         descriptors,
@@ -147,6 +147,12 @@ pub(super) async fn serve_router(
         () = stop_timeout(&shutdown.now) => tracing::warn!("a connection thread did not stop in time: detached it"),
     }
     Ok(registry.report())
+}
+
+/// The listener on the current runtime.
+fn registered(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
 }
 
 fn stack(router: Router, cors: Option<&CorsLayer>, hosts: &Arc<HostPolicy>) -> Stack {

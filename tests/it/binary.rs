@@ -9,6 +9,8 @@ mod wait;
 mod worker;
 mod workers;
 
+use std::collections::BTreeSet;
+use std::net::{TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -153,4 +155,23 @@ async fn a_stuck_command_does_not_delay_the_shutdown() {
     assert!(stderr.contains("attempts_cut=1"), "{stderr}");
     // The drain timeout, one second, and a margin for a busy machine.
     assert!(took < Duration::from_millis(300 + 1000 + 700), "{took:?}");
+}
+
+#[tokio::test]
+async fn name_is_served_on_each_of_its_addresses() {
+    let dev = Dev::start_at("localhost:0", &[]).await;
+    let port = dev.address.rsplit_once(':').expect("a port").1;
+    let addresses = ("localhost", 0).to_socket_addrs().expect("localhost has an address");
+    // An address that this machine does not have is skipped.
+    let possible = addresses.filter(|address| TcpListener::bind(address).is_ok());
+    let hosts = possible.map(|mut address| {
+        address.set_port(port.parse().expect("a number"));
+        address.to_string()
+    });
+    let hosts: BTreeSet<_> = hosts.collect();
+    assert!(!hosts.is_empty());
+    for host in hosts.into_iter().chain([format!("localhost:{port}")]) {
+        let run = format!("jobstream -q run demo.echo 1 --address {host}");
+        assert_eq!(dev.sh(&run).await.trim(), "1", "{host}");
+    }
 }

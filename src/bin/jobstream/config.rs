@@ -4,10 +4,10 @@ mod budget;
 mod check;
 mod file;
 mod flags;
+mod listen;
 mod values;
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use file::load;
 pub(crate) use flags::ServerArgs;
+pub(crate) use listen::ListenAddress;
 pub(crate) use values::{bytes, exec};
 
 use crate::units;
@@ -32,9 +33,10 @@ const MIB: u64 = 1 << 20;
 #[serde(deny_unknown_fields, default)]
 #[command(next_help_heading = "Server")]
 pub(crate) struct ServerConfig {
-    /// Where to listen [default: 127.0.0.1:7070]
-    #[arg(long, value_name = "IP:PORT", env = "JOBSTREAM_LISTEN", hide_env_values = true)]
-    pub(crate) listen: SocketAddr,
+    /// Where to listen, a name or an IP address
+    /// [default: 127.0.0.1:7070]
+    #[arg(long, value_name = "HOST:PORT", env = "JOBSTREAM_LISTEN", hide_env_values = true)]
+    pub(crate) listen: ListenAddress,
     /// Directory of the jobs; without one they are lost on exit
     #[arg(long, value_name = "DIR", env = "JOBSTREAM_DATA", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -343,7 +345,7 @@ impl From<Kind> for String {
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7070)),
+            listen: ListenAddress::default(),
             data: None,
             data_bytes_max: None,
             slots: default_slots(),

@@ -53,7 +53,7 @@ impl Serve {
             return print_config(&output, config);
         }
         server::start(config, |ready| {
-            output.notice(&format!("listening on {}", ready.address));
+            output.notice(&format!("listening on {}", ready.listed()));
             Ok(())
         })?;
         Ok(Exit::Ok)

@@ -36,12 +36,19 @@ const CLOSE_TIME_MAX: Duration = Duration::from_secs(10);
 /// A server that accepts calls.
 #[derive(Debug, Clone)]
 pub(crate) struct Ready {
-    /// The address it listens on, with its actual port.
-    pub(crate) address: SocketAddr,
+    /// The addresses it listens on, with their actual port; at least one.
+    pub(crate) addresses: Vec<SocketAddr>,
     /// The directory of the jobs, if there is one.
     pub(crate) data: Option<PathBuf>,
     /// The kinds it serves, in order.
     pub(crate) kinds: Vec<String>,
+}
+
+impl Ready {
+    /// The addresses, separated by commas.
+    pub(crate) fn listed(&self) -> String {
+        self.addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// The totals of a server from start to stop.
@@ -76,10 +83,11 @@ pub(crate) fn start(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<(
 }
 
 async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -> Result<Totals> {
-    let listener = TcpListener::bind(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
-    let address = listener.local_addr().map_err(|error| failed("read its address", &error))?;
+    let listeners = config.listen.bind()?;
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>();
+    let addresses = addresses.map_err(|error| failed("read its address", &error))?;
     let programs = commands::handlers(&config)?;
-    warn_of_exposure(address, &programs.keys().map(String::as_str).collect::<Vec<_>>());
+    warn_of_exposure(&addresses, &programs.keys().map(String::as_str).collect::<Vec<_>>());
     let data = config.data.clone();
     let engine = engine(&config)?;
     let worker = start_worker(&config, programs, &engine)?;
@@ -91,8 +99,8 @@ async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -
     let server = Server::new(engine.clone(), server_options(&config)).with_worker(worker);
     #[cfg(feature = "mimalloc")]
     tokio::spawn(crate::allocator::keep_purging());
-    ready(&Ready { address, data, kinds })?;
-    let served = server.run(listener, shutdown).await;
+    ready(&Ready { addresses, data, kinds })?;
+    let served = server.run(listeners, shutdown).await;
     let close_time_max = interrupts.time_left().unwrap_or(CLOSE_TIME_MAX);
     let report = match served {
         Ok(report) => report,
@@ -210,6 +218,7 @@ fn server_options(config: &ServerConfig) -> ServerOptions {
     options.drain_timeout = config.drain_timeout;
     options.serve.cors_origins = config.cors_origins.clone();
     options.serve.allowed_hosts = config.allowed_hosts.clone();
+    options.serve.allowed_hosts.extend(config.listen.name().map(str::to_owned));
     let limits = &mut options.serve.limits;
     limits.max_connections = config.limits.connections_max.get() as usize;
     limits.max_connections_per_address = connections_per_address_max(&config.limits);
@@ -235,10 +244,9 @@ fn size(bytes: u64) -> usize {
 }
 
 /// Warns if other machines can reach the server, and more clearly if they can run programs through it.
-fn warn_of_exposure(address: SocketAddr, programs: &[&str]) {
-    if address.ip().to_canonical().is_loopback() {
-        return;
-    }
+fn warn_of_exposure(addresses: &[SocketAddr], programs: &[&str]) {
+    let reachable = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
+    let Some(address) = reachable else { return };
     let advice = "there is no TLS and no authentication: listen on 127.0.0.1 or behind a proxy that has both";
     if programs.is_empty() {
         tracing::warn!("anyone who reaches {address} can submit, read and cancel every job: {advice}");
@@ -286,11 +294,6 @@ fn log_shutdown(report: &ShutdownReport, is_durable: bool) {
         let (requests, connections) = (listener.requests_cut, listener.connections_cut);
         tracing::warn!(requests, connections, "cut requests that were still open");
     }
-}
-
-fn cannot_listen(address: SocketAddr, error: &io::Error) -> Error {
-    Error::new(Exit::Other, format!("cannot listen on {address}: {error}"))
-        .hint("choose another address with --listen, or port 0 for a free one")
 }
 
 fn failed(what: &str, error: &io::Error) -> Error {

@@ -50,7 +50,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let policy = &self.policy;
         let connection = request.extensions().get::<ConnectionInfo>();
-        let local = connection.map_or(policy.own_address, |connection| connection.local.ip());
+        let local = connection.map_or(policy.own_addresses[0], |connection| connection.local.ip());
         match policy.check(request.uri(), request.headers(), local) {
             Ok(()) => Either::Left(self.inner.call(request)),
             Err(error) => {

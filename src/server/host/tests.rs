@@ -4,7 +4,7 @@ use super::*;
 
 fn policy(listener: &str, allowed_hosts: &[&str], cors_origins: &[&str]) -> HostPolicy {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-    HostPolicy::new(listener.parse().expect("an address"), &texts(allowed_hosts), &texts(cors_origins))
+    HostPolicy::new(&[listener.parse().expect("an address")], &texts(allowed_hosts), &texts(cors_origins))
         .expect("good options")
 }
 
@@ -62,7 +62,7 @@ fn an_allowed_host_without_a_port_matches_every_port() {
 fn a_malformed_allowed_host_is_refused_with_the_right_form() {
     for wrong in ["http://jobs.example", "*.example", "jobs.example/", "a:b", ""] {
         let listener = "127.0.0.1:0".parse().expect("an address");
-        let error = HostPolicy::new(listener, &[wrong.to_owned()], &[]).expect_err(wrong);
+        let error = HostPolicy::new(&[listener], &[wrong.to_owned()], &[]).expect_err(wrong);
         assert!(error.to_string().contains("write host or host:port"), "{error}");
     }
 }

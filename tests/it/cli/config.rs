@@ -160,3 +160,16 @@ async fn missing_program_is_an_error_at_the_start() {
         run(&mut command).await.exits(2).prints(&[expected]);
     }
 }
+
+#[tokio::test]
+async fn listen_address_that_cannot_be_used_is_explained() {
+    let wrong = ["serve", "--listen", "7070"];
+    run(&mut jobstream(&wrong)).await.exits(2).prints(&["\"7070\" is not host:port: write 127.0.0.1:7070"]);
+    let unknown = ["serve", "--listen", "nowhere.invalid:7070"];
+    let expected = "cannot listen on nowhere.invalid:7070: the name nowhere.invalid has no address";
+    run(&mut jobstream(&unknown)).await.exits(10).prints(&[expected, "choose a name or an address"]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = format!("localhost:{}", taken.local_addr().expect("an address").port());
+    let expected = format!("cannot listen on {address} (127.0.0.1:");
+    run(&mut jobstream(&["serve", "--listen", &address])).await.exits(10).prints(&[&expected, "in use"]);
+}

@@ -11,7 +11,7 @@ const WIDTH: usize = 76;
 
 /// The address, the storage, and commands to try.
 pub(super) fn banner(ready: &Ready, style: Style) -> String {
-    let address = ready.address;
+    let address = ready.addresses[0];
     let again = match address.to_string().as_str() {
         "127.0.0.1:7070" => None,
         address => Some(format!("export JOBSTREAM_ADDRESS={address}")),
@@ -24,7 +24,7 @@ pub(super) fn banner(ready: &Ready, style: Style) -> String {
     let mut lines = vec![
         format!("jobstream {}, dev mode", env!("CARGO_PKG_VERSION")),
         String::new(),
-        format!("{}{address}, plaintext, reflection on", label("gRPC")),
+        format!("{}{}, plaintext, reflection on", label("gRPC"), ready.listed()),
         format!("{}{storage}", label("Storage")),
     ];
     let mut name = "Kinds";
@@ -99,7 +99,7 @@ mod tests {
         let kinds =
             ["demo.count", "demo.echo", "demo.fail", "demo.flaky", "demo.sleep", "demo.stream", "upper"];
         Ready {
-            address: address.parse().expect("an address"),
+            addresses: vec![address.parse().expect("an address")],
             data: None,
             kinds: kinds.map(String::from).to_vec(),
         }
