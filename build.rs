@@ -1,5 +1,8 @@
 //! Generates code from `proto/`, without protoc: the API with its descriptor set, and the messages of the log with their
-//! writers.
+//! writers. Sets the version with the commit.
+
+#[path = "build/commit.rs"]
+mod commit;
 
 use std::path::{Path, PathBuf};
 use std::{env, error, fs};
@@ -21,6 +24,7 @@ const STORE: [&str; 1] = ["proto/jobstream/store/v1/record.proto"];
 
 fn main() -> Result<(), Box<dyn error::Error>> {
     println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rustc-env=JOBSTREAM_VERSION={}", version()?);
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let api = protox::compile(API, ["proto"])?;
     fs::write(out.join("descriptors.bin"), api.encode_to_vec())?;
@@ -36,6 +40,21 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     write_writers(&store, &out)?;
     tonic_prost_build::configure().bytes(".").btree_map(".").compile_fds(store)?;
     Ok(())
+}
+
+/// The version, with the commit in a release build from a git checkout. A development build has no commit, because it
+/// would have to build everything again after each one.
+fn version() -> Result<String, env::VarError> {
+    let version = env::var("CARGO_PKG_VERSION")?;
+    let is_release = env::var("PROFILE")? == "release";
+    let root = env::var("CARGO_MANIFEST_DIR")?;
+    let Some(commit) = is_release.then(|| commit::read(Path::new(&root))).flatten() else {
+        return Ok(version);
+    };
+    for source in commit.sources {
+        println!("cargo:rerun-if-changed={}", source.display());
+    }
+    Ok(format!("{version} ({})", &commit.id[..12]))
 }
 
 /// Generates a method for each field of each message of the log. It appends the field to an entry without a message.

@@ -4,6 +4,7 @@
 //! Each module has one group of rules: a test that the repository follows them, and tests that a breach is detected.
 
 mod absent;
+mod commit;
 mod core_tree;
 mod features;
 mod language;

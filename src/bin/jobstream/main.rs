@@ -43,7 +43,7 @@ use crate::output::GlobalArgs;
 
 /// Submit a job, get its result, watch it live, over gRPC.
 #[derive(Debug, Parser)]
-#[command(name = "jobstream", version, after_help = exit::HELP, max_term_width = 80)]
+#[command(name = "jobstream", version = env!("JOBSTREAM_VERSION"), after_help = exit::HELP, max_term_width = 80)]
 #[command(propagate_version = false, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
