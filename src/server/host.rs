@@ -50,7 +50,8 @@ impl HostPolicy {
         allowed_hosts: &[String],
         cors_origins: &[String],
     ) -> io::Result<Self> {
-        let own = listeners.first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no listener"))?;
+        let own =
+            listeners.first().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no listener"))?;
         let names = allowed_hosts.iter().filter(|host| *host != ANY);
         Ok(Self {
             own: own.to_string(),

@@ -4,8 +4,8 @@
 //! serve the sockets.
 
 use std::future::Future;
-use std::io;
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;

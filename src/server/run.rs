@@ -163,7 +163,8 @@ impl Server {
         let mut options = self.options.serve.clone();
         options.limits.drain_grace = options.limits.drain_grace.min(GOAWAY_GRACE);
         options.limits.closing_linger = options.limits.closing_linger.min(GOAWAY_GRACE);
-        let mut serving = tokio::spawn(serve_router(listeners.into(), router, options, listener_shutdown.clone()));
+        let mut serving =
+            tokio::spawn(serve_router(listeners.into(), router, options, listener_shutdown.clone()));
         tokio::select! {
             () = shutdown.graceful.cancelled() => {}
             () = shutdown.now.cancelled() => {}

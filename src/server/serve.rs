@@ -102,7 +102,8 @@ pub(super) async fn serve_router(
     shutdown: Shutdown,
 ) -> io::Result<ServeReport> {
     let cors = cors_layer(&options.cors_origins)?;
-    let addresses = listeners.iter().map(std::net::TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
+    let addresses =
+        listeners.iter().map(std::net::TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
     let hosts = HostPolicy::new(&addresses, &options.allowed_hosts, &options.cors_origins)?;
     let hosts = Arc::new(hosts);
     let listeners = listeners.into_iter().map(registered).collect::<io::Result<Vec<_>>>()?;

@@ -13,7 +13,8 @@ struct Checkout(PathBuf);
 
 impl Checkout {
     fn new(name: &str, files: &[(&str, &str)]) -> Self {
-        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("commit-{name}-{}", std::process::id()));
+        let root =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("commit-{name}-{}", std::process::id()));
         for (path, text) in files {
             let path = root.join(path);
             fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
@@ -50,8 +51,11 @@ fn commit_of_a_branch_is_read() {
 fn commit_of_a_packed_branch_is_read() {
     let other = "f".repeat(40);
     let packed = format!("# pack-refs with: peeled\n{other} refs/heads/my/main\n{ID} refs/heads/main\n");
-    let files =
-        [(".git/HEAD", "ref: refs/heads/main\n"), (".git/packed-refs", &packed), (".git/refs/heads/x", &other)];
+    let files = [
+        (".git/HEAD", "ref: refs/heads/main\n"),
+        (".git/packed-refs", &packed),
+        (".git/refs/heads/x", &other),
+    ];
     assert_eq!(Checkout::new("packed", &files).commit().as_deref(), Some(ID));
 }
 

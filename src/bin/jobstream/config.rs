@@ -2,9 +2,11 @@
 
 mod budget;
 mod check;
+mod command;
 mod file;
 mod flags;
 mod listen;
+mod reference;
 mod values;
 
 use std::collections::BTreeMap;
@@ -14,13 +16,13 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 use jobstream::engine::CoreOptions;
-use jobstream::job;
-use jobstream::worker::command::OutputMode;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use command::{CommandConfig, Kind};
 pub(crate) use file::load;
 pub(crate) use flags::ServerArgs;
 pub(crate) use listen::ListenAddress;
+pub(crate) use reference::with_comments;
 pub(crate) use values::{bytes, exec};
 
 use crate::units;
@@ -38,6 +40,7 @@ pub(crate) struct ServerConfig {
     #[arg(long, value_name = "HOST:PORT", env = "JOBSTREAM_LISTEN", hide_env_values = true)]
     pub(crate) listen: ListenAddress,
     /// Directory of the jobs; without one they are lost on exit
+    /// [default: none]
     #[arg(long, value_name = "DIR", env = "JOBSTREAM_DATA", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data: Option<PathBuf>,
@@ -281,67 +284,6 @@ pub(crate) struct WorkerConfig {
     pub(crate) reconnect_grace: Duration,
 }
 
-/// A program that runs the jobs of one kind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CommandConfig {
-    /// A path, or a name looked up in `PATH`.
-    pub(crate) program: PathBuf,
-    /// Arguments, passed without a shell.
-    #[serde(default)]
-    pub(crate) args: Vec<String>,
-    /// Additional environment variables.
-    #[serde(default)]
-    pub(crate) env: BTreeMap<String, String>,
-    /// Inherited environment variables; a safe default list if unset.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) env_allowlist: Option<Vec<String>>,
-    /// Working directory; the server's if unset.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) working_dir: Option<PathBuf>,
-    /// How its stdout is used.
-    #[serde(default)]
-    pub(crate) output: OutputMode,
-    /// MIME type of its result; detected if unset.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) content_type: Option<String>,
-    /// Timeout of one run; the job's attempt timeout if unset.
-    #[serde(default, with = "values::optional_span", skip_serializing_if = "Option::is_none")]
-    pub(crate) time_limit: Option<Duration>,
-    /// Time between SIGTERM and SIGKILL.
-    #[serde(default = "default_kill_grace", with = "values::span")]
-    pub(crate) kill_grace: Duration,
-    /// Largest result; the server's payload limit if unset.
-    #[serde(default, with = "values::optional_size", skip_serializing_if = "Option::is_none")]
-    pub(crate) result_bytes_max: Option<u64>,
-    /// Concurrent runs of this kind; the server's slots if unset.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) slots: Option<NonZeroU32>,
-    /// Exit codes that mean a retryable failure.
-    #[serde(default = "default_retry_exit_codes")]
-    pub(crate) retry_exit_codes: Vec<u8>,
-}
-
-/// A kind: 1 to 128 characters of `[A-Za-z0-9._:/-]`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub(crate) struct Kind(String);
-
-impl TryFrom<String> for Kind {
-    type Error = jobstream::error::Error;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        job::Kind::parse("kind", &text)?;
-        Ok(Self(text))
-    }
-}
-
-impl From<Kind> for String {
-    fn from(kind: Kind) -> Self {
-        kind.0
-    }
-}
-
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
@@ -417,15 +359,6 @@ fn at_least_one(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
 }
 
-fn default_kill_grace() -> Duration {
-    Duration::from_secs(5)
-}
-
-/// 75 is what sysexits.h calls a temporary failure.
-fn default_retry_exit_codes() -> Vec<u8> {
-    vec![75]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -437,25 +370,9 @@ mod tests {
             "program = 'resize'\nargs = ['-']\ntime_limit = '2m'\nresult_bytes_max = '3MiB'\nslots = 2",
         )
         .expect("a command");
-        config.commands.insert(Kind("resize".into()), command);
+        config.commands.insert(Kind::try_from("resize".to_owned()).expect("a kind"), command);
         let text = toml::to_string(&config).expect("TOML");
         assert!(text.contains("payload_bytes_max = \"1MiB\""), "{text}");
         assert_eq!(toml::from_str::<ServerConfig>(&text).expect("the same"), config);
-    }
-
-    #[test]
-    fn a_command_has_defaults() {
-        let command: CommandConfig = toml::from_str("program = 'x'").expect("a command");
-        assert_eq!(command.kill_grace, Duration::from_secs(5));
-        assert_eq!(command.retry_exit_codes, [75]);
-        assert_eq!((command.output, command.time_limit, command.slots), (OutputMode::Result, None, None));
-    }
-
-    #[test]
-    fn a_kind_is_checked() {
-        assert!(Kind::try_from("a.B-9:/_".to_owned()).is_ok());
-        assert!(Kind::try_from("a b".to_owned()).is_err());
-        assert!(Kind::try_from(String::new()).is_err());
-        assert!(Kind::try_from("x".repeat(129)).is_err());
     }
 }

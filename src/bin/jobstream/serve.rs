@@ -36,7 +36,7 @@ jobstream.toml:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Serve {
-    /// TOML file; `--print-config` shows every key
+    /// TOML file; `--print-config` explains every key
     #[arg(long, value_name = "FILE", env = "JOBSTREAM_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -60,11 +60,11 @@ impl Serve {
     }
 }
 
-/// Writes the effective config to stdout, as a config file.
+/// Writes the effective config to stdout, as a config file with comments.
 pub(crate) fn print_config(output: &Output, mut config: ServerConfig) -> Result<Exit> {
     config.limits.derive();
     let text = toml::to_string(&config)
         .map_err(|error| Error::new(Exit::Other, format!("cannot show the config: {error}")))?;
-    output.raw(text.as_bytes())?;
+    output.raw(config::with_comments(&text).as_bytes())?;
     Ok(Exit::Ok)
 }

@@ -173,3 +173,15 @@ async fn listen_address_that_cannot_be_used_is_explained() {
     let expected = format!("cannot listen on {address} (127.0.0.1:");
     run(&mut jobstream(&["serve", "--listen", &address])).await.exits(10).prints(&[&expected, "in use"]);
 }
+
+#[tokio::test]
+async fn printed_config_explains_every_key() {
+    let printed = run(&mut jobstream(&["serve", "--print-config"])).await.exits(0).stdout;
+    for expected in [
+        "# Retention of finished jobs. Default: 1h. --retention, JOBSTREAM_RETENTION\nretention = \"1h\"\n",
+        "# [commands.KIND]\n",
+        "# retry_exit_codes (list of numbers): Exit codes of failures that are retried",
+    ] {
+        assert!(printed.contains(expected), "no {expected:?} in {printed}");
+    }
+}

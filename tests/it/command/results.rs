@@ -108,7 +108,10 @@ async fn start_failure_has_a_reason() {
     let mut nul = shell("true");
     nul.env = vec![("A".to_owned(), "b\0c".to_owned())];
     let mut cases = vec![
-        (CommandSpec::new("no-such-program"), "no-such-program: not found in /usr/local/bin, /usr/bin, /bin (PATH)"),
+        (
+            CommandSpec::new("no-such-program"),
+            "no-such-program: not found in /usr/local/bin, /usr/bin, /bin (PATH)",
+        ),
         (CommandSpec::new("/no/such/file"), "/no/such/file: no such file"),
         (missing_dir, "none does not exist: create it"),
         (nul, "variable A contains a NUL byte"),

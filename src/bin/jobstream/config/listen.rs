@@ -56,8 +56,11 @@ impl ListenAddress {
     /// The addresses of the host, IPv4 first.
     fn resolve(&self) -> Result<BTreeSet<SocketAddr>> {
         let no_address = |why: &str| {
-            Error::new(Exit::Other, format!("cannot listen on {self}: the name {} has no address: {why}", self.host))
-                .hint("choose a name or an address of this machine with --listen, such as localhost:7070")
+            Error::new(
+                Exit::Other,
+                format!("cannot listen on {self}: the name {} has no address: {why}", self.host),
+            )
+            .hint("choose a name or an address of this machine with --listen, such as localhost:7070")
         };
         let resolved = (self.host.as_str(), self.port).to_socket_addrs();
         let addresses: BTreeSet<_> = resolved.map_err(|error| no_address(&error.to_string()))?.collect();
@@ -91,7 +94,8 @@ impl FromStr for ListenAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is not host:port: write 127.0.0.1:7070, [::1]:7070 or localhost:7070");
+        let wrong =
+            || format!("{text:?} is not host:port: write 127.0.0.1:7070, [::1]:7070 or localhost:7070");
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         let port = port.parse().map_err(|_| wrong())?;
         let is_name = |host: &str| {
@@ -138,7 +142,9 @@ mod tests {
         for text in ["localhost:7070", "127.0.0.1:0", "[::1]:7070", "jobs-1.example_net:65535"] {
             assert_eq!(text.parse::<ListenAddress>().expect(text).to_string(), text);
         }
-        for wrong in ["", "7070", ":7070", "localhost", "localhost:x", "localhost:70000", "::1:7070", "[::1]", "a b:1"] {
+        for wrong in
+            ["", "7070", ":7070", "localhost", "localhost:x", "localhost:70000", "::1:7070", "[::1]", "a b:1"]
+        {
             let error = wrong.parse::<ListenAddress>().expect_err(wrong);
             assert!(error.contains("write 127.0.0.1:7070, [::1]:7070 or localhost:7070"), "{error}");
         }
@@ -153,7 +159,8 @@ mod tests {
 
     #[test]
     fn addresses_of_localhost_share_one_free_port() {
-        let listeners = "localhost:0".parse::<ListenAddress>().expect("an address").bind().expect("a free port");
+        let listeners =
+            "localhost:0".parse::<ListenAddress>().expect("an address").bind().expect("a free port");
         let addresses: Vec<_> = listeners.iter().map(|one| one.local_addr().expect("an address")).collect();
         assert!(addresses[0].ip().is_loopback() && addresses[0].port() != 0, "{addresses:?}");
         assert!(addresses.iter().all(|address| address.port() == addresses[0].port()), "{addresses:?}");
