@@ -4,6 +4,8 @@ mod server;
 
 use std::io;
 
+use serde_json::json;
+
 use crate::exit::Exit;
 use crate::output::screen;
 use crate::output::style::{Color, Style};
@@ -75,7 +77,12 @@ impl Error {
 
     /// Writes the error to stderr.
     pub(crate) fn print(&self, style: Style) {
-        stderr::print(self.render(style).as_bytes());
+        if self.message.is_empty() {
+            return;
+        }
+        let Self { message, details, hints, .. } = self;
+        let fields = json!({ "message": message, "details": details, "hints": hints });
+        stderr::print_message("ERROR", &fields, &self.render(style));
     }
 }
 

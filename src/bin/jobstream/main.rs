@@ -71,8 +71,9 @@ enum Command {
 
 fn main() -> ExitCode {
     // Before the command line is read: this command is internal.
-    if std::env::args().skip(1).eq([server::ORPHAN_GUARD]) {
-        return server::guard_orphans();
+    let args = std::env::args().skip(1);
+    if let Some(log_format) = server::orphan_guard_format(args) {
+        return server::guard_orphans(log_format);
     }
     let Cli { global, command } = Cli::parse();
     let exit = dispatch(command, global).unwrap_or_else(|error| {

@@ -11,7 +11,7 @@ pub(crate) mod text;
 use std::io::{self, IsTerminal, Write};
 
 use clap::{ColorChoice, ValueEnum};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::stderr;
@@ -189,24 +189,29 @@ impl Output {
 
     /// Writes a message to stderr, even if quiet.
     pub(crate) fn report(&self, text: &str) {
-        stderr::print(format!("{}\n", screen::clean(text)).as_bytes());
+        print_line(text, &screen::clean(text));
     }
 
     /// [`Output::notice`] in a colour.
     pub(crate) fn notice_in(&self, color: Option<Color>, text: &str) {
-        let text = screen::clean(text);
+        let line = screen::clean(text);
         match color {
             _ if self.quiet => {}
-            Some(color) => stderr::print(format!("{}\n", self.stderr_style.paint(color, &text)).as_bytes()),
-            None => stderr::print(format!("{text}\n").as_bytes()),
+            Some(color) => print_line(text, &self.stderr_style.paint(color, &line)),
+            None => print_line(text, &line),
         }
     }
 
     /// Writes a hint to stderr.
     pub(crate) fn help(&self, text: &str) {
         let help = self.stderr_style.paint(Color::Cyan, "help:");
-        stderr::print(format!("  {help} {}\n", screen::clean(text)).as_bytes());
+        print_line(text, &format!("  {help} {}", screen::clean(text)));
     }
+}
+
+/// Writes a message to stderr: as `line`, or as a line of a JSON log.
+fn print_line(message: &str, line: &str) {
+    stderr::print_message("INFO", &json!({ "message": message }), &format!("{line}\n"));
 }
 
 #[cfg(test)]

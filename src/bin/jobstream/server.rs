@@ -16,6 +16,7 @@ use jobstream::server::{
 };
 use jobstream::wal;
 use jobstream::worker::{CommandHandler, RunningWorker, Worker, command, demo};
+use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LimitsConfig, LogConfig, LogFormat, ServerConfig};
@@ -68,8 +69,8 @@ pub(crate) struct Totals {
 ///
 /// If the config is invalid, the address cannot be bound, or the server fails.
 pub(crate) fn start(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -> Result<Totals> {
-    config.check()?;
     log_to_stderr(&config.log)?;
+    config.check()?;
     // Programs inherit the setting, and large ones need huge pages.
     if let Err(error) = allow_huge_pages(!config.commands.is_empty() || !config.exec.is_empty()) {
         tracing::debug!(%error, "cannot choose the size of pages");
@@ -264,6 +265,7 @@ fn warn_of_exposure(addresses: &[SocketAddr], programs: &[&str]) {
 ///
 /// For an invalid level.
 pub(crate) fn log_to_stderr(config: &LogConfig) -> Result<()> {
+    stderr::set_up_log(config.format);
     let filter = EnvFilter::try_new(&config.level)
         .map_err(|error| Error::usage(format!("log level {:?}: {error}", config.level)))?;
     let format = config.format;
@@ -273,7 +275,6 @@ pub(crate) fn log_to_stderr(config: &LogConfig) -> Result<()> {
         // It would write to stderr itself, and panic if stderr is closed.
         .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal());
-    stderr::set_up_log(format);
     let begun = match format {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().try_init(),
@@ -300,15 +301,26 @@ fn failed(what: &str, error: &io::Error) -> Error {
     Error::new(Exit::Other, format!("the server cannot {what}: {error}"))
 }
 
-/// Waits for the end of the server or worker that started it, and kills the programs that remain.
-pub(crate) fn guard_orphans() -> ExitCode {
-    let (line, exit) = match command::run_orphan_guard(io::stdin().lock()) {
+/// The log format of the process that started this one as its orphan guard, if these are the arguments of a guard.
+pub(crate) fn orphan_guard_format(mut args: impl Iterator<Item = String>) -> Option<LogFormat> {
+    args.next().filter(|first| first == ORPHAN_GUARD)?;
+    let is_json = args.next().is_some_and(|format| format == LogFormat::Json.name());
+    Some(if is_json { LogFormat::Json } else { LogFormat::Text })
+}
+
+/// Waits for the end of the server or worker that started it, and kills the programs that remain. `format` is that of the
+/// log of the process that started it.
+pub(crate) fn guard_orphans(format: LogFormat) -> ExitCode {
+    stderr::set_up_log(format);
+    let (level, message, exit) = match command::run_orphan_guard(io::stdin().lock()) {
         Ok(0) => return ExitCode::SUCCESS,
         Ok(groups) => {
-            (format!("jobstream was killed; stopped {groups} commands it left\n"), ExitCode::SUCCESS)
+            ("WARN", format!("jobstream was killed; stopped {groups} commands it left"), ExitCode::SUCCESS)
         }
-        Err(error) => (format!("jobstream: cannot guard against orphans: {error}\n"), ExitCode::FAILURE),
+        Err(error) => {
+            ("ERROR", format!("jobstream: cannot guard against orphans: {error}"), ExitCode::FAILURE)
+        }
     };
-    stderr::print(line.as_bytes());
+    stderr::print_message(level, &json!({ "message": message }), &format!("{message}\n"));
     exit
 }

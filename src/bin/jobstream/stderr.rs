@@ -13,6 +13,8 @@ use std::time::Duration;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
+use serde_json::{Value, json};
+
 use crate::config::LogFormat;
 use crate::output::screen;
 
@@ -40,6 +42,19 @@ pub(crate) fn print(lines: &[u8]) {
     stderr.flush(WAIT_MAX);
 }
 
+/// The format of the log.
+pub(crate) fn log_format() -> LogFormat {
+    STDERR.get().and_then(|stderr| stderr.state.format.get()).copied().unwrap_or_default()
+}
+
+/// Writes a message of a command: `fields` as a line of the log if the log is JSON, so that every line is JSON, else `text`.
+pub(crate) fn print_message(level: &str, fields: &Value, text: &str) {
+    match log_format() {
+        LogFormat::Json => print(json_line(level, fields).as_bytes()),
+        LogFormat::Text => print(text.as_bytes()),
+    }
+}
+
 /// Waits until the queue is written, up to a timeout.
 pub(crate) fn flush(within: Duration) {
     if let Some(stderr) = STDERR.get() {
@@ -47,7 +62,7 @@ pub(crate) fn flush(within: Duration) {
     }
 }
 
-/// Sets the format of the dropped-lines report, and writes panics through the queue.
+/// Sets the format of the lines of this process, and writes panics through the queue.
 pub(crate) fn set_up_log(format: LogFormat) {
     // An error means that the log was set up before.
     let _ = stderr().state.format.set(format);
@@ -55,7 +70,8 @@ pub(crate) fn set_up_log(format: LogFormat) {
         let thread = thread::current();
         let name = thread.name().unwrap_or("unnamed").to_owned();
         let report = format!("thread '{name}': {panic}\n");
-        print(screen::clean_lines(&report).as_bytes());
+        let message = json!({ "message": report.trim_end() });
+        print_message("ERROR", &message, &screen::clean_lines(&report));
     }));
 }
 
@@ -218,19 +234,25 @@ fn count(bytes: &[u8]) -> u64 {
 
 fn loss_line(lines: u64, format: LogFormat) -> String {
     const MESSAGE: &str = "log lines were lost: stderr could not be written, or its reader was too slow";
-    let mut time = String::new();
-    // A time that cannot be formatted is left out.
-    let _ = SystemTime.format_time(&mut Writer::new(&mut time));
     match format {
-        LogFormat::Text => format!("{time}  WARN jobstream: {MESSAGE} lines={lines}\n"),
-        LogFormat::Json => {
-            let fields = serde_json::json!({ "message": MESSAGE, "lines": lines });
-            let line = serde_json::json!({
-                "timestamp": time, "level": "WARN", "fields": fields, "target": "jobstream",
-            });
-            format!("{line}\n")
-        }
+        LogFormat::Text => format!("{}  WARN jobstream: {MESSAGE} lines={lines}\n", formatted_time()),
+        LogFormat::Json => json_line("WARN", &json!({ "message": MESSAGE, "lines": lines })),
     }
+}
+
+/// A line as `tracing_subscriber` writes it.
+fn json_line(level: &str, fields: &Value) -> String {
+    let line = json!({
+        "timestamp": formatted_time(), "level": level, "fields": fields, "target": "jobstream",
+    });
+    screen::clean_json(&format!("{line}\n")).into_owned()
+}
+
+/// The current time, as in the log. A time that cannot be formatted is empty.
+fn formatted_time() -> String {
+    let mut time = String::new();
+    let _ = SystemTime.format_time(&mut Writer::new(&mut time));
+    time
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use rustix::process::Pid;
 use super::{ORPHAN_GUARD, size};
 use crate::config::{CommandConfig, ServerConfig};
 use crate::error::{Error, Result};
+use crate::stderr;
 
 /// The programs by kind; `--exec` overrides a table.
 ///
@@ -91,7 +92,9 @@ fn with_server_defaults(mut spec: CommandSpec, config: &ServerConfig) -> Command
 /// Starts the guard that kills the programs after a `kill -9` of this process. Without it they may outlive the process.
 fn guard() -> Option<OrphanGuard> {
     let program = std::env::current_exe();
-    match program.and_then(|program| OrphanGuard::spawn(&program, &[ORPHAN_GUARD])) {
+    // It inherits stderr, and its environment is empty.
+    let log_format = stderr::log_format().name();
+    match program.and_then(|program| OrphanGuard::spawn(&program, &[ORPHAN_GUARD, log_format])) {
         Ok(guard) => Some(guard),
         Err(error) => {
             tracing::warn!(%error, "no orphan guard: commands may outlive a kill -9 of this process");
