@@ -113,6 +113,8 @@ pub mod error;
 pub mod fuzzing;
 pub mod job;
 #[cfg(feature = "server")]
+pub(crate) mod log_limit;
+#[cfg(feature = "server")]
 pub mod memory;
 pub mod proto;
 #[cfg(feature = "server")]

@@ -3,6 +3,7 @@
 mod admin_service;
 mod bounded_list;
 mod call;
+mod call_log;
 mod error_details;
 mod events;
 mod job_service;
@@ -12,6 +13,7 @@ mod work_stream;
 mod worker_service;
 
 pub(crate) use call::ConnectionLimits;
+pub(crate) use call_log::{Call, CallLog};
 pub use call::{ConnectionInfo, Deadline};
 pub(crate) use error_details::add_details_to_response;
 
@@ -55,6 +57,7 @@ pub(crate) struct Api {
     boot_id: Arc<str>,
     message_bytes_max: usize,
     connections: ConnectionLimits,
+    call_log: CallLog,
 }
 
 impl Api {
@@ -69,6 +72,7 @@ impl Api {
             boot_id,
             message_bytes_max,
             connections,
+            call_log: CallLog::default(),
         }
     }
 
@@ -100,13 +104,14 @@ impl Api {
 /// JobService.
 pub(crate) type Jobs = JobServiceServer<Api>;
 
-/// The services of an engine: JobService, and the router of the others. They read messages up to `message_bytes_max`.
+/// The services of an engine: JobService, the router of the others, and the log of their refused calls. They read messages up to `message_bytes_max`.
 pub(crate) fn services(
     engine: &Engine,
     message_bytes_max: usize,
     connections: ConnectionLimits,
-) -> (Jobs, Routes) {
+) -> (Jobs, Routes, CallLog) {
     let api = Api::new(engine.clone(), message_bytes_max, connections);
+    let call_log = api.call_log.clone();
     let jobs = JobServiceServer::new(api.clone())
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(message_bytes_max);
@@ -116,7 +121,7 @@ pub(crate) fn services(
     let admin = AdminServiceServer::new(api)
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(message_bytes_max);
-    (jobs, Routes::new(workers).add_service(admin))
+    (jobs, Routes::new(workers).add_service(admin), call_log)
 }
 
 fn disposition(submission: &Submission) -> v1::Disposition {

@@ -48,9 +48,8 @@ pub(crate) fn to_status(error: &Error, boot_id: &str) -> Status {
     Status::with_error_details_and_metadata(code, message, details, metadata)
 }
 
-/// Converts an error to a status message, for one job of a batch.
-pub(crate) fn to_rpc_status(error: &Error, boot_id: &str) -> tonic_types::Status {
-    let status = to_status(error, boot_id);
+/// Converts a status to a status message, for one job of a batch.
+pub(crate) fn to_rpc_status(status: &Status) -> tonic_types::Status {
     tonic_types::Status::decode(status.details()).unwrap_or_else(|_| tonic_types::Status {
         code: status.code() as i32,
         message: status.message().to_owned(),

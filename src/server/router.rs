@@ -12,7 +12,7 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
 
-use crate::api::grpc::{Jobs, add_details_to_response};
+use crate::api::grpc::{Call, CallLog, Jobs, add_details_to_response};
 
 /// Path prefix of the calls of JobService.
 const JOBS_PATH: &str = "/jobstream.v1.JobService/";
@@ -20,18 +20,26 @@ const JOBS_PATH: &str = "/jobstream.v1.JobService/";
 type JobsFuture = <Jobs as Service<Request<Body>>>::Future;
 type RoutesFuture = <Routes as Service<Request<Body>>>::Future;
 
+/// What the calls of all services share.
+#[derive(Clone)]
+struct Shared {
+    /// The largest message that the services read, in bytes.
+    message_bytes_max: usize,
+    call_log: CallLog,
+}
+
 /// The router of all services of a server.
 #[derive(Clone)]
 pub(super) struct Router {
-    /// JobService, and the largest message that the services read; `None` for services other than those of `api`.
-    jobs: Option<(Jobs, usize)>,
+    /// JobService, and what all services of `api` share; `None` for other services.
+    jobs: Option<(Jobs, Shared)>,
     others: Routes,
 }
 
 impl Router {
     /// A router of JobService and of other services, which read messages up to `message_bytes_max`.
-    pub(super) fn new(jobs: Jobs, others: Routes, message_bytes_max: usize) -> Self {
-        Self { jobs: Some((jobs, message_bytes_max)), others: others.prepare() }
+    pub(super) fn new(jobs: Jobs, others: Routes, call_log: CallLog, message_bytes_max: usize) -> Self {
+        Self { jobs: Some((jobs, Shared { message_bytes_max, call_log })), others: others.prepare() }
     }
 }
 
@@ -52,32 +60,35 @@ impl Service<Request<Body>> for Router {
     }
 
     fn call(&mut self, request: Request<Body>) -> RouterFuture {
-        let message_bytes_max = self.jobs.as_ref().map(|(_, limit)| *limit);
+        let shared = self.jobs.as_ref().map(|(_, shared)| (shared.clone(), Call::of(&request)));
         let call = match &mut self.jobs {
             Some((jobs, _)) if request.uri().path().starts_with(JOBS_PATH) => {
                 Either::Left(jobs.call(request))
             }
             _ => Either::Right(Box::new(self.others.call(request))),
         };
-        RouterFuture { call, message_bytes_max }
+        RouterFuture { call, shared }
     }
 }
 
-/// The future of one call. Its response has error details if it is an error.
+/// The future of one call. If its response is an error, it has details and is logged.
 pub(super) struct RouterFuture {
     /// The future of another service is boxed, because it is large and most calls are of JobService.
     call: Either<JobsFuture, Box<RoutesFuture>>,
-    message_bytes_max: Option<usize>,
+    /// `None` for services other than those of `api`.
+    shared: Option<(Shared, Call)>,
 }
 
 impl Future for RouterFuture {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let limit = self.message_bytes_max;
-        Pin::new(&mut self.call).poll(context).map_ok(|response| match limit {
-            Some(limit) => add_details_to_response(response, limit),
+        let Poll::Ready(Ok(response)) = Pin::new(&mut self.call).poll(context) else { return Poll::Pending };
+        Poll::Ready(Ok(match self.shared.take() {
+            Some((Shared { message_bytes_max, call_log }, call)) => {
+                call_log.observe(call, add_details_to_response(response, message_bytes_max))
+            }
             None => response,
-        })
+        }))
     }
 }

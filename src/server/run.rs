@@ -293,11 +293,11 @@ async fn router(engine: &Engine, options: &ServerOptions) -> (HealthReporter, Ro
             .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
     };
     let valid = "the embedded descriptors are complete";
-    let (jobs, others) =
+    let (jobs, others, call_log) =
         grpc::services(engine, options.message_bytes_max, connection_limits(&options.serve.limits));
     let others = others
         .add_service(health_service.accept_compressed(CompressionEncoding::Gzip))
         .add_service(reflection().build_v1().expect(valid).accept_compressed(CompressionEncoding::Gzip))
         .add_service(reflection().build_v1alpha().expect(valid).accept_compressed(CompressionEncoding::Gzip));
-    (health, Router::new(jobs, others, options.message_bytes_max))
+    (health, Router::new(jobs, others, call_log, options.message_bytes_max))
 }

@@ -21,6 +21,8 @@ use crate::proto::{render, v1};
 /// Most bytes of a page of jobs. Clients read messages of 4 MiB by default.
 const PAGE_BYTES_MAX: usize = 3 << 20;
 
+const BATCH_SUBMIT: &str = "jobstream.v1.JobService/BatchSubmit";
+
 #[tonic::async_trait]
 impl JobService for Api {
     type SubmitStreamStream = AckStream;
@@ -53,7 +55,8 @@ impl JobService for Api {
             true => self.submit_all(caller, jobs).await.map_err(self.status())?,
             false => {
                 let batch = Batch { caller, jobs };
-                self.submit_results(self.engine.submit_each(batch).await.map_err(self.status())?)
+                let results = self.engine.submit_each(batch).await.map_err(self.status())?;
+                self.submit_results(BATCH_SUBMIT, results)
             }
         };
         Ok(Response::new(v1::BatchSubmitResponse { results }))
@@ -194,10 +197,19 @@ impl Api {
         jobs.into_iter().enumerate().map(parse).collect()
     }
 
-    pub(super) fn submit_results(&self, results: Vec<JobResult<Submission>>) -> Vec<v1::SubmitResult> {
+    /// The results of the jobs of a batch. Refused jobs are logged as refused calls of the method.
+    pub(super) fn submit_results(
+        &self,
+        method: &str,
+        results: Vec<JobResult<Submission>>,
+    ) -> Vec<v1::SubmitResult> {
         let result = |result: JobResult<_>| match result {
             Ok(submission) => Submit::Submitted(self.submit_response(&submission)),
-            Err(error) => Submit::Error(to_rpc_status(&error, &self.boot_id)),
+            Err(error) => {
+                let status = self.status()(error);
+                self.call_log.log_job(method, &status);
+                Submit::Error(to_rpc_status(&status))
+            }
         };
         results.into_iter().map(|one| v1::SubmitResult { result: Some(result(one)) }).collect()
     }
@@ -211,7 +223,7 @@ impl Api {
         let submitted = self.engine.submit_all(caller, jobs).await.map_err(|(index, error)| {
             Error::new(error.kind().clone(), format!("jobs[{index}]: {}", error.message()))
         })?;
-        Ok(self.submit_results(submitted.into_iter().map(Ok).collect()))
+        Ok(self.submit_results(BATCH_SUBMIT, submitted.into_iter().map(Ok).collect()))
     }
 
     async fn validated(&self, caller: Caller, job: &NewJob) -> JobResult<v1::SubmitResponse> {

@@ -217,7 +217,7 @@ impl Stream for AckStream {
 
 impl Api {
     fn ack(&self, SubmitAck { batch, results }: SubmitAck) -> v1::SubmitAck {
-        v1::SubmitAck { batch, results: self.submit_results(results) }
+        v1::SubmitAck { batch, results: self.submit_results("jobstream.v1.JobService/SubmitStream", results) }
     }
 }
 
@@ -254,7 +254,7 @@ mod tests {
         let open = OpenLog { log: Arc::new(log.clone()), next_sequence: 1 };
         let engine = Engine::open_by(EngineOptions::default(), Path::new("held"), |_| Ok(open)).unwrap();
         log.change(|state| state.is_held = true);
-        let (jobs, _) = services(&engine, 4 << 20, ConnectionLimits::default());
+        let (jobs, ..) = services(&engine, 4 << 20, ConnectionLimits::default());
         let job = v1::JobSpec { kind: "k".to_owned(), ..v1::JobSpec::default() };
         let good = v1::SubmitStreamRequest { batch: 1, jobs: vec![job], outcomes: false };
         let bad = v1::SubmitStreamRequest { batch: 2, ..v1::SubmitStreamRequest::default() };

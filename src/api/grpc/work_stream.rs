@@ -276,7 +276,7 @@ impl Api {
         v1::ReportRefusal {
             report_sequence: refusal.sequence,
             lease_id: refusal.lease.to_string(),
-            error: Some(to_rpc_status(&refusal.error, &self.boot_id)),
+            error: Some(to_rpc_status(&to_status(&refusal.error, &self.boot_id))),
         }
     }
 }

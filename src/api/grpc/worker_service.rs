@@ -65,7 +65,7 @@ impl WorkerService for Api {
         let (results, stops) = self.engine.unary_reports(reports, &renewed).await.map_err(self.status())?;
         let result = |result: crate::error::Result<()>| {
             result.map_or_else(
-                |error| to_rpc_status(&error, &self.boot_id),
+                |error| to_rpc_status(&self.status()(error)),
                 |()| tonic_types::Status::default(),
             )
         };

@@ -182,7 +182,8 @@ fn a_bug_is_reported_with_an_id() {
 #[test]
 fn a_status_message_equals_the_status() {
     let error = Error::new(ErrorKind::Draining { retry_after: PAUSE }, "shutting down");
-    let (inner, outer) = (to_rpc_status(&error, BOOT), to_status(&error, BOOT));
+    let outer = to_status(&error, BOOT);
+    let inner = to_rpc_status(&outer);
     assert_eq!((inner.code, inner.message.as_str()), (Code::Unavailable as i32, "shutting down"));
     assert_eq!(inner.details.len(), 2);
     assert_eq!(inner.encode_to_vec(), outer.details());
