@@ -52,7 +52,7 @@ use retention::Removal;
 
 pub(crate) use callers::Caller;
 pub(crate) use contents::{Contents, LogPosition};
-pub(crate) use effects::{Effect, Effects};
+pub(crate) use effects::{Effect, Effects, LogLine, WorkerChange};
 pub(crate) use history::Gap;
 pub(crate) use keys::{JobKey, SessionKey, worker_id};
 pub use options::{CoreOptions, QUEUES_MAX};

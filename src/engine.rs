@@ -10,6 +10,7 @@ mod durable;
 mod observers;
 mod outcomes;
 mod queries;
+mod server_log;
 mod session;
 mod submit_stream;
 mod ticker;
@@ -43,6 +44,7 @@ use durable::Pending;
 pub(crate) use outcomes::EndedJob;
 use outcomes::OutcomeQueue;
 pub use queries::{EngineInfo, JobPage, PageBounds, ResultView};
+use server_log::LogLimits;
 pub(crate) use session::{Disconnect, Orders, Reporter, Session, TakeLimit};
 pub(crate) use submit_stream::{Ack as SubmitAck, StreamBatch, SubmitStream};
 pub use watch::Watch;
@@ -148,6 +150,7 @@ struct Shared {
     timer_changed: Notify,
     /// Notified when the last attempt ends while draining.
     idle: Notify,
+    log_limits: LogLimits,
 }
 
 /// Jobs that came in one message.
@@ -178,6 +181,7 @@ impl Engine {
             commit,
             timer_changed: Notify::new(),
             idle: Notify::new(),
+            log_limits: LogLimits::default(),
         }))
     }
 

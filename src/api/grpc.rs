@@ -13,8 +13,8 @@ mod work_stream;
 mod worker_service;
 
 pub(crate) use call::ConnectionLimits;
-pub(crate) use call_log::{Call, CallLog};
 pub use call::{ConnectionInfo, Deadline};
+pub(crate) use call_log::{Call, CallLog};
 pub(crate) use error_details::add_details_to_response;
 
 use std::sync::Arc;

@@ -1,10 +1,13 @@
 //! The effects of commands outside of the core: log records, messages to workers, wake-ups of watchers.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::keys::SessionKey;
 use super::record::Record;
-use crate::job::{Assignment, Drain, LeaseId, Outcome, Stop};
+use crate::job::{Assignment, Drain, Failure, JobId, LeaseId, Outcome, Stop};
 
 /// An effect for the engine to deliver, in order.
 #[derive(Debug)]
@@ -23,6 +26,32 @@ pub(crate) enum Effect {
     Ended(u32, Outcome),
     /// Inform the observer of a job that the job was removed.
     Removed(u32),
+    /// Add a line to the server's log.
+    Log(Box<LogLine>),
+}
+
+/// A line of the server's log.
+#[derive(Debug)]
+pub(crate) enum LogLine {
+    /// A job failed, and no attempt follows.
+    JobFailed { id: JobId, kind: Arc<str>, queue: Arc<str>, failure: Arc<Failure> },
+    /// A remote worker changed its state.
+    Worker { id: String, name: Arc<str>, address: String, change: WorkerChange },
+}
+
+/// A change of a remote worker's state.
+#[derive(Debug)]
+pub(crate) enum WorkerChange {
+    /// It connected for the first time.
+    Joined { kinds: usize, slots: u32 },
+    /// It connected again.
+    Reconnected,
+    /// An operator drains it within this time.
+    Draining { within: Duration },
+    /// It closed its stream and has no running attempts.
+    Left,
+    /// Its connection is lost. It has this number of running attempts.
+    Lost { running: usize, reason: &'static str },
 }
 
 /// Collects the effects of commands.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::effects::{Effect, Effects};
+use super::effects::{Effect, Effects, LogLine};
 use super::execution::{End, INLINE_TRANSITIONS};
 use super::history::Detail;
 use super::keys::JobKey;
@@ -199,6 +199,9 @@ impl Core {
     /// Ends a job. It is in no list.
     pub(super) fn finish(&mut self, now: Now, key: JobKey, outcome: Outcome, effects: &mut Effects) {
         self.broken_streams.remove(&key);
+        if let Outcome::Failure(failure) = &outcome {
+            self.log_failure(key, failure, effects);
+        }
         let entry = &mut self.table[key];
         let state = outcome.state();
         let retention =
@@ -222,6 +225,13 @@ impl Core {
         self.add_finished(key);
         // The job that just ended is not removed, so that its outcome can be read.
         self.enforce_retention(now, Some(key), effects);
+    }
+
+    fn log_failure(&self, key: JobKey, failure: &Arc<Failure>, effects: &mut Effects) {
+        let entry = &self.table[key];
+        let lane = &self.lanes[entry.lane];
+        let (id, kind, queue) = (entry.id, lane.kind.clone(), lane.queue.clone());
+        effects.push(Effect::Log(Box::new(LogLine::JobFailed { id, kind, queue, failure: failure.clone() })));
     }
 
     /// Handles the job's timer.

@@ -9,7 +9,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::effects::{Effect, Effects};
+use super::effects::{Effect, Effects, LogLine, WorkerChange};
 use super::keys::{JobKey, SessionKey, worker_id};
 use super::record::{Link, Record};
 use super::refusals::{draining, full, lease_lost, worker_in_server, worker_not_found};
@@ -154,6 +154,11 @@ impl Core {
             }
             None => self.activate_session(now, session, effects),
         }
+        let change = match known {
+            Some(_) => WorkerChange::Reconnected,
+            None => WorkerChange::Joined { kinds: hello.spec.kinds.len(), slots: hello.spec.slots },
+        };
+        self.log_worker(session, change, effects);
         Ok(Welcome { session, valid_leases, reports_taken })
     }
 
@@ -205,6 +210,10 @@ impl Core {
 
     /// Closes the stream of a worker that will not reconnect. Its attempts are lost.
     pub(crate) fn leave(&mut self, now: Now, key: SessionKey, effects: &mut Effects) {
+        match self.running_of(key) {
+            0 => self.log_worker(key, WorkerChange::Left, effects),
+            _ => self.log_lost_worker(key, "it closed its stream during attempts", effects),
+        }
         match self.sessions.get(key).is_some_and(|session| session.jobs.is_empty()) {
             true => self.close_session(now, key, effects),
             false => self.disconnect(now, key, effects),
@@ -319,6 +328,7 @@ impl Core {
                 session.drain_deadline = Some(now.monotonic.saturating_add(within));
             }
             effects.push(Effect::Drain(*key, Drain { within, server_shutdown: false }));
+            self.log_worker(*key, WorkerChange::Draining { within }, effects);
         }
         Ok(keys.into_iter().take(DRAINED_SHOWN_MAX).filter_map(|key| self.worker(now, key)).collect())
     }
@@ -334,7 +344,37 @@ impl Core {
             return self.sessions.set_timer(key, Some(silent_at));
         }
         effects.push(Effect::Disconnect(key));
+        self.log_lost_worker(key, "it sent no message for three ping intervals", effects);
         self.disconnect(now, key, effects);
+    }
+
+    /// Logs that the connection of a worker is lost. [`Core::disconnect`] follows.
+    pub(crate) fn log_lost_worker(&self, key: SessionKey, reason: &'static str, effects: &mut Effects) {
+        let change = match self.running_of(key) {
+            // Workers disconnect when the server shuts down.
+            0 if self.draining => WorkerChange::Left,
+            running => WorkerChange::Lost { running, reason },
+        };
+        self.log_worker(key, change, effects);
+    }
+
+    fn log_worker(&self, key: SessionKey, change: WorkerChange, effects: &mut Effects) {
+        let Some(session) = self.sessions.get(key) else { return };
+        // The session of a Lease call is no worker that stays.
+        if let Link::Stream(_) = session.link {
+            let (name, address) = (session.name.clone(), session.peer.address.clone());
+            effects.push(Effect::Log(Box::new(LogLine::Worker {
+                id: worker_id(key),
+                name,
+                address,
+                change,
+            })));
+        }
+    }
+
+    /// The number of attempts that run in the session.
+    fn running_of(&self, key: SessionKey) -> usize {
+        self.jobs_of(key).into_iter().filter(|job| !self.table[*job].is_offered()).count()
     }
 
     /// Compares the leases that the worker names with those of the session. Returns the valid ones.

@@ -199,6 +199,11 @@ impl Commit {
         }
     }
 
+    /// Runs the function once the position is durable; never if the position never will be.
+    pub(super) fn run_at(&self, position: Position, run: impl FnOnce() + Send + 'static) {
+        self.wake_at(position, self.shared.running(position, run));
+    }
+
     /// The position up to which everything is durable.
     pub(super) fn durable(&self) -> Position {
         self.shared.waiters.durable()

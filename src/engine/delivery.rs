@@ -11,7 +11,7 @@ use super::outcomes::{OutcomeQueue, OutcomeWaiter};
 use super::session::{Disconnect, Inline, Outbox, OutboxState};
 use super::{Engine, Position};
 use crate::clock::Now;
-use crate::core::{Core, Effect, Effects, LogPosition, SessionKey, Submitted, SubmittedJob};
+use crate::core::{Core, Effect, Effects, LogLine, LogPosition, SessionKey, Submitted, SubmittedJob};
 use crate::job::{Assignment, AttemptEnd, JobId, JobState, LeaseId, Order, Timestamp, WaitReason};
 
 /// Most inline attempts that one command runs on the dispatching thread. The rest go to the worker, so that one call does not
@@ -53,6 +53,7 @@ pub(super) struct Delivery {
     outboxes: Vec<Arc<Outbox>>,
     queues: Vec<Arc<OutcomeQueue>>,
     inline: Vec<(Inline, Assignment)>,
+    log_lines: Vec<LogLine>,
     ticker: bool,
     idle: bool,
 }
@@ -100,6 +101,7 @@ impl State {
                     self.observers.end(observer, &outcome, position, &mut delivery.queues);
                 }
                 Effect::Removed(observer) => self.observers.job_removed(observer),
+                Effect::Log(line) => delivery.log_lines.push(*line),
             }
         }
         delivery.wakers = self.observers.take_woken();
@@ -242,6 +244,7 @@ impl Engine {
         delivery.outboxes.iter().filter_map(|outbox| outbox.take_waker()).for_each(wake);
         delivery.queues.iter().filter_map(|queue| queue.take_waker()).for_each(wake);
         delivery.wakers.into_iter().for_each(wake);
+        self.log_when_durable(delivery.log_lines, position);
         if delivery.ticker {
             self.0.timer_changed.notify_one();
         }

@@ -110,6 +110,14 @@ impl Engine {
         }
     }
 
+    /// Runs the function once the position is durable; never if the position never will be.
+    pub(super) fn run_at(&self, position: Position, run: impl FnOnce() + Send + 'static) {
+        match &self.0.commit {
+            Some(commit) => commit.run_at(position, run),
+            None => run(),
+        }
+    }
+
     /// The position after everything that was recorded so far. To be read under one hold of the engine's lock with the state
     /// that it belongs to.
     pub(super) fn position(&self) -> Position {

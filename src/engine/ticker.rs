@@ -17,6 +17,7 @@ pub(super) async fn run(engine: Engine) {
     loop {
         engine.tick();
         engine.heartbeat();
+        engine.0.log_limits.report();
         let Some(pause) = engine.pause() else { return };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -83,6 +84,7 @@ impl Engine {
         };
         let until = due.min(wall).min(latest);
         state.ticker_sleeps_until = until;
-        (!state.stopped).then(|| until.saturating_sub(now.monotonic))
+        let pause = until.saturating_sub(now.monotonic).min(self.0.log_limits.report_due());
+        (!state.stopped).then_some(pause)
     }
 }

@@ -156,6 +156,7 @@ impl WorkerSession {
         self.engine.command(|state, now, effects| {
             if state.is_outbox(self.key, &self.outbox) {
                 self.stream_broke(state, now, effects);
+                state.core.log_lost_worker(self.key, "its connection broke", effects);
             }
         });
     }

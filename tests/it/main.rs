@@ -28,6 +28,7 @@ mod queues;
 mod remote;
 mod result;
 mod retry;
+mod server_log;
 mod shutdown;
 mod submit;
 mod submit_stream;

@@ -151,6 +151,7 @@ impl Fixture {
                 Effect::Stop(_, lease, stop) => self.stopped.push((self.lease_jobs[&lease], stop)),
                 Effect::Drain(session, drain) => self.drained.push((session, drain)),
                 Effect::Disconnect(session) => self.cut.push(session),
+                Effect::Log(_) => {}
                 Effect::Wake(observer) | Effect::Ended(observer, _) | Effect::Removed(observer) => {
                     self.woken.push(observer)
                 }

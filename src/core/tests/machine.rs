@@ -180,6 +180,7 @@ impl Machine {
                 Effect::Stop(session, lease, stop) => messages.stops.push((number(session), lease, stop)),
                 Effect::Drain(session, drain) => messages.drains.push((number(session), drain)),
                 Effect::Disconnect(session) => messages.cuts.push(number(session)),
+                Effect::Log(_) => {}
                 Effect::Wake(..) | Effect::Ended(..) | Effect::Removed(..) => {
                     unreachable!("there are no observers")
                 }

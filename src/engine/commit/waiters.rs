@@ -4,8 +4,8 @@
 //! wake-up for each waiter would cost more than the response that waits.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::{Context, Poll, Wake, Waker};
 
 use parking_lot::Mutex;
 use tokio::runtime::{self, Handle};
@@ -119,6 +119,16 @@ impl Shared {
         }
     }
 
+    /// A waker that runs the function if the position is durable.
+    pub(super) fn running(
+        self: &Arc<Self>,
+        position: Position,
+        run: impl FnOnce() + Send + 'static,
+    ) -> Waker {
+        let (shared, run) = (Arc::downgrade(self), Mutex::new(Some(run)));
+        Waker::from(Arc::new(DurableRun { shared, position, run }))
+    }
+
     fn group(self: &Arc<Self>, runtime: Option<&Handle>) -> Arc<Group> {
         let id = runtime.map(Handle::id);
         let mut groups = self.waiters.groups.lock();
@@ -133,6 +143,24 @@ impl Shared {
             runtime.spawn(std::future::poll_fn(move |context| task.poll(context)));
         }
         group
+    }
+}
+
+/// A function as the waiter for a position.
+struct DurableRun<F> {
+    shared: Weak<Shared>,
+    position: Position,
+    /// `None` once it has run.
+    run: Mutex<Option<F>>,
+}
+
+impl<F: FnOnce() + Send> Wake for DurableRun<F> {
+    fn wake(self: Arc<Self>) {
+        let is_durable =
+            self.shared.upgrade().is_some_and(|shared| shared.waiters.durable() >= self.position);
+        if let Some(run) = self.run.lock().take().filter(|_| is_durable) {
+            run();
+        }
     }
 }
 
