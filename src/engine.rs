@@ -471,12 +471,13 @@ impl Engine {
         let (value, position, delivery, deferred) = {
             let mut state = self.0.state.lock();
             let now = self.now();
-            let mut effects = Effects { records: commit.map(|_| Vec::new()), ..Effects::default() };
+            let mut effects = state.new_effects(commit.is_some());
             if let Some(commit) = commit {
                 state.core.set_refusal(commit.refusal());
             }
             let value = apply(&mut state, now, &mut effects);
             state.core.evict_excess(&mut effects);
+            state.command_ended(&effects);
             let records = effects.records.take().filter(|records| !records.is_empty());
             let deferred =
                 commit.zip(records).map(|(commit, records)| commit.append(&mut state.core, now, records));

@@ -113,6 +113,11 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// An empty batch with capacity for this number of entries and bytes.
+    pub(crate) fn with_capacity(entries: usize, bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(entries) }
+    }
+
     /// Adds an entry, which `write` appends to the buffer.
     pub(crate) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.bytes);

@@ -63,6 +63,11 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
+    /// No effects yet, with capacity for these numbers of effects and records; `None` without a log.
+    pub(crate) fn with_capacity(items: usize, records: Option<usize>) -> Self {
+        Self { items: Vec::with_capacity(items), records: records.map(Vec::with_capacity) }
+    }
+
     /// Effects with records.
     #[cfg(test)]
     pub(crate) fn recording() -> Self {

@@ -1,8 +1,9 @@
 //! The state of a core: the tables and counts that commands change.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 
+use hashbrown::HashMap;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 

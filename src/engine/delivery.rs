@@ -29,7 +29,12 @@ pub(super) struct State {
     pub(super) ticker_wall_start: Option<Timestamp>,
     /// Whether the engine was stopped: every watch ends.
     pub(super) stopped: bool,
+    /// The numbers of effects and records of the last command: the capacity for those of the next.
+    last_command: (usize, usize),
 }
+
+/// Most effects or records that a command has capacity for at its start.
+const EFFECTS_CAPACITY_MAX: usize = 4_096;
 
 /// The result of a submit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +72,21 @@ impl State {
             ticker_sleeps_until: Duration::MAX,
             ticker_wall_start: None,
             stopped: false,
+            last_command: (0, 0),
         }
+    }
+
+    /// Effects for a command. Growing a large buffer costs more than the command itself.
+    pub(super) fn new_effects(&self, has_log: bool) -> Effects {
+        let (items, records) = self.last_command;
+        Effects::with_capacity(items, has_log.then_some(records))
+    }
+
+    /// Remembers the size of a command's effects.
+    pub(super) fn command_ended(&mut self, effects: &Effects) {
+        let records = effects.records.as_ref().map_or(0, Vec::len);
+        let bounded = |len: usize| len.min(EFFECTS_CAPACITY_MAX);
+        self.last_command = (bounded(effects.items.len()), bounded(records));
     }
 
     /// Sorts the effects of a command, which are durable once `position` is. Assignments and stops are added to the outbox of
@@ -233,7 +252,7 @@ impl Engine {
             .map(|(inline, assignment)| (inline.session, assignment.lease, (inline.handler)(assignment)))
             .collect();
         let mut state = self.0.state.lock();
-        let mut effects = Effects::default();
+        let mut effects = state.new_effects(false);
         let now = self.now();
         state.end_attempts(now, ends, &mut effects);
         state.sort(effects, Position::default(), may_run_more)

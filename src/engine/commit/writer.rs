@@ -15,6 +15,8 @@ use super::{Position, Shared, closed, failed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::wal::{Batch, Log, SpaceLevel};
 
+/// Most bytes for which the buffer of a new batch has capacity.
+const NEXT_BATCH_BYTES_MAX: usize = 1 << 20;
 /// The delay before the append to a full log is retried.
 const FULL_RETRY: Duration = Duration::from_millis(500);
 
@@ -86,7 +88,10 @@ impl Shared {
         if queue.entries.is_empty() {
             return None;
         }
-        let batch = Arc::new(std::mem::take(&mut queue.entries));
+        // The next batch is likely to be as large: growing its buffer would copy it several times.
+        let bytes = queue.entries.bytes().min(NEXT_BATCH_BYTES_MAX);
+        let next = Batch::with_capacity(queue.entries.iter().len(), bytes);
+        let batch = Arc::new(std::mem::replace(&mut queue.entries, next));
         self.update_is_full(&queue);
         let (waiters, position) = (std::mem::take(&mut queue.admission_waiters), self.appended());
         drop(queue);
