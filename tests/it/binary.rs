@@ -5,6 +5,7 @@ mod orphans;
 mod shortage;
 mod signals;
 mod stderr;
+mod unserved;
 mod wait;
 mod worker;
 mod workers;

@@ -21,6 +21,7 @@ mod queues;
 mod result;
 mod run;
 mod serve;
+mod served;
 mod server;
 mod spec;
 mod stderr;

@@ -202,6 +202,14 @@ impl Output {
         }
     }
 
+    /// Writes a warning to stderr, unless quiet.
+    pub(crate) fn warning(&self, text: &str) {
+        if !self.quiet {
+            let warning = self.stderr_style.paint(Color::Yellow, "warning:");
+            stderr::print(format!("{warning} {}\n", screen::clean(text)).as_bytes());
+        }
+    }
+
     /// Writes a hint to stderr.
     pub(crate) fn help(&self, text: &str) {
         let help = self.stderr_style.paint(Color::Cyan, "help:");

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::output::GlobalArgs;
+use crate::served;
 use crate::spec::JobArgs;
 use crate::submit::watch_to_end;
 
@@ -26,6 +27,9 @@ Examples:
 pub(crate) struct Run {
     #[command(flatten)]
     job: JobArgs,
+    /// Submit only if a connected worker serves the kind
+    #[arg(long)]
+    require_worker: bool,
     /// Ctrl-C cancels the job; without it the job continues
     #[arg(long, help_heading = "Waiting")]
     cancel_on_interrupt: bool,
@@ -41,6 +45,9 @@ impl Run {
         let spec = self.job.spec()?;
         let interrupts = interrupt::listen(Exit::Interrupted, None)?;
         let client = self.client.reconnecting(global, self.reconnect).await?;
+        if self.require_worker {
+            served::require_worker(&client, &spec).await?;
+        }
         watch_to_end(&client, spec, self.cancel_on_interrupt, interrupts).await
     }
 }

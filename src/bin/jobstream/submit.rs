@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::follow::{EventDisplay, Stdout, follow};
 use crate::interrupt::{self, Interrupts};
 use crate::output::{Format, GlobalArgs, json, text};
+use crate::served;
 use crate::spec::JobArgs;
 use crate::units;
 use crate::wait::wait_on_stream;
@@ -37,9 +38,12 @@ pub(crate) struct Submit {
     #[arg(long, value_name = "SPAN", value_parser = units::duration, help_heading = "Waiting")]
     #[arg(num_args = 0..=1, require_equals = true, conflicts_with = "watch")]
     wait: Option<Option<Duration>>,
-    /// EventDisplay progress, output and logs as they come, then the result
+    /// Show progress, output and logs as they come, then the result
     #[arg(long, help_heading = "Waiting")]
     watch: bool,
+    /// Submit only if a connected worker serves the kind
+    #[arg(long)]
+    require_worker: bool,
     /// Only validate the job; it is not stored
     #[arg(long, conflicts_with_all = ["wait", "watch"])]
     validate_only: bool,
@@ -54,16 +58,21 @@ impl Submit {
     pub(crate) async fn run(self, global: GlobalArgs) -> Result<Exit> {
         let spec = self.job.spec()?;
         let client = self.client.reconnecting(global, self.reconnect).await?;
+        if self.require_worker {
+            served::require_worker(&client, &spec).await?;
+        }
         if self.watch {
             let interrupts = interrupt::listen(Exit::Interrupted, None)?;
             return watch_to_end(&client, spec, false, interrupts).await;
         }
         match self.wait {
             None => {
-                let request = SubmitRequest { job: Some(spec), validate_only: self.validate_only };
+                let request = SubmitRequest { job: Some(spec.clone()), validate_only: self.validate_only };
                 let answer = client.call(client.api.rpc().submit(request)).await?;
                 report_existing(&client, &answer);
-                print_answer(&client, &answer)
+                let exit = print_answer(&client, &answer)?;
+                served::warn_if_unserved(&client, &spec, &answer).await;
+                Ok(exit)
             }
             Some(limit) => wait_for_end(&client, spec, limit).await,
         }
@@ -116,17 +125,17 @@ async fn submit_and_watch(
     types: EventTypes,
     interrupts: &mut Interrupts,
 ) -> Result<Option<(SubmitResponse, Watch)>> {
-    let job_id = spec.job_id.clone();
     let mut options = WatchOptions::default();
     options.types = types;
     let (answer, watch) = tokio::select! {
-        run = client.call(client.api.rpc().run(spec, options)) => run?,
+        run = client.call(client.api.rpc().run(spec.clone(), options)) => run?,
         () = interrupts.next() => {
-            report_interrupted_submit(client, &job_id);
+            report_interrupted_submit(client, &spec.job_id);
             return Ok(None);
         }
     };
     report_existing(client, &answer);
+    served::warn_if_unserved(client, &spec, &answer).await;
     Ok(Some((answer, watch)))
 }
 
