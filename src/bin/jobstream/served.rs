@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jobstream::job::QueueName;
-use jobstream::proto::v1::{GetJobRequest, JobSpec, JobState, SubmitResponse, WaitReason, Worker, WorkerState};
+use jobstream::proto::v1::{
+    GetJobRequest, JobSpec, JobState, SubmitResponse, WaitReason, Worker, WorkerState,
+};
 use tokio::time;
 
 use crate::connect::Client;
@@ -74,7 +76,10 @@ fn problem(spec: &JobSpec, workers: &[Worker]) -> Option<String> {
     let in_other_queues = connected().filter(|worker| worker.kinds.contains(&spec.kind)).count();
     if in_other_queues > 0 {
         let workers = text::counted(in_other_queues as u64, "worker serves", "workers serve");
-        return Some(format!("no worker serves {} in queue {queue}; {workers} it in other queues", spec.kind));
+        return Some(format!(
+            "no worker serves {} in queue {queue}; {workers} it in other queues",
+            spec.kind
+        ));
     }
     let mut kinds = BTreeMap::new();
     for kind in connected().flat_map(|worker| &worker.kinds) {

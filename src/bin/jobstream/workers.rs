@@ -49,7 +49,7 @@ impl Workers {
 
 /// Writes the workers to stdout.
 fn show(client: &Client, workers: &[Worker]) -> Result<()> {
-    let header = ["ID", "NAME", "LINK", "STATE", "SLOTS", "KINDS", "QUEUES", "LAST SEEN", "SDK", "ADDRESS"];
+    let header = ["ID", "NAME", "LINK", "STATE", "SLOTS", "KINDS", "QUEUES", "SEEN", "SDK", "ADDRESS"];
     let mut columns = Columns::new(header);
     let shown = if client.output.format == Format::Table { NAMES_SHOWN } else { usize::MAX };
     for worker in workers {

@@ -22,7 +22,8 @@ async fn a_job_that_no_worker_serves_gets_a_warning_with_near_kinds() {
         let stderr = dev.sh(&format!("{command} 2>&1 >/dev/null || true")).await;
         assert!(stderr.contains(warning), "{command}: {stderr}");
     }
-    let quiet = "jobstream submit -q thumb.resiz 2>&1 >/dev/null; jobstream submit thumb.resize 2>&1 >/dev/null";
+    let quiet =
+        "jobstream submit -q thumb.resiz 2>&1 >/dev/null; jobstream submit thumb.resize 2>&1 >/dev/null";
     assert_eq!(dev.sh(quiet).await, "");
 }
 

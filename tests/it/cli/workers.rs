@@ -51,10 +51,7 @@ async fn a_table_of_workers_truncates_the_kinds() {
     let ran = run(&mut client(fake.address, &["workers", "ls", "-o", "table"])).await.exits(0);
     let lines: Vec<_> = ran.stdout.lines().collect();
     let header: Vec<_> = lines[0].split_whitespace().collect();
-    assert_eq!(
-        header,
-        ["ID", "NAME", "LINK", "STATE", "SLOTS", "KINDS", "QUEUES", "LAST SEEN", "SDK", "ADDRESS"]
-    );
+    assert_eq!(header, ["ID", "NAME", "LINK", "STATE", "SLOTS", "KINDS", "QUEUES", "SEEN", "SDK", "ADDRESS"]);
     assert!(lines[1].contains("kind-6,+2") && !lines[1].contains("kind-7"), "{}", ran.stdout);
 }
 
