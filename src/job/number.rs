@@ -5,16 +5,22 @@
 /// accepts numbers of smaller magnitude, in both directions.
 pub(crate) const JSON_NUMBER_MAX: f64 = 9_007_199_254_740_992.0;
 
+/// Deepest nesting of lists and objects in the `json` arm.
+///
+/// Each nested object is three messages deeper on the wire, and protobuf decoders stop at 100. With this limit every
+/// response can be decoded.
+pub(crate) const JSON_DEPTH_MAX: usize = 30;
+
 /// Integers with at most this many digits are below [`JSON_NUMBER_MAX`].
 const SHORT_INTEGER_BYTES: usize = 15;
 
-/// Whether the `json` arm of a payload represents every number of this JSON text exactly: the double is the same
-/// decimal number, and its magnitude is below 2^53. Other JSON is sent as text with content type `application/json`,
-/// which preserves all digits.
+/// Whether the `json` arm of a payload carries this JSON text unchanged: it has at most 30 levels of nesting, and a
+/// double represents each number exactly, with a magnitude below 2^53. Other JSON is sent as text with content type
+/// `application/json`, which has neither limit.
 ///
 /// The text must be well-formed.
 pub fn json_arm_carries(json: &[u8]) -> bool {
-    let mut rest = json;
+    let (mut rest, mut depth) = (json, 0_usize);
     while let Some(first) = rest.first() {
         let token_bytes = match first {
             b'"' => string_bytes(rest),
@@ -24,6 +30,17 @@ pub fn json_arm_carries(json: &[u8]) -> bool {
                     return false;
                 }
                 bytes
+            }
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > JSON_DEPTH_MAX {
+                    return false;
+                }
+                1
+            }
+            b']' | b'}' => {
+                depth = depth.saturating_sub(1);
+                1
             }
             _ => 1,
         };

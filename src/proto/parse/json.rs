@@ -7,10 +7,7 @@ use prost_types::value::Kind;
 use crate::job::{JSON, JSON_NUMBER_MAX, double_as_json, quoted};
 
 /// Deepest nesting of lists and objects.
-///
-/// Each nested object is three messages deeper on the wire, and protobuf decoders stop at 100. With this limit every
-/// response can be decoded.
-pub(crate) const DEPTH_MAX: usize = 30;
+pub(crate) const DEPTH_MAX: usize = crate::job::JSON_DEPTH_MAX;
 
 /// Largest value on the wire, in bytes.
 pub(crate) const WIRE_BYTES_MAX: usize = crate::job::JSON_WIRE_BYTES_MAX;
