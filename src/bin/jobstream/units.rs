@@ -22,9 +22,16 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .map_err(|error| format!("{error}: write a number and a unit, such as 30s, 1h30m or 250ms"))
 }
 
-/// Reads an RFC 3339 time: `2026-12-24T18:00:00Z`, or with an offset.
+/// Reads an RFC 3339 time: `2026-12-24T18:00:00Z`, or with an offset. A time without a zone is refused: it could be
+/// local or UTC.
 pub(crate) fn timestamp(text: &str) -> Result<Timestamp, String> {
-    text.parse().map_err(|_| "write it as in 2026-12-24T18:00:00Z or 2026-12-24T18:00:00+01:00".to_owned())
+    const EXAMPLES: &str = "2026-12-24T18:00:00Z (UTC) or 2026-12-24T18:00:00+01:00";
+    let time = text.parse().map_err(|_| format!("write it as in {EXAMPLES}"))?;
+    let clock = text.split_once([' ', 'T', 't']).map_or("", |(_, clock)| clock);
+    match clock.contains(['Z', 'z', '+', '-']) {
+        true => Ok(time),
+        false => Err(format!("has no time zone: write it as in {EXAMPLES}")),
+    }
 }
 
 /// Parses an RFC 3339 time, or a span before now: `15m`.
@@ -32,7 +39,7 @@ pub(crate) fn past(text: &str) -> Result<Timestamp, String> {
     let from_span = |span| now().checked_sub(span).map(Timestamp::from);
     match (duration(text).ok().and_then(from_span), timestamp(text)) {
         (Some(time), _) | (None, Ok(time)) => Ok(time),
-        (None, Err(_)) => Err("write how long ago (15m), or a time (2026-12-24T18:00:00Z)".to_owned()),
+        (None, Err(problem)) => Err(format!("{problem}, or how long ago: 15m")),
     }
 }
 
@@ -77,6 +84,13 @@ mod tests {
     fn times_are_absolute_or_past() {
         assert_eq!(timestamp("1970-01-01T01:00:00+01:00").map(|time| time.seconds), Ok(0));
         assert!(timestamp("tomorrow").is_err());
+        for text in ["2026-12-24 18:00:00", "2026-12-24T18:00:00", "2026-12-24"] {
+            assert!(timestamp(text).expect_err("no zone").starts_with("has no time zone"), "{text}");
+            assert!(past(text).expect_err("no zone").starts_with("has no time zone"), "{text}");
+        }
+        for text in ["2026-12-24 18:00:00Z", "2026-12-24T18:00:00.5-01:00"] {
+            assert!(timestamp(text).is_ok(), "{text}");
+        }
         assert!(past("15m").is_ok());
         assert!(past("1970-01-01T00:00:00Z").is_ok());
         assert!(past("noon").is_err());
