@@ -135,7 +135,7 @@ impl Client {
 
     /// The error of a call, with this server's name.
     pub(crate) fn error(&self, error: &client::Error) -> Error {
-        error::from_client(error, &self.address.to_string())
+        error::from_client(error, &self.address)
     }
 
     /// The error of a wait or a watch: with the command that resumes it, if the server was lost.

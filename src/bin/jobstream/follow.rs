@@ -34,8 +34,8 @@ pub(crate) async fn follow(
     let (job_id, last) = (watch.job_id(), watch.last_sequence());
     let resume = format!("jobstream watch {job_id} --after-sequence {last}");
     match ended {
-        Ok(Some(result)) if display.stdout == Stdout::Events => outcome::exit_code(&result),
-        Ok(Some(result)) => outcome::show(&client.output, &result),
+        Ok(Some(result)) if display.stdout == Stdout::Events => outcome::exit_code(&client.address, &result),
+        Ok(Some(result)) => outcome::show(client, &result),
         Ok(None) => Ok(interrupt::detached(client, job_id, &resume)),
         Err(error) => Err(client.resumable(error, &resume)),
     }

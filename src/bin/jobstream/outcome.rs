@@ -6,6 +6,7 @@ use jobstream::proto::v1::outcome::End;
 use jobstream::proto::v1::{GetResultResponse, JobEvent};
 use serde_json::Value;
 
+use crate::connect::{Address, Client};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::output::{Format, Output, json, raw, text};
@@ -52,7 +53,8 @@ impl JobResult {
 /// # Errors
 ///
 /// If stdout cannot be written. A failed or cancelled job is an error too, so that `main` prints it last.
-pub(crate) fn show(output: &Output, result: &JobResult) -> Result<Exit> {
+pub(crate) fn show(client: &Client, result: &JobResult) -> Result<Exit> {
+    let output = &client.output;
     if output.format.is_json() {
         output.json(&result.to_json()?)?;
     } else if let Some(End::Result(payload)) = result.end() {
@@ -60,7 +62,7 @@ pub(crate) fn show(output: &Output, result: &JobResult) -> Result<Exit> {
         output.data(&content)?;
         end_line(output, &content)?;
     }
-    exit_code(result)
+    exit_code(&client.address, result)
 }
 
 /// The exit code of a job whose end was shown before.
@@ -68,7 +70,7 @@ pub(crate) fn show(output: &Output, result: &JobResult) -> Result<Exit> {
 /// # Errors
 ///
 /// If it failed or was cancelled.
-pub(crate) fn exit_code(result: &JobResult) -> Result<Exit> {
+pub(crate) fn exit_code(address: &Address, result: &JobResult) -> Result<Exit> {
     let exit = Exit::of_job(result.answer.state());
     let job_id = result.job_id;
     match result.end() {
@@ -78,7 +80,7 @@ pub(crate) fn exit_code(result: &JobResult) -> Result<Exit> {
                 Some(details) => error.detail(format!("details: {details}")),
                 None => error,
             };
-            Err(error.hint(format!("`jobstream jobs get {job_id}` shows its attempts")))
+            Err(error.hint(format!("`jobstream jobs get {job_id}{}` shows its attempts", address.as_flag())))
         }
         Some(End::Cancellation(end)) => {
             let reason = Some(&end.reason).filter(|reason| !reason.is_empty());
@@ -106,6 +108,10 @@ mod tests {
     use super::*;
     use crate::payload::text_payload;
 
+    fn address() -> Address {
+        Address::resolve(Some("h:1")).expect("an address")
+    }
+
     const ID: &str = "01890000-0000-7000-8000-000000000001";
 
     fn ended(state: JobState, end: End) -> JobResult {
@@ -119,17 +125,17 @@ mod tests {
     fn the_exit_code_is_the_jobs_outcome() {
         let mut failure = Failure { message: "exited with 3".into(), ..Failure::default() };
         failure.set_reason(FailureReason::ExitStatus);
-        let error = exit_code(&ended(JobState::Failed, End::Failure(failure))).expect_err("failed");
+        let error = exit_code(&address(), &ended(JobState::Failed, End::Failure(failure))).expect_err("failed");
         assert_eq!(error.exit, Exit::JobFailed);
         assert_eq!(error.message, format!("job {ID} failed: EXIT_STATUS: exited with 3"));
 
         let cancellation = Cancellation { reason: "no need".into(), forced: true };
         let error =
-            exit_code(&ended(JobState::Cancelled, End::Cancellation(cancellation))).expect_err("cancelled");
+            exit_code(&address(), &ended(JobState::Cancelled, End::Cancellation(cancellation))).expect_err("cancelled");
         assert_eq!(error.exit, Exit::JobCancelled);
         assert_eq!(error.message, format!("job {ID} was cancelled by force: no need"));
 
-        let exit = exit_code(&ended(JobState::Succeeded, End::Result(text_payload("x")))).expect("succeeded");
+        let exit = exit_code(&address(), &ended(JobState::Succeeded, End::Result(text_payload("x")))).expect("succeeded");
         assert_eq!(exit, Exit::Ok);
     }
 

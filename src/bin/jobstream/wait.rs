@@ -87,7 +87,7 @@ async fn with_expire_time(client: &Client, end: JobResult) -> JobResult {
 
 /// Shows the job's end; or that it has not ended, and how to wait for it again.
 pub(crate) fn show_outcome_or_state(client: &Client, result: &JobResult) -> Result<Exit> {
-    let exit = outcome::show(&client.output, result)?;
+    let exit = outcome::show(client, result)?;
     if !result.has_ended() {
         let state = text::state(result.answer.state());
         let why = match text::wait_reason(result.answer.wait_reason()) {

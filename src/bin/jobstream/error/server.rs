@@ -3,11 +3,12 @@
 use jobstream::client::{self, ErrorKind};
 
 use super::Error;
+use crate::connect::Address;
 use crate::exit::Exit;
 use crate::output::text;
 
 /// The error that a call to the server at `address` failed with.
-pub(crate) fn from_client(error: &client::Error, address: &str) -> Error {
+pub(crate) fn from_client(error: &client::Error, address: &Address) -> Error {
     let (reason, text) = (error.reason(), error.short_message());
     let mut shown = match error.kind() {
         ErrorKind::DeadlineExceeded => {
@@ -23,14 +24,17 @@ pub(crate) fn from_client(error: &client::Error, address: &str) -> Error {
         kind if reason.is_empty() => Error::new(exit_of(kind, reason), text),
         kind => Error::new(exit_of(kind, reason), format!("{text} ({reason})")),
     };
-    if let Some(hint) = hint_for(reason, error.fact("worker").is_some()) {
+    if let Some(hint) = hint_for(reason, error.fact("worker").is_some(), &address.as_flag()) {
         shown = shown.hint(hint);
     }
     if let Some(delay) = error.retry_after() {
         shown = shown.hint(format!("the server asks to try again in {}", text::duration(delay)));
     }
     for violation in error.violations() {
-        shown = shown.detail(format!("{}: {}", violation.field, violation.description));
+        // The message of a single violation is the violation.
+        if !(shown.message.contains(&violation.field) && shown.message.contains(&violation.description)) {
+            shown = shown.detail(format!("{}: {}", violation.field, violation.description));
+        }
     }
     shown
 }
@@ -46,13 +50,16 @@ fn exit_of(kind: ErrorKind, reason: &str) -> Exit {
     }
 }
 
-fn hint_for(reason: &str, names_worker: bool) -> Option<&'static str> {
-    Some(match reason {
+/// The hint for a reason; `flag` names the server in commands.
+fn hint_for(reason: &str, names_worker: bool, flag: &str) -> Option<String> {
+    let hint = match reason {
         "JOB_NOT_FOUND" => {
-            "in memory mode a restart loses every job; `jobstream jobs ls` lists those there are"
+            return Some(format!(
+                "in memory mode a restart loses every job; `jobstream jobs ls{flag}` lists those there are"
+            ));
         }
-        "QUEUE_NOT_FOUND" => "`jobstream queues ls` lists the queues there are",
-        "WORKER_NOT_FOUND" => "`jobstream workers ls` lists the workers there are",
+        "QUEUE_NOT_FOUND" => return Some(format!("`jobstream queues ls{flag}` lists the queues there are")),
+        "WORKER_NOT_FOUND" => return Some(format!("`jobstream workers ls{flag}` lists the workers there are")),
         "WORKERS_FULL" => "the server's --workers-max sets the limit",
         "ILLEGAL_STATE" if names_worker => {
             "`jobstream queues pause` holds jobs back from the server's own workers (link POOL)"
@@ -64,7 +71,8 @@ fn hint_for(reason: &str, names_worker: bool) -> Option<&'static str> {
         "PAYLOAD_TOO_LARGE" => "store it elsewhere and submit a reference; `jobstream info` shows the limit",
         "DRAINING" => "the server is shutting down",
         _ => return None,
-    })
+    };
+    Some(hint.to_owned())
 }
 
 #[cfg(test)]
@@ -82,7 +90,8 @@ mod tests {
     }
 
     fn shown(status: &Status) -> Error {
-        from_client(&client::Error::from_status(status, "http://h:1"), "http://h:1 (from --address)")
+        let address = Address::resolve(Some("http://h:1")).expect("an address");
+        from_client(&client::Error::from_status(status, "http://h:1"), &address)
     }
 
     #[test]
@@ -123,6 +132,21 @@ mod tests {
         let error = shown(&Status::with_error_details(Code::InvalidArgument, "2 fields are wrong", details));
         assert_eq!(error.message, "2 fields are wrong (INVALID_FIELD)");
         assert_eq!(error.details, ["job.kind: is empty", "job.priority: is 200, limit is 100"]);
+    }
+
+    #[test]
+    fn a_single_violation_is_shown_once() {
+        let mut details = details("INVALID_FIELD");
+        details.add_bad_request_violation("job.kind", "is empty");
+        let error = shown(&Status::with_error_details(Code::InvalidArgument, "job.kind: is empty", details));
+        assert_eq!(error.message, "job.kind: is empty (INVALID_FIELD)");
+        assert!(error.details.is_empty(), "{error:?}");
+    }
+
+    #[test]
+    fn hints_name_the_server_of_the_flag() {
+        let error = shown(&Status::with_error_details(Code::NotFound, "no job", details("JOB_NOT_FOUND")));
+        assert!(error.hints[0].contains("`jobstream jobs ls --address http://h:1`"), "{error:?}");
     }
 
     #[test]

@@ -53,8 +53,10 @@ pub(super) fn report(end: WorkerEnd, output: &Output, address: &Address) -> Resu
         WorkerEnd::Requested => output.notice("stopped"),
         WorkerEnd::Drained => output.notice("drained by an operator: stopped"),
         WorkerEnd::Refused(status) => {
-            let address = address.to_string();
-            return Err(error::from_client(&client::Error::from_status(&status, &address), &address));
+            return Err(error::from_client(
+                &client::Error::from_status(&status, &address.to_string()),
+                address,
+            ));
         }
     }
     Ok(Exit::Ok)
