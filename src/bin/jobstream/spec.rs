@@ -44,8 +44,8 @@ pub(crate) struct JobArgs {
     /// Timeout of one attempt [default: 1h]
     #[arg(long, value_name = "SPAN", value_parser = units::proto_duration)]
     attempt_timeout: Option<ProtoDuration>,
-    /// Retries after a failed attempt [default: 0]
-    #[arg(long, value_name = "N", conflicts_with = "max_attempts")]
+    /// Attempts after the first: the former name of `max_attempts`, less one
+    #[arg(long, value_name = "N", conflicts_with = "max_attempts", hide = true)]
     #[arg(value_parser = clap::value_parser!(u32).range(0..100))]
     retries: Option<u32>,
     /// Attempts in all, the first included [default: 1]
