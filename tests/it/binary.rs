@@ -2,6 +2,7 @@
 
 mod numbers;
 mod orphans;
+mod selection;
 mod shortage;
 mod signals;
 mod stderr;

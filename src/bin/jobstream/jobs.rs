@@ -1,10 +1,12 @@
 //! `jobstream jobs`: the jobs a server holds. One file a verb.
 
 mod cancel;
+mod filter;
 mod get;
 mod ls;
 mod retry;
 mod rm;
+mod selection;
 
 use clap::{Args, Subcommand};
 use jobstream::job::JobId;
@@ -16,7 +18,8 @@ use crate::output::GlobalArgs;
 const EXAMPLES: &str = "\
 Examples:
   jobstream jobs ls --state failed --since 1h
-  jobstream jobs retry $(jobstream jobs ls --state failed | cut -f1)";
+  jobstream jobs retry --state failed --since 1h --dry-run
+  jobstream jobs ls --state failed --since 1h | jobstream jobs retry -";
 
 /// List, show, cancel, retry and remove jobs
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ mod exit;
 mod follow;
 mod info;
 mod interrupt;
+mod job_id;
 mod jobs;
 mod log;
 mod outcome;

@@ -18,6 +18,9 @@ use crate::stderr;
 use style::{Color, Style};
 use table::{Columns, Field};
 
+/// Columns of a terminal of unknown size.
+const WIDTH_DEFAULT: u16 = 80;
+
 /// The format of data on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -65,6 +68,14 @@ impl GlobalArgs {
     }
 }
 
+/// The columns of the terminal on stdout.
+fn terminal_width() -> u16 {
+    match rustix::termios::tcgetwinsize(io::stdout()) {
+        Ok(size) if size.ws_col > 0 => size.ws_col,
+        _ => WIDTH_DEFAULT,
+    }
+}
+
 /// The output streams of a command.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
@@ -78,6 +89,8 @@ pub(crate) struct Output {
     pub(crate) stderr_style: Style,
     /// Whether stdout is a terminal.
     pub(crate) stdout_is_terminal: bool,
+    /// The columns of the terminal that tables fit; `None` if stdout is none.
+    pub(crate) width: Option<u16>,
     /// Whether control characters in data are escaped.
     is_cleaned: bool,
     /// Whether progress can be drawn in place.
@@ -94,6 +107,7 @@ impl Output {
             style: Style::new(global.color, stdout_is_terminal),
             stderr_style: global.stderr_style(),
             stdout_is_terminal,
+            width: stdout_is_terminal.then(terminal_width),
             is_cleaned: stdout_is_terminal && !global.raw,
             stderr_is_terminal: io::stderr().is_terminal(),
         }
@@ -150,7 +164,7 @@ impl Output {
     pub(crate) fn list(&self, columns: &Columns, values: impl Iterator<Item = Result<Value>>) -> Result<()> {
         match self.format {
             Format::Table if columns.is_empty() => Ok(()),
-            Format::Table => self.raw(columns.aligned(self.style).as_bytes()),
+            Format::Table => self.raw(columns.aligned(self.style, self.width).as_bytes()),
             Format::Tabs => self.raw(columns.tab_separated().as_bytes()),
             Format::Json => self.json(&Value::Array(values.collect::<Result<_>>()?)),
             Format::Jsonl => {

@@ -11,8 +11,20 @@ use crate::connect::{Client, ClientArgs};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::GlobalArgs;
-use crate::output::table::{Columns, Field};
+use crate::output::table::{Column, Columns, Field};
 use crate::output::{json, text};
+
+const HEADER: [Column; 9] = [
+    Column::new("QUEUE").shortened_to(12),
+    Column::new("PAUSED").dropped(2),
+    Column::new("SCHEDULED").dropped(3),
+    Column::new("QUEUED"),
+    Column::new("RUNNING"),
+    Column::new("SUCCEEDED").dropped(4),
+    Column::new("FAILED").dropped(1),
+    Column::new("CANCELLED").dropped(5),
+    Column::new("OLDEST"),
+];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -95,9 +107,7 @@ impl Names {
 
 /// Writes the queues to stdout.
 fn show(client: &Client, queues: &[Queue]) -> Result<()> {
-    let header =
-        ["QUEUE", "PAUSED", "SCHEDULED", "QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "OLDEST"];
-    let mut columns = Columns::new(header);
+    let mut columns = Columns::new(HEADER);
     for queue in queues {
         columns.row(row(queue));
     }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use clap::Args;
-use jobstream::job::JobId;
 
 use crate::connect::{ClientArgs, ReconnectArgs};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::interrupt;
+use crate::job_id::{self, IdArg};
 use crate::outcome::JobResult;
 use crate::output::GlobalArgs;
 use crate::units;
@@ -27,9 +27,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct GetResult {
-    /// UUID of the job
-    #[arg(value_parser = units::job_id)]
-    id: JobId,
+    /// Id, or at least its last 8 characters
+    id: IdArg,
     /// Wait for the end, at most this long if given
     #[arg(long, value_name = "SPAN", value_parser = units::duration)]
     #[arg(num_args = 0..=1, require_equals = true)]
@@ -44,11 +43,12 @@ impl GetResult {
     /// Runs the command.
     pub(crate) async fn run(self, global: GlobalArgs) -> Result<Exit> {
         let client = self.client.reconnecting(global, self.reconnect).await?;
+        let job_id = job_id::resolve_one(&client, &self.id).await?;
         if let Some(limit) = self.wait {
             let mut interrupts = interrupt::listen(Exit::Interrupted, None)?;
-            return wait_and_show(&client, self.id, limit, &mut interrupts).await;
+            return wait_and_show(&client, job_id, limit, &mut interrupts).await;
         }
-        let answer = get_result(&client, self.id).await?;
-        show_outcome_or_state(&client, &JobResult { job_id: self.id, answer })
+        let answer = get_result(&client, job_id).await?;
+        show_outcome_or_state(&client, &JobResult { job_id, answer })
     }
 }

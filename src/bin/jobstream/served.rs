@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jobstream::job::QueueName;
 use jobstream::proto::v1::{
-    GetJobRequest, JobSpec, JobState, SubmitResponse, WaitReason, Worker, WorkerState,
+    JobSpec, JobState, SubmitResponse, WaitReason, Worker, WorkerState,
 };
 use tokio::time;
 
@@ -47,16 +47,10 @@ pub(crate) async fn warn_if_unserved(client: &Client, spec: &JobSpec, answer: &S
 
 async fn find_problem(client: &Client, spec: &JobSpec, answer: &SubmitResponse) -> Option<String> {
     match answer.state() {
-        JobState::Queued => {
-            let request = GetJobRequest { job_id: answer.job_id.clone() };
-            let job = client.api.rpc().get_job(request).await.ok()?.job?;
-            if job.wait_reason() != WaitReason::NoWorker {
-                return None;
-            }
-        }
+        JobState::Queued if answer.wait_reason() == WaitReason::NoWorker => {}
         // A job that is not due yet, or that was only validated.
         JobState::Scheduled | JobState::Unspecified => {}
-        JobState::Running | JobState::Succeeded | JobState::Failed | JobState::Cancelled => return None,
+        _ => return None,
     }
     problem(spec, &client.api.workers().await.ok()?)
 }

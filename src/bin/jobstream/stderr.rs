@@ -2,7 +2,7 @@
 //! are dropped and counted.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufRead, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{self, Sender};
@@ -16,6 +16,8 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use serde_json::{Value, json};
 
 use crate::config::LogFormat;
+use crate::error::Error;
+use crate::exit::Exit;
 use crate::output::screen;
 
 /// Size of the queue. Lines that do not fit are dropped.
@@ -53,6 +55,19 @@ pub(crate) fn print_message(level: &str, fields: &Value, text: &str) {
         LogFormat::Json => print(json_line(level, fields).as_bytes()),
         LogFormat::Text => print(text.as_bytes()),
     }
+}
+
+/// Writes a question and reads an answer from stdin. Returns whether it is yes.
+///
+/// # Errors
+///
+/// If stdin cannot be read.
+pub(crate) fn confirm(question: &str) -> Result<bool, Error> {
+    print(screen::clean(question).as_bytes());
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer);
+    read.map_err(|error| Error::new(Exit::Other, format!("cannot read the answer: {error}")))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Waits until the queue is written, up to a timeout.

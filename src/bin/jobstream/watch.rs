@@ -2,15 +2,14 @@
 
 use clap::Args;
 use jobstream::client::WatchOptions;
-use jobstream::job::JobId;
 
 use crate::connect::{ClientArgs, ReconnectArgs};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::follow::{EventDisplay, Stdout, follow};
 use crate::interrupt;
+use crate::job_id::{self, IdArg};
 use crate::output::GlobalArgs;
-use crate::units;
 
 const EXAMPLES: &str = "\
 Output and the result go to stdout, progress and logs to stderr. With -o json
@@ -26,9 +25,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Watch {
-    /// UUID of the job
-    #[arg(value_parser = units::job_id)]
-    id: JobId,
+    /// Id, or at least its last 8 characters
+    id: IdArg,
     /// Only events after this one
     #[arg(long, value_name = "N", default_value_t = 0)]
     after_sequence: u32,
@@ -49,7 +47,7 @@ impl Watch {
         };
         let mut options = WatchOptions::default();
         options.after_sequence = self.after_sequence;
-        let job = client.api.attach::<()>(self.id);
+        let job = client.api.attach::<()>(job_id::resolve_one(&client, &self.id).await?);
         let mut display = EventDisplay::new(&client.output, stdout);
         follow(&client, job.watch_with(options), false, &mut display, &mut interrupts).await
     }

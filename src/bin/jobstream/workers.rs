@@ -12,11 +12,24 @@ use crate::connect::Client;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::style::Color;
-use crate::output::table::{Columns, Field};
+use crate::output::table::{Column, Columns, Field};
 use crate::output::{Format, GlobalArgs, json, text};
 
 /// Kinds or queues of one worker in a table; other formats show all.
 const NAMES_SHOWN: usize = 6;
+
+const HEADER: [Column; 10] = [
+    Column::new("ID"),
+    Column::new("NAME").shortened_to(12),
+    Column::new("LINK").dropped(2),
+    Column::new("STATE"),
+    Column::new("SLOTS"),
+    Column::new("KINDS").shortened_to(16),
+    Column::new("QUEUES").shortened_to(8).dropped(1),
+    Column::new("SEEN").dropped(3),
+    Column::new("SDK").dropped(5),
+    Column::new("ADDRESS").dropped(4),
+];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -49,8 +62,7 @@ impl Workers {
 
 /// Writes the workers to stdout.
 fn show(client: &Client, workers: &[Worker]) -> Result<()> {
-    let header = ["ID", "NAME", "LINK", "STATE", "SLOTS", "KINDS", "QUEUES", "SEEN", "SDK", "ADDRESS"];
-    let mut columns = Columns::new(header);
+    let mut columns = Columns::new(HEADER);
     let shown = if client.output.format == Format::Table { NAMES_SHOWN } else { usize::MAX };
     for worker in workers {
         columns.row(row(worker, shown));

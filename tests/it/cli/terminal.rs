@@ -10,6 +10,7 @@ use jobstream::proto::v1::{
 };
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::fake::{Fake, Watching};
 use super::*;
@@ -31,13 +32,19 @@ const UNESCAPED: [&str; 9] = [
 ];
 
 /// Runs a command on a terminal and returns its output.
-async fn on_terminal(mut command: Command) -> String {
+async fn on_terminal(command: Command) -> String {
+    on_terminal_of_width(command, 1_000).await
+}
+
+async fn on_terminal_of_width(mut command: Command, width: u16) -> String {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("a terminal");
     let name = ptsname(&terminal, Vec::new()).expect("a name");
     let screen = || -> OwnedFd {
         rustix::fs::open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).expect("its other side")
     };
+    let size = Winsize { ws_col: width, ws_row: 24, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&terminal, size).expect("a terminal has a size");
     command.stdout(screen()).stderr(screen());
     let mut child = command.env("TERM", "xterm").spawn().expect("the command starts");
     // Closes the other side, so that the read ends with the command.
@@ -175,6 +182,62 @@ async fn control_sequences_of_failures_and_errors_are_escaped() {
         assert!(UNESCAPED.iter().all(|obeyed| !shown.contains(obeyed)), "{shown:?}");
         assert!(shown.contains("error:") && shown.contains("\\u{1b}]0;pwned"), "{shown:?}");
     }
+}
+
+/// Scripts long lists of jobs, queues and workers.
+fn prepare_long_lists(fake: &Fake) {
+    let mut script = fake.script();
+    let long = |text: &str| text.repeat(8);
+    let jobs = [ID, "01890000-0000-7000-8000-000000000002"].map(|id| {
+        let (state, mut end) = failed();
+        if let End::Failure(failure) = &mut end {
+            failure.message = long("no such file ");
+        }
+        let spec = JobSpec { kind: long("kind"), queue: long("queue"), ..JobSpec::default() };
+        let outcome = Some(Outcome { end: Some(end) });
+        Job { job_id: id.to_owned(), spec: Some(spec), state: state.into(), outcome, ..Job::default() }
+    });
+    script.list.push_back(Ok(ListJobsResponse { jobs: jobs.into(), ..Default::default() }));
+    let queue = Queue { queue: long("queue"), ..Queue::default() };
+    script.queues.push_back(Ok(ListQueuesResponse { queues: vec![queue], ..Default::default() }));
+    let worker = Worker {
+        name: long("name"),
+        worker_id: "w1".to_owned(),
+        kinds: vec![long("kind"), long("other")],
+        sdk: "rust/0.1.0".to_owned(),
+        address: "10.0.0.9:4711".to_owned(),
+        ..Worker::default()
+    };
+    script.workers.push_back(Ok(ListWorkersResponse { workers: vec![worker], ..Default::default() }));
+}
+
+#[tokio::test]
+async fn tables_fit_the_terminal_and_a_pipe_gets_everything() {
+    for noun in ["jobs", "queues", "workers"] {
+        for width in [80, 200] {
+            let fake = Fake::start().await;
+            prepare_long_lists(&fake);
+            let command = client(fake.address, &[noun, "ls", "--color", "never"]);
+            let shown = on_terminal_of_width(command, width).await;
+            assert!(shown.lines().count() >= 2, "{shown}");
+            for line in shown.lines() {
+                assert!(line.chars().count() <= width.into(), "{noun} {width}: {line}");
+            }
+        }
+        let fake = Fake::start().await;
+        prepare_long_lists(&fake);
+        let piped = run(&mut client(fake.address, &[noun, "ls"])).await.exits(0).stdout;
+        assert!(!piped.contains("..") && piped.lines().all(|line| line.len() > 50), "{piped}");
+    }
+}
+
+#[tokio::test]
+async fn a_terminal_shows_the_end_of_ids() {
+    let fake = Fake::start().await;
+    prepare_long_lists(&fake);
+    let shown = on_terminal_of_width(client(fake.address, &["jobs", "ls"]), 80).await;
+    let shown: Vec<_> = shown.lines().filter_map(|line| line.split(' ').next()).skip(1).collect();
+    assert_eq!(shown, [&ID[28..], "00000002"]);
 }
 
 #[tokio::test]

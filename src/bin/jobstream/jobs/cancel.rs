@@ -5,26 +5,31 @@ use jobstream::job::JobId;
 use jobstream::proto::v1::{CancelRequest, JobState};
 use prost_types::Duration;
 
+use super::selection::{Action, Selection};
 use crate::connect::{Client, ClientArgs};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::{GlobalArgs, json, text};
 use crate::units;
 
+const ACTION: Action =
+    Action { verb: "cancel", states: &[JobState::Scheduled, JobState::Queued, JobState::Running] };
+
 const EXAMPLES: &str = "\
 Prints each id and its state: CANCELLED, or RUNNING while the handler stops.
+Filters select jobs that have not ended.
 
 Examples:
   id=$(jobstream submit demo.sleep '{\"seconds\": 60}')
-  jobstream jobs cancel $id --reason 'no longer needed' --grace 2s";
+  jobstream jobs cancel $id --reason 'no longer needed' --grace 2s
+  jobstream jobs cancel --queue media --kind resize --dry-run";
 
 /// Cancel jobs
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Cancel {
-    /// UUIDs of the jobs
-    #[arg(required = true, value_name = "ID", value_parser = units::job_id)]
-    ids: Vec<JobId>,
+    #[command(flatten)]
+    selection: Selection,
     /// Reason, stored with the job
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
@@ -39,7 +44,8 @@ impl Cancel {
     /// Runs the command.
     pub(super) async fn run(self, global: GlobalArgs) -> Result<Exit> {
         let client = self.client.connect(global).await?;
-        super::for_each(global, &self.ids, async |id| self.cancel(&client, id).await).await
+        let jobs = self.selection.jobs(&client, ACTION).await?;
+        super::for_each(global, &jobs, async |id| self.cancel(&client, id).await).await
     }
 
     async fn cancel(&self, client: &Client, id: JobId) -> Result<()> {

@@ -1,21 +1,31 @@
 //! `jobstream jobs get`: shows all fields of jobs.
 
+use std::time::SystemTime;
+
 use clap::Args;
 use jobstream::job::JobId;
 use jobstream::proto::v1::outcome::End;
-use jobstream::proto::v1::{GetJobRequest, Job, Outcome};
+use jobstream::proto::v1::{Attempt, GetJobRequest, Job, Outcome};
 use prost_types::Timestamp;
 
 use crate::connect::{Client, ClientArgs};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::output::table::{self, Columns, Field};
+use crate::job_id::{self, IdArg};
+use crate::output::table::{self, Column, Columns, Field};
 use crate::output::{Format, GlobalArgs, json, text};
 use crate::units;
 
+/// Most characters of a payload or outcome on a terminal.
+const TERMINAL_CHARS_MAX: usize = 2_000;
+
 const EXAMPLES: &str = "\
+Payload and outcome are shown by content type: JSON, text, or the size of other
+bytes. In a pipe each line is a name and a value; an attempt has its start, end,
+worker and failure.
+
 Examples:
-  id=$(jobstream submit demo.flaky --retries 3)
+  id=$(jobstream submit demo.flaky --max-attempts 4)
   jobstream jobs get $id
   jobstream jobs get $id -o json | jq .attempts";
 
@@ -23,9 +33,9 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Get {
-    /// UUIDs of the jobs
-    #[arg(required = true, value_name = "ID", value_parser = units::job_id)]
-    ids: Vec<JobId>,
+    /// Ids, or at least their last 8 characters
+    #[arg(required = true, value_name = "ID")]
+    ids: Vec<IdArg>,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -34,8 +44,9 @@ impl Get {
     /// Runs the command.
     pub(super) async fn run(self, global: GlobalArgs) -> Result<Exit> {
         let client = self.client.connect(global).await?;
-        let several = self.ids.len() > 1;
-        super::for_each(global, &self.ids, async |id| get(&client, id, several).await).await
+        let jobs = job_id::resolve(&client, &self.ids).await?;
+        let several = jobs.len() > 1;
+        super::for_each(global, &jobs, async |id| get(&client, id, several).await).await
     }
 }
 
@@ -45,25 +56,31 @@ async fn get(client: &Client, id: JobId, several: bool) -> Result<()> {
     let job =
         answer.job.ok_or_else(|| Error::new(Exit::Other, format!("the server sent no job for {id}")))?;
     let output = &client.output;
-    output.object(&pairs(&job, output.format), || json::message("Job", &job))?;
-    if output.format == Format::Table {
-        if !job.attempts.is_empty() {
+    output.object(&pairs(&job, output.format, output.stdout_is_terminal), || json::message("Job", &job))?;
+    match output.format {
+        Format::Table if !job.attempts.is_empty() => {
             output.line("")?;
-            output.raw(attempts(&job).aligned(output.style).as_bytes())?;
+            output.raw(attempts(&job).aligned(output.style, None).as_bytes())?;
         }
-        if several {
-            output.line("")?;
-        }
+        Format::Tabs => output.raw(attempt_lines(&job).tab_separated().as_bytes())?,
+        Format::Table | Format::Json | Format::Jsonl => {}
     }
-    Ok(())
+    match output.format {
+        Format::Table if several => output.line(""),
+        _ => Ok(()),
+    }
 }
 
-fn pairs(job: &Job, format: Format) -> Vec<(&'static str, Field)> {
+fn pairs(job: &Job, format: Format, is_terminal: bool) -> Vec<(&'static str, Field)> {
     let spec = job.spec.clone().unwrap_or_default();
     let now = units::now();
     let time = |time: Option<&Timestamp>| match (format, time) {
         (Format::Table, Some(_)) => format!("{} ({})", text::time(time), text::relative(time, now)),
         _ => text::time(time),
+    };
+    let content = |text: Option<String>| match text.unwrap_or_default() {
+        text if is_terminal => shortened(text),
+        text => text,
     };
     let mut labels: Vec<_> = spec.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     labels.sort();
@@ -85,8 +102,8 @@ fn pairs(job: &Job, format: Format) -> Vec<(&'static str, Field)> {
         ("finished", time(job.finish_time.as_ref()).into()),
         ("expires", time(job.expire_time.as_ref()).into()),
         ("events", job.sequence.to_string().into()),
-        ("payload", spec.payload.as_ref().map(text::payload).unwrap_or_default().into()),
-        ("outcome", job.outcome.as_ref().map(end).unwrap_or_default().into()),
+        ("payload", content(spec.payload.as_ref().map(text::payload)).into()),
+        ("outcome", content(job.outcome.as_ref().map(end)).into()),
     ]
 }
 
@@ -100,11 +117,39 @@ fn end(outcome: &Outcome) -> String {
     }
 }
 
+/// A long text with its end left out.
+fn shortened(mut text: String) -> String {
+    let Some((cut, _)) = text.char_indices().nth(TERMINAL_CHARS_MAX) else { return text };
+    let size = text::bytes(text.len() as u64);
+    text.truncate(cut);
+    format!("{text}.. ({size} in all, see -o json)")
+}
+
 fn attempts(job: &Job) -> Columns {
-    let mut columns = Columns::new(["ATTEMPT", "STARTED", "FINISHED", "WORKER", "FAILURE"]);
+    let mut columns = Columns::new(["ATTEMPT", "STARTED", "TOOK", "WORKER", "FAILURE"].map(Column::new));
     for attempt in &job.attempts {
         columns.row([
             attempt.attempt.to_string().into(),
+            text::time(attempt.start_time.as_ref()).into(),
+            took(attempt).unwrap_or_default().into(),
+            attempt.worker.as_str().into(),
+            Field::from(attempt.failure.as_ref().map(text::failure).unwrap_or_default()),
+        ]);
+    }
+    columns
+}
+
+fn took(attempt: &Attempt) -> Option<String> {
+    let time = |time: Option<Timestamp>| SystemTime::try_from(time?).ok();
+    time(attempt.finish_time)?.duration_since(time(attempt.start_time)?).ok().map(text::duration)
+}
+
+/// A line an attempt for scripts: its number, start, end, worker and failure.
+fn attempt_lines(job: &Job) -> Columns {
+    let mut columns = Columns::new([]);
+    for attempt in &job.attempts {
+        columns.row([
+            format!("attempt {}", attempt.attempt).into(),
             text::time(attempt.start_time.as_ref()).into(),
             text::time(attempt.finish_time.as_ref()).into(),
             attempt.worker.as_str().into(),

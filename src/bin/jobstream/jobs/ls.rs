@@ -4,24 +4,34 @@ use std::time::SystemTime;
 
 use clap::Args;
 use jobstream::proto::v1::outcome::End;
-use jobstream::proto::v1::{Job, JobState, ListJobsRequest};
-use prost_types::Timestamp;
+use jobstream::proto::v1::{Job, JobState};
 
+use super::filter::Filter;
 use crate::connect::{Client, ClientArgs};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::output::table::{self, Columns, Field};
+use crate::job_id;
+use crate::output::table::{self, Column, Columns, Field};
 use crate::output::{Format, GlobalArgs, json, text};
 use crate::units;
 
 /// The server's limit of jobs on a page.
 const PAGE_SIZE_MAX: u32 = 1_000;
 
-/// The values of `--state`, in lower case as they are typed.
-const STATES: [&str; 6] = ["scheduled", "queued", "running", "succeeded", "failed", "cancelled"];
+const HEADER: [Column; 7] = [
+    Column::new("ID"),
+    Column::new("KIND").shortened_to(12).dropped(1),
+    Column::new("QUEUE").shortened_to(8).dropped(3),
+    Column::new("STATE"),
+    Column::new("ATTEMPT").dropped(4),
+    Column::new("CREATED").dropped(2),
+    Column::new("DETAIL").shortened_to(16),
+];
 
 const EXAMPLES: &str = "\
-Columns: id, kind, queue, state, attempt, created, detail.
+Columns: id, kind, queue, state, attempt, created, detail. A terminal shows the
+last 8 characters of ids, which commands accept, and leaves out what does not
+fit; a pipe gets everything, in lines separated by tabs.
 
 Examples:
   jobstream jobs ls --state running,queued --kind demo.sleep
@@ -31,26 +41,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Ls {
-    /// Only in these states: scheduled, queued, running, succeeded,
-    /// failed, cancelled
-    #[arg(long = "state", value_name = "STATES", value_delimiter = ',', ignore_case = true)]
-    #[arg(value_parser = STATES, hide_possible_values = true)]
-    states: Vec<String>,
-    /// Only of this kind
-    #[arg(long)]
-    kind: Option<String>,
-    /// Only in this queue
-    #[arg(long, value_name = "NAME")]
-    queue: Option<String>,
-    /// Only with this label; repeatable
-    #[arg(long = "label", value_name = "K=V", value_parser = units::pair)]
-    labels: Vec<(String, String)>,
-    /// Only accepted since then: 15m ago, or a time
-    #[arg(long, value_name = "WHEN", value_parser = units::past)]
-    since: Option<Timestamp>,
-    /// Only accepted before then: 15m ago, or a time
-    #[arg(long, value_name = "WHEN", value_parser = units::past)]
-    before: Option<Timestamp>,
+    #[command(flatten)]
+    filter: Filter,
     /// At most this many
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
@@ -67,9 +59,13 @@ impl Ls {
         let client = self.client.connect(global).await?;
         let (jobs, more) = self.collect(&client).await?;
         let now = units::now();
-        let mut columns = Columns::new(["ID", "KIND", "QUEUE", "STATE", "ATTEMPT", "CREATED", "DETAIL"]);
+        let id_chars = match client.output.width {
+            Some(_) => job_id::distinct_end_chars(jobs.iter().map(|job| job.job_id.as_str())),
+            None => usize::MAX,
+        };
+        let mut columns = Columns::new(HEADER);
         for job in &jobs {
-            columns.row(row(job, client.output.format, now));
+            columns.row(row(job, id_chars, client.output.format, now));
         }
         client.output.list(&columns, jobs.iter().map(|job| json::message("Job", job)))?;
         if jobs.is_empty() {
@@ -82,7 +78,8 @@ impl Ls {
 
     /// Up to `limit` jobs, and whether there may be more. Only a page without a token is the last one.
     async fn collect(&self, client: &Client) -> Result<(Vec<Job>, bool)> {
-        let mut request = self.request();
+        let mut request = self.filter.request();
+        request.include_payloads = self.payloads;
         let mut jobs = Vec::new();
         loop {
             let left = self.limit as usize - jobs.len();
@@ -95,33 +92,16 @@ impl Ls {
             request.page_token = page.next_page_token;
         }
     }
-
-    fn request(&self) -> ListJobsRequest {
-        ListJobsRequest {
-            states: self.states.iter().filter_map(|name| state(name)).map(i32::from).collect(),
-            kind: self.kind.clone().unwrap_or_default(),
-            queue: self.queue.clone().unwrap_or_default(),
-            labels: units::pairs(&self.labels),
-            create_time_from: self.since,
-            create_time_before: self.before,
-            include_payloads: self.payloads,
-            ..ListJobsRequest::default()
-        }
-    }
 }
 
-fn state(name: &str) -> Option<JobState> {
-    JobState::from_str_name(&format!("JOB_STATE_{}", name.to_uppercase()))
-}
-
-fn row(job: &Job, format: Format, now: SystemTime) -> Vec<Field> {
+fn row(job: &Job, id_chars: usize, format: Format, now: SystemTime) -> Vec<Field> {
     let spec = job.spec.clone().unwrap_or_default();
     let created = match format {
         Format::Table => text::relative(job.create_time.as_ref(), now),
         _ => text::time(job.create_time.as_ref()),
     };
     vec![
-        job.job_id.as_str().into(),
+        job_id::end(&job.job_id, id_chars).into(),
         spec.kind.into(),
         spec.queue.into(),
         table::state(job.state()),
@@ -151,6 +131,7 @@ fn detail(job: &Job) -> String {
 #[cfg(test)]
 mod tests {
     use jobstream::proto::v1::{JobSpec, WaitReason};
+    use prost_types::Timestamp;
 
     use super::*;
 
@@ -161,8 +142,8 @@ mod tests {
         job.create_time = Some(Timestamp { seconds: 0, nanos: 0 });
         job.set_state(JobState::Queued);
         job.set_wait_reason(WaitReason::NoWorker);
-        let mut columns = Columns::new([]);
-        columns.row(row(&job, Format::Tabs, SystemTime::UNIX_EPOCH));
+        let mut columns = Columns::new(HEADER);
+        columns.row(row(&job, usize::MAX, Format::Tabs, SystemTime::UNIX_EPOCH));
         assert_eq!(
             columns.tab_separated(),
             "id\tresize\tmedia\tQUEUED\t0\t1970-01-01T00:00:00Z\tNO_WORKER\n"

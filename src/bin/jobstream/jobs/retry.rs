@@ -2,34 +2,38 @@
 
 use clap::Args;
 use jobstream::job::JobId;
-use jobstream::proto::v1::{Payload, RetryRequest};
+use jobstream::proto::v1::{JobState, Payload, RetryRequest};
 
+use super::selection::{Action, Selection};
 use crate::connect::{Client, ClientArgs};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::{GlobalArgs, json};
 use crate::payload::json_argument;
-use crate::units;
+
+const ACTION: Action = Action { verb: "retry", states: &[JobState::Failed] };
 
 const EXAMPLES: &str = "\
-Prints the new ids. The finished jobs do not change.
+Prints the new ids. The finished jobs do not change. Filters select FAILED
+jobs, unless --state is set.
 
 Examples:
   id=$(jobstream submit demo.fail); jobstream result $id --wait
   jobstream jobs retry $id
-  jobstream jobs retry $id --kind demo.echo --payload '{\"fixed\": true}'";
+  jobstream jobs retry $id --new-kind demo.echo --payload '{\"fixed\": true}'
+  jobstream jobs retry --kind demo.fail --since 1h --yes
+  jobstream jobs ls --state failed | jobstream jobs retry -";
 
 /// Submit finished jobs again, as new jobs
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Retry {
-    /// UUIDs of the finished jobs
-    #[arg(required = true, value_name = "ID", value_parser = units::job_id)]
-    ids: Vec<JobId>,
-    /// Another kind
-    #[arg(long)]
-    kind: Option<String>,
-    /// Another payload: JSON, @file, or - for stdin
+    #[command(flatten)]
+    selection: Selection,
+    /// Run the new jobs as another kind
+    #[arg(long, value_name = "KIND")]
+    new_kind: Option<String>,
+    /// Payload of the new jobs: JSON, @file, or - for stdin
     #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
     payload: Option<String>,
     #[command(flatten)]
@@ -41,14 +45,15 @@ impl Retry {
     pub(super) async fn run(self, global: GlobalArgs) -> Result<Exit> {
         let payload = self.payload.as_deref().map(json_argument).transpose()?;
         let client = self.client.connect(global).await?;
-        super::for_each(global, &self.ids, async |id| self.retry(&client, id, payload.clone()).await).await
+        let jobs = self.selection.jobs(&client, ACTION).await?;
+        super::for_each(global, &jobs, async |id| self.retry(&client, id, payload.clone()).await).await
     }
 
     async fn retry(&self, client: &Client, id: JobId, payload: Option<Payload>) -> Result<()> {
         let request = RetryRequest {
             job_id: id.to_string(),
             payload,
-            kind: self.kind.clone().unwrap_or_default(),
+            kind: self.new_kind.clone().unwrap_or_default(),
             ..RetryRequest::default()
         };
         let answer = client.call(client.api.rpc().retry(request)).await?;

@@ -2,28 +2,33 @@
 
 use clap::Args;
 use jobstream::job::JobId;
+use jobstream::proto::v1::JobState;
 use serde_json::json;
 
+use super::selection::{Action, Selection};
 use crate::connect::{Client, ClientArgs};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::GlobalArgs;
-use crate::units;
+
+const ACTION: Action =
+    Action { verb: "rm", states: &[JobState::Succeeded, JobState::Failed, JobState::Cancelled] };
 
 const EXAMPLES: &str = "\
 Prints the ids of the removed jobs. Cancel a job that has not ended first.
+Filters select finished jobs.
 
 Examples:
   id=$(jobstream submit demo.echo); jobstream result $id --wait
-  jobstream jobs rm $id";
+  jobstream jobs rm $id
+  jobstream jobs rm --state succeeded --before 30m --yes";
 
 /// Remove finished jobs and their results
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Rm {
-    /// UUIDs of the jobs
-    #[arg(required = true, value_name = "ID", value_parser = units::job_id)]
-    ids: Vec<JobId>,
+    #[command(flatten)]
+    selection: Selection,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -32,7 +37,8 @@ impl Rm {
     /// Runs the command.
     pub(super) async fn run(self, global: GlobalArgs) -> Result<Exit> {
         let client = self.client.connect(global).await?;
-        super::for_each(global, &self.ids, async |id| remove(&client, id).await).await
+        let jobs = self.selection.jobs(&client, ACTION).await?;
+        super::for_each(global, &jobs, async |id| remove(&client, id).await).await
     }
 }
 

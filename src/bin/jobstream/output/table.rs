@@ -1,15 +1,49 @@
 //! Lists and objects as aligned columns for people, or as tab-separated lines for scripts.
 
-use comfy_table::{Cell, ContentArrangement, Table, presets};
+use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Row, Table, Width, presets};
 use jobstream::proto::v1::JobState;
 
 use super::style::{Color, Style};
 use super::{screen, text};
 
+/// Spaces between two columns.
+const GAP: u16 = 2;
+/// Columns that are not dropped are not shortened below this width.
+const SHORTENED_MIN: u16 = 3;
+/// Shows that the text of a field is shortened.
+const SHORTENED: &str = "..";
+
+/// A column: its name, and what happens to it when the terminal is narrow.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Column {
+    name: &'static str,
+    /// The least width that it can be shortened to; `None` if it is not shortened.
+    width_min: Option<u16>,
+    /// The column with the highest rank is dropped first; 0 is never dropped.
+    drop_rank: u8,
+}
+
+impl Column {
+    /// A column that is always whole.
+    pub(crate) const fn new(name: &'static str) -> Self {
+        Self { name, width_min: None, drop_rank: 0 }
+    }
+
+    /// The same column, shortened down to this width if needed.
+    pub(crate) const fn shortened_to(self, width_min: u16) -> Self {
+        Self { width_min: Some(width_min), ..self }
+    }
+
+    /// The same column, dropped before those with a lower rank.
+    pub(crate) const fn dropped(self, drop_rank: u8) -> Self {
+        Self { drop_rank, ..self }
+    }
+}
+
 /// Columns with a header.
 #[derive(Debug)]
 pub(crate) struct Columns {
-    header: Vec<&'static str>,
+    header: Vec<Column>,
     rows: Vec<Vec<Field>>,
 }
 
@@ -56,7 +90,7 @@ pub(crate) fn state_color(state: JobState) -> Option<Color> {
 
 impl Columns {
     /// No rows yet.
-    pub(crate) fn new(header: impl Into<Vec<&'static str>>) -> Self {
+    pub(crate) fn new(header: impl Into<Vec<Column>>) -> Self {
         Self { header: header.into(), rows: Vec::new() }
     }
 
@@ -70,9 +104,21 @@ impl Columns {
         self.rows.is_empty()
     }
 
-    /// Aligned, with the header; no line is cut or wrapped, so that an id can always be copied.
-    pub(crate) fn aligned(&self, style: Style) -> String {
-        aligned(Some(&self.header), &self.rows, style)
+    /// Aligned, with the header. With a width no line is longer: columns are shortened or dropped.
+    pub(crate) fn aligned(&self, style: Style, width: Option<u16>) -> String {
+        let mut table = table(&self.rows, style);
+        let names = self.header.iter().map(|column| Field::from(column.name).color(Color::Dim));
+        table.set_header(one_line(names, style));
+        if let Some(width) = width {
+            let widths = fitted(&self.header, &table.column_max_content_widths(), width);
+            for (column, width) in table.column_iter_mut().zip(widths) {
+                column.set_constraint(match width {
+                    Some(width) => ColumnConstraint::Absolute(Width::Fixed(width + GAP)),
+                    None => ColumnConstraint::Hidden,
+                });
+            }
+        }
+        lines(&table)
     }
 
     /// A line a row, separated by tabs, without the header.
@@ -83,17 +129,21 @@ impl Columns {
 
 /// Names and values, aligned; pairs without a value are left out.
 pub(crate) fn pairs(pairs: &[(&'static str, Field)], style: Style) -> String {
-    aligned(None, &filled(pairs, |name| Field::from(format!("{name}:")).color(Color::Dim)), style)
+    let shown = || pairs.iter().filter(|(_, value)| !value.text.is_empty());
+    let width = shown().map(|(name, _)| name.len()).max().unwrap_or_default();
+    let line = |(name, value): &(&'static str, Field)| {
+        let (text, gap) = (screen::clean(&value.text), width - name.len() + usize::from(GAP));
+        let text = value.color.map_or(text.to_string(), |color| style.paint(color, &text));
+        format!("{}{:gap$}{text}\n", style.paint(Color::Dim, &format!("{name}:")), "")
+    };
+    shown().map(line).collect()
 }
 
 /// Names and values, separated by a tab; pairs without a value are left out.
 pub(crate) fn pairs_tab_separated(pairs: &[(&'static str, Field)]) -> String {
-    tab_separated(&filled(pairs, Field::from))
-}
-
-fn filled(pairs: &[(&'static str, Field)], label: impl Fn(&'static str) -> Field) -> Vec<Vec<Field>> {
-    let filled = pairs.iter().filter(|(_, value)| !value.text.is_empty());
-    filled.map(|(name, value)| vec![label(name), value.clone()]).collect()
+    let shown = pairs.iter().filter(|(_, value)| !value.text.is_empty());
+    let rows: Vec<_> = shown.map(|(name, value)| vec![Field::from(*name), value.clone()]).collect();
+    tab_separated(&rows)
 }
 
 fn tab_separated(rows: &[Vec<Field>]) -> String {
@@ -103,23 +153,82 @@ fn tab_separated(rows: &[Vec<Field>]) -> String {
     rows.iter().map(line).collect()
 }
 
-fn aligned(header: Option<&[&'static str]>, rows: &[Vec<Field>], style: Style) -> String {
+fn table(rows: &[Vec<Field>], style: Style) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).force_no_tty();
+    // Text is shortened at any character, and not only between words.
+    table.set_delimiter('\0').set_truncation_indicator(SHORTENED);
     if style.is_colored() {
         table.enforce_styling();
-    }
-    if let Some(header) = header {
-        table.set_header(header.iter().map(|name| cell(&Field::from(*name).color(Color::Dim), style)));
+        // Spaces at the end of a line are not styled, so that they are trimmed.
+        table.style_text_only();
     }
     for row in rows {
-        table.add_row(row.iter().map(|field| cell(field, style)));
+        table.add_row(one_line(row.iter().cloned(), style));
     }
     for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+        column.set_padding((0, GAP));
     }
+    table
+}
+
+/// A row that is shortened and never wrapped.
+fn one_line(fields: impl Iterator<Item = Field>, style: Style) -> Row {
+    let mut row = Row::from(fields.map(|field| cell(&field, style)).collect::<Vec<_>>());
+    row.max_height(1);
+    row
+}
+
+fn lines(table: &Table) -> String {
     let lines = table.to_string();
     lines.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// The width of each column in lines of at most this width; `None` if it is dropped.
+fn fitted(columns: &[Column], contents: &[u16], width: u16) -> Vec<Option<u16>> {
+    let mut kept: Vec<_> = contents.iter().copied().map(Some).collect();
+    loop {
+        let fits = shorten(&mut kept, width, |index, content| {
+            columns[index].width_min.map_or(content, |width_min| width_min.min(content))
+        });
+        if fits {
+            return kept;
+        }
+        let kept_ranks = columns.iter().zip(&kept).enumerate().filter(|(_, (_, width))| width.is_some());
+        let last = kept_ranks.map(|(index, (column, _))| (column.drop_rank, index)).max();
+        for (width, content) in kept.iter_mut().zip(contents) {
+            *width = width.and(Some(*content));
+        }
+        match last {
+            Some((1.., index)) => kept[index] = None,
+            _ => {
+                shorten(&mut kept, width, |_, content| content.min(SHORTENED_MIN));
+                return kept;
+            }
+        }
+    }
+}
+
+/// Shortens the widest columns until the lines fit; returns whether they do.
+fn shorten(widths: &mut [Option<u16>], width: u16, width_min: impl Fn(usize, u16) -> u16) -> bool {
+    let contents = widths.to_vec();
+    loop {
+        let columns = widths.iter().flatten().count();
+        let gaps = u32::from(GAP) * (columns.saturating_sub(1)) as u32;
+        let total = widths.iter().flatten().map(|width| u32::from(*width)).sum::<u32>() + gaps;
+        let excess = total.saturating_sub(width.into());
+        if excess == 0 {
+            return true;
+        }
+        let can_shrink = |(index, column): &(usize, u16)| {
+            *column > contents[*index].map_or(0, |content| width_min(*index, content))
+        };
+        let shown = widths.iter().enumerate().filter_map(|(index, column)| Some((index, (*column)?)));
+        match shown.filter(can_shrink).max_by_key(|(_, column)| *column) {
+            Some((index, column)) => widths[index] = Some(column - 1),
+            None => return false,
+        }
+    }
 }
 
 fn cell(field: &Field, style: Style) -> Cell {
@@ -142,7 +251,7 @@ mod tests {
     use super::*;
 
     fn two_rows() -> Columns {
-        let mut columns = Columns::new(["ID", "STATE"]);
+        let mut columns = Columns::new([Column::new("ID"), Column::new("STATE")]);
         columns.row([Field::from("first"), state(JobState::Failed)]);
         columns.row([Field::from("2\tb"), state(JobState::Queued)]);
         columns
@@ -151,7 +260,7 @@ mod tests {
     #[test]
     fn people_get_aligned_columns() {
         let expected = "ID     STATE\nfirst  FAILED\n2\\tb   QUEUED\n";
-        assert_eq!(two_rows().aligned(Style::PLAIN), expected);
+        assert_eq!(two_rows().aligned(Style::PLAIN, None), expected);
     }
 
     #[test]
@@ -162,8 +271,8 @@ mod tests {
     #[test]
     fn colours_are_there_only_if_wanted() {
         let colored = Style::new(ColorChoice::Always, false);
-        assert!(two_rows().aligned(colored).contains("\u{1b}["));
-        assert!(!two_rows().aligned(Style::PLAIN).contains('\u{1b}'));
+        assert!(two_rows().aligned(colored, None).contains("\u{1b}["));
+        assert!(!two_rows().aligned(Style::PLAIN, None).contains('\u{1b}'));
     }
 
     #[test]
@@ -171,5 +280,19 @@ mod tests {
         let shown = [("id", Field::from("7")), ("worker", Field::from("")), ("attempt", Field::from("1"))];
         assert_eq!(pairs(&shown, Style::PLAIN), "id:       7\nattempt:  1\n");
         assert_eq!(pairs_tab_separated(&shown), "id\t7\nattempt\t1\n");
+    }
+
+    #[test]
+    fn a_narrow_terminal_shortens_and_drops_columns() {
+        let header = [Column::new("ID"), Column::new("QUEUE").dropped(1), Column::new("DETAIL").shortened_to(8)];
+        let mut columns = Columns::new(header);
+        columns.row(["1", "default", "HANDLER: no such file"].map(Field::from));
+        let shown = |width| columns.aligned(Style::PLAIN, Some(width));
+        assert_eq!(shown(80), "ID  QUEUE    DETAIL\n1   default  HANDLER: no such file\n");
+        assert_eq!(shown(24), "ID  QUEUE    DETAIL\n1   default  HANDLER: ..\n");
+        assert_eq!(shown(16), "ID  DETAIL\n1   HANDLER: n..\n");
+        for width in 8..80 {
+            assert!(shown(width).lines().all(|line| line.len() <= width.into()), "{}", shown(width));
+        }
     }
 }

@@ -3,12 +3,16 @@
 use std::time::{Duration, SystemTime};
 
 use indicatif::HumanCount;
+use jobstream::proto::v1::payload::Body;
 use jobstream::proto::v1::{
     Durability, Failure, FailureReason, JobState, Payload, WaitReason, WorkerLink, WorkerState,
 };
 use prost_types::Timestamp;
 
 use super::json;
+
+/// Most bytes that are shown as base64.
+const BASE64_BYTES_MAX: usize = 48;
 
 /// A duration in its two largest units: `1h 5m`, `12s`, `340ms`.
 pub(crate) fn duration(duration: Duration) -> String {
@@ -82,9 +86,48 @@ pub(crate) fn failure(failure: &Failure) -> String {
     parts.join(": ")
 }
 
-/// A payload on one line, under the name of its form: `{"json":{"width":64}}`.
+/// A payload by its content type: compact JSON, text as it is, and of other bytes the size and, if short, base64.
 pub(crate) fn payload(payload: &Payload) -> String {
-    json::message("Payload", payload).map_or_else(|error| error.message, |json| json.to_string())
+    let as_json = || json::message("Payload", payload);
+    let (data, default_type) = match &payload.body {
+        Some(Body::Json(_)) => {
+            return as_json().map_or_else(|error| error.message, |json| json["json"].to_string());
+        }
+        Some(Body::Text(text)) => (text.as_bytes(), "text/plain"),
+        Some(Body::Data(data)) => (data.as_ref(), "application/octet-stream"),
+        None => return String::new(),
+    };
+    let content_type = match payload.content_type.as_str() {
+        "" => default_type,
+        content_type => content_type,
+    };
+    let mime = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_json = mime == "application/json" || mime.ends_with("+json");
+    match str::from_utf8(data) {
+        Ok(text) if is_json => compact_json(text),
+        Ok(text) if mime.starts_with("text/") || matches!(payload.body, Some(Body::Text(_))) => text.to_owned(),
+        _ => {
+            let size = counted(data.len() as u64, "byte", "bytes");
+            match as_json() {
+                Ok(json) if data.len() <= BASE64_BYTES_MAX => {
+                    format!("{size} of {content_type}, base64 {}", json["data"].as_str().unwrap_or_default())
+                }
+                _ => format!("{size} of {content_type}"),
+            }
+        }
+    }
+}
+
+/// JSON without white space between its tokens. Numbers are not changed.
+fn compact_json(text: &str) -> String {
+    let (mut is_in_string, mut is_escaped) = (false, false);
+    let is_kept = |c: &char| {
+        let is_kept = is_in_string || !c.is_ascii_whitespace();
+        is_in_string ^= *c == '"' && !is_escaped;
+        is_escaped = *c == '\\' && !is_escaped;
+        is_kept
+    };
+    text.chars().filter(is_kept).collect()
 }
 
 /// The name of an enum value without its prefix, as it is shown everywhere: `SUCCEEDED`.
@@ -127,6 +170,8 @@ pub(crate) fn worker_state(state: WorkerState) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     #[test]
@@ -166,6 +211,22 @@ mod tests {
             (bytes(300), bytes(1 << 20), bytes(3 << 29)),
             ("300 B".into(), "1 MiB".into(), "1.5 GiB".into())
         );
+    }
+
+    #[test]
+    fn a_payload_is_decoded_by_its_content_type() {
+        let of = |body, content_type: &str| {
+            payload(&Payload { body: Some(body), content_type: content_type.to_owned() })
+        };
+        let big = "{ \"a b\": \"\\\" }\",\n \"n\": 9007199254740993 }";
+        let compact = r#"{"a b":"\" }","n":9007199254740993}"#;
+        assert_eq!(of(Body::Text(big.to_owned()), "application/json"), compact);
+        assert_eq!(of(Body::Data(big.as_bytes().into()), "application/json; charset=utf-8"), compact);
+        assert_eq!(of(Body::Text("a\nb".to_owned()), ""), "a\nb");
+        assert_eq!(of(Body::Data(Bytes::from_static(b"ab")), "text/csv"), "ab");
+        assert_eq!(of(Body::Data(Bytes::from_static(b"\0\xff")), ""), "2 bytes of application/octet-stream, base64 AP8=");
+        assert_eq!(of(Body::Data(vec![0; 1_204].into()), "image/png"), "1,204 bytes of image/png");
+        assert_eq!(payload(&Payload::default()), "");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `jobstream queues purge`: cancels every waiting job of a queue, after a confirmation.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, IsTerminal};
 
 use clap::Args;
 use serde_json::json;
@@ -8,7 +8,6 @@ use serde_json::json;
 use crate::connect::{Client, ClientArgs};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::output::screen;
 use crate::output::{GlobalArgs, text};
 use crate::stderr;
 
@@ -61,13 +60,6 @@ impl Purge {
         let waiting = counts.map_or(0, |counts| u64::from(counts.queued) + u64::from(counts.scheduled));
         let question =
             format!("cancel {} waiting jobs of queue {}? [y/N] ", text::count(waiting), self.queue);
-        let ask = || -> io::Result<String> {
-            stderr::print(screen::clean(&question).as_bytes());
-            let mut answer = String::new();
-            io::stdin().lock().read_line(&mut answer)?;
-            Ok(answer)
-        };
-        let answer = ask().map_err(|error| Error::new(Exit::Other, format!("cannot ask: {error}")))?;
-        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+        stderr::confirm(&question)
     }
 }
