@@ -28,6 +28,7 @@ mod spec;
 mod stderr;
 mod submit;
 mod units;
+mod usage;
 mod wait;
 mod watch;
 mod worker;
@@ -73,11 +74,15 @@ enum Command {
 
 fn main() -> ExitCode {
     // Before the command line is read: this command is internal.
-    let args = std::env::args().skip(1);
+    // Its arguments are UTF-8.
+    let args = std::env::args_os().skip(1).map_while(|arg| arg.into_string().ok());
     if let Some(log_format) = server::orphan_guard_format(args) {
         return server::guard_orphans(log_format);
     }
-    let Cli { global, command } = Cli::parse();
+    let Cli { global, command } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::report(&error).into(),
+    };
     let exit = dispatch(command, global).unwrap_or_else(|error| {
         error.print(global.stderr_style());
         error.exit

@@ -1,6 +1,6 @@
 //! The address of the server, and which setting it came from.
 
-use std::env;
+use std::env::{self, VarError};
 use std::fmt;
 
 use tonic::transport::Uri;
@@ -40,7 +40,12 @@ impl Address {
     ///
     /// If it is not `host:port` or `http://host:port`.
     pub(crate) fn resolve(flag: Option<&str>) -> Result<Self> {
-        let variable = env::var(VARIABLE).ok().filter(|value| !value.is_empty());
+        let variable = match env::var(VARIABLE) {
+            Err(VarError::NotUnicode(value)) if flag.is_none() => {
+                return Err(Error::usage(format!("{value:?} ({VARIABLE}) is not UTF-8")));
+            }
+            value => value.ok().filter(|value| !value.is_empty()),
+        };
         Self::choose(flag, variable.as_deref())
     }
 
