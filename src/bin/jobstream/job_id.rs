@@ -112,13 +112,17 @@ async fn search(client: &Client, ends: &mut BTreeMap<&str, Vec<JobId>>) -> Resul
 fn only(end: &str, found: &[JobId], is_complete: bool) -> Result<JobId> {
     match found {
         [id] => Ok(*id),
-        [] if is_complete => Err(Error::new(Exit::NotFound, format!("no job has an id that ends with {end}"))
-            .hint("`jobstream jobs ls` lists the jobs")),
+        [] if is_complete => {
+            Err(Error::new(Exit::NotFound, format!("no job has an id that ends with {end}"))
+                .hint("`jobstream jobs ls` lists the jobs"))
+        }
         [] => {
             let searched = PAGES_MAX * PAGE_JOBS as usize;
             Err(Error::new(
                 Exit::NotFound,
-                format!("none of the newest {searched} jobs has an id that ends with {end}: the server has more"),
+                format!(
+                    "none of the newest {searched} jobs has an id that ends with {end}: the server has more"
+                ),
             )
             .hint("give the whole id"))
         }

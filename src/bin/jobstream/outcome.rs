@@ -125,17 +125,19 @@ mod tests {
     fn the_exit_code_is_the_jobs_outcome() {
         let mut failure = Failure { message: "exited with 3".into(), ..Failure::default() };
         failure.set_reason(FailureReason::ExitStatus);
-        let error = exit_code(&address(), &ended(JobState::Failed, End::Failure(failure))).expect_err("failed");
+        let error =
+            exit_code(&address(), &ended(JobState::Failed, End::Failure(failure))).expect_err("failed");
         assert_eq!(error.exit, Exit::JobFailed);
         assert_eq!(error.message, format!("job {ID} failed: EXIT_STATUS: exited with 3"));
 
         let cancellation = Cancellation { reason: "no need".into(), forced: true };
-        let error =
-            exit_code(&address(), &ended(JobState::Cancelled, End::Cancellation(cancellation))).expect_err("cancelled");
+        let error = exit_code(&address(), &ended(JobState::Cancelled, End::Cancellation(cancellation)))
+            .expect_err("cancelled");
         assert_eq!(error.exit, Exit::JobCancelled);
         assert_eq!(error.message, format!("job {ID} was cancelled by force: no need"));
 
-        let exit = exit_code(&address(), &ended(JobState::Succeeded, End::Result(text_payload("x")))).expect("succeeded");
+        let exit = exit_code(&address(), &ended(JobState::Succeeded, End::Result(text_payload("x"))))
+            .expect("succeeded");
         assert_eq!(exit, Exit::Ok);
     }
 

@@ -107,7 +107,8 @@ fn utf8(content: Vec<u8>, argument: &str) -> Result<String> {
 
 fn parse_json(text: &str) -> Result<Payload> {
     if depth(text) > DEPTH_MAX {
-        let message = format!("the payload is nested deeper than {DEPTH_MAX} levels, the limit of JSON parsers");
+        let message =
+            format!("the payload is nested deeper than {DEPTH_MAX} levels, the limit of JSON parsers");
         return Err(Error::usage(message).hint("--text sends it as text, --bytes as it is"));
     }
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| {

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jobstream::job::QueueName;
-use jobstream::proto::v1::{
-    JobSpec, JobState, SubmitResponse, WaitReason, Worker, WorkerState,
-};
+use jobstream::proto::v1::{JobSpec, JobState, SubmitResponse, WaitReason, Worker, WorkerState};
 use tokio::time;
 
 use crate::connect::Client;

@@ -95,7 +95,8 @@ fn unknown_command(name: &str, first: &str) -> Option<Error> {
         return Some(error.hint(format!("use `jobstream {first} {verb}`")));
     }
     let (_, command) = COMMANDS.iter().find(|(known, _)| *known == name)?;
-    let error = Error::usage(format!("there is no command `jobstream {name}`")).hint(format!("use `{command}`"));
+    let error =
+        Error::usage(format!("there is no command `jobstream {name}`")).hint(format!("use `{command}`"));
     Some(match name {
         "logs" => error.hint("`jobstream log` is for the write-ahead log of a stopped server"),
         _ => error,

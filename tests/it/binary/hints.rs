@@ -38,7 +38,11 @@ fn commands_of_other_tools_get_the_name_here() {
 #[test]
 fn arguments_that_are_not_utf8_are_errors() {
     let bytes = OsStr::from_bytes(b"\xff");
-    let cases = [run(&[bytes], None), run(&[OsStr::new("result"), bytes], None), run(&["info".as_ref()], Some(bytes))];
+    let cases = [
+        run(&[bytes], None),
+        run(&[OsStr::new("result"), bytes], None),
+        run(&["info".as_ref()], Some(bytes)),
+    ];
     for (code, stderr) in cases {
         assert_eq!(code, Some(2), "{stderr}");
         assert!(stderr.starts_with("error: ") && !stderr.contains("panicked"), "{stderr}");
@@ -63,7 +67,8 @@ async fn json_of_every_depth_is_sent_or_refused_in_one_sentence() {
     }
     let json = format!("{}{}", "[".repeat(128), "]".repeat(128));
     let refused = dev.sh(&format!("jobstream run demo.echo '{json}' 2>&1 || true")).await;
-    let expected = "error: the payload is nested deeper than 127 levels, the limit of JSON parsers\n  help: --text";
+    let expected =
+        "error: the payload is nested deeper than 127 levels, the limit of JSON parsers\n  help: --text";
     assert!(refused.starts_with(expected), "{refused}");
 }
 
@@ -84,7 +89,9 @@ async fn a_refusal_is_printed_once_and_hints_name_the_server() {
 async fn a_job_shows_its_payload_and_outcome_by_content_type() {
     let dev = Dev::start(&[]).await;
     let get = async |submit: &str| {
-        let script = format!("id=$(jobstream submit {submit}); jobstream -q result $id --wait >&2; jobstream jobs get $id");
+        let script = format!(
+            "id=$(jobstream submit {submit}); jobstream -q result $id --wait >&2; jobstream jobs get $id"
+        );
         dev.sh(&script).await
     };
     for (submit, content) in [

@@ -37,7 +37,8 @@ async fn the_output_of_a_list_is_retried() {
 async fn filters_select_jobs_after_a_confirmation() {
     let dev = Dev::start(&[]).await;
     let failed = failed_jobs(&dev, 2).await;
-    let unconfirmed = dev.sh("jobstream jobs rm --kind demo.fail 2>&1 && code=0 || code=$?; echo $code").await;
+    let unconfirmed =
+        dev.sh("jobstream jobs rm --kind demo.fail 2>&1 && code=0 || code=$?; echo $code").await;
     assert!(unconfirmed.contains("--yes") && unconfirmed.ends_with("\n2\n"), "{unconfirmed}");
     let mixed = "jobstream jobs rm $id --kind demo.fail --yes 2>&1 && code=0 || code=$?; echo $code";
     let mixed = dev.sh(&format!("id={}; {mixed}", failed[0])).await;
@@ -48,7 +49,8 @@ async fn filters_select_jobs_after_a_confirmation() {
     assert_eq!(dev.sh(&format!("jobstream jobs rm {filters} --yes")).await, dry);
     assert_eq!(dev.sh("jobstream -q jobs ls").await, "");
 
-    let cancelled = "jobstream submit demo.echo --delay 1h >/dev/null; jobstream jobs cancel --kind demo.echo --yes";
+    let cancelled =
+        "jobstream submit demo.echo --delay 1h >/dev/null; jobstream jobs cancel --kind demo.echo --yes";
     let cancelled = dev.sh(cancelled).await;
     assert!(cancelled.ends_with("\tCANCELLED\n") && cancelled.lines().count() == 1, "{cancelled}");
 }
@@ -64,7 +66,8 @@ async fn every_command_accepts_the_end_of_an_id() {
     let output = dev.sh(script).await;
     assert!(output.ends_with("\tCANCELLED\n"), "{output}");
 
-    let script = "for n in 1 2; do jobstream submit demo.echo --job-id 0189000$n-0000-7000-8000-00000000000a; done
+    let script =
+        "for n in 1 2; do jobstream submit demo.echo --job-id 0189000$n-0000-7000-8000-00000000000a; done
         for end in 0000000a 0000000b 00a; do
             jobstream jobs get $end 2>&1 && code=0 || code=$?; echo $code
         done";

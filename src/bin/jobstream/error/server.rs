@@ -59,7 +59,9 @@ fn hint_for(reason: &str, names_worker: bool, flag: &str) -> Option<String> {
             ));
         }
         "QUEUE_NOT_FOUND" => return Some(format!("`jobstream queues ls{flag}` lists the queues there are")),
-        "WORKER_NOT_FOUND" => return Some(format!("`jobstream workers ls{flag}` lists the workers there are")),
+        "WORKER_NOT_FOUND" => {
+            return Some(format!("`jobstream workers ls{flag}` lists the workers there are"));
+        }
         "WORKERS_FULL" => "the server's --workers-max sets the limit",
         "ILLEGAL_STATE" if names_worker => {
             "`jobstream queues pause` holds jobs back from the server's own workers (link POOL)"

@@ -138,7 +138,8 @@ impl Selection {
         loop {
             let page = client.call(client.api.rpc().list_jobs(request.clone())).await?;
             for job in &page.jobs {
-                let invalid = |error| Error::new(Exit::Other, format!("the server sent an invalid id: {error}"));
+                let invalid =
+                    |error| Error::new(Exit::Other, format!("the server sent an invalid id: {error}"));
                 jobs.push(JobId::parse("job_id", &job.job_id).map_err(invalid)?);
             }
             if jobs.len() > JOBS_MAX {

@@ -110,7 +110,7 @@ impl Columns {
         let names = self.header.iter().map(|column| Field::from(column.name).color(Color::Dim));
         table.set_header(one_line(names, style));
         if let Some(width) = width {
-            let widths = fitted(&self.header, &table.column_max_content_widths(), width);
+            let widths = fitted(&self.ranked(), &table.column_max_content_widths(), width);
             for (column, width) in table.column_iter_mut().zip(widths) {
                 column.set_constraint(match width {
                     Some(width) => ColumnConstraint::Absolute(Width::Fixed(width + GAP)),
@@ -119,6 +119,18 @@ impl Columns {
             }
         }
         lines(&table)
+    }
+
+    /// The columns, with the highest ranks for those without a text: they are dropped first.
+    fn ranked(&self) -> Vec<Column> {
+        let is_empty = |index: usize| {
+            self.rows.iter().all(|row| row.get(index).is_none_or(|field| field.text.is_empty()))
+        };
+        let rank = |(index, column): (usize, &Column)| match column.drop_rank {
+            1.. if is_empty(index) => column.dropped(u8::MAX),
+            _ => *column,
+        };
+        self.header.iter().enumerate().map(rank).collect()
     }
 
     /// A line a row, separated by tabs, without the header.
@@ -187,6 +199,12 @@ fn lines(table: &Table) -> String {
 /// The width of each column in lines of at most this width; `None` if it is dropped.
 fn fitted(columns: &[Column], contents: &[u16], width: u16) -> Vec<Option<u16>> {
     let mut kept: Vec<_> = contents.iter().copied().map(Some).collect();
+    let is_wide = |kept: &mut [Option<u16>]| !shorten(kept, width, |_, content| content);
+    for (index, _) in columns.iter().enumerate().filter(|(_, column)| column.drop_rank == u8::MAX) {
+        if is_wide(&mut kept) {
+            kept[index] = None;
+        }
+    }
     loop {
         let fits = shorten(&mut kept, width, |index, content| {
             columns[index].width_min.map_or(content, |width_min| width_min.min(content))
@@ -283,8 +301,17 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_column_is_dropped_before_others_are_shortened() {
+        let mut columns = Columns::new([Column::new("KINDS").shortened_to(4), Column::new("SDK").dropped(1)]);
+        columns.row(["resize,crop", ""].map(Field::from));
+        assert_eq!(columns.aligned(Style::PLAIN, Some(20)), "KINDS        SDK\nresize,crop\n");
+        assert_eq!(columns.aligned(Style::PLAIN, Some(12)), "KINDS\nresize,crop\n");
+    }
+
+    #[test]
     fn a_narrow_terminal_shortens_and_drops_columns() {
-        let header = [Column::new("ID"), Column::new("QUEUE").dropped(1), Column::new("DETAIL").shortened_to(8)];
+        let header =
+            [Column::new("ID"), Column::new("QUEUE").dropped(1), Column::new("DETAIL").shortened_to(8)];
         let mut columns = Columns::new(header);
         columns.row(["1", "default", "HANDLER: no such file"].map(Field::from));
         let shown = |width| columns.aligned(Style::PLAIN, Some(width));

@@ -101,11 +101,16 @@ pub(crate) fn payload(payload: &Payload) -> String {
         "" => default_type,
         content_type => content_type,
     };
+    if data.is_empty() {
+        return String::new();
+    }
     let mime = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_json = mime == "application/json" || mime.ends_with("+json");
     match str::from_utf8(data) {
         Ok(text) if is_json => compact_json(text),
-        Ok(text) if mime.starts_with("text/") || matches!(payload.body, Some(Body::Text(_))) => text.to_owned(),
+        Ok(text) if mime.starts_with("text/") || matches!(payload.body, Some(Body::Text(_))) => {
+            text.to_owned()
+        }
         _ => {
             let size = counted(data.len() as u64, "byte", "bytes");
             match as_json() {
@@ -224,9 +229,13 @@ mod tests {
         assert_eq!(of(Body::Data(big.as_bytes().into()), "application/json; charset=utf-8"), compact);
         assert_eq!(of(Body::Text("a\nb".to_owned()), ""), "a\nb");
         assert_eq!(of(Body::Data(Bytes::from_static(b"ab")), "text/csv"), "ab");
-        assert_eq!(of(Body::Data(Bytes::from_static(b"\0\xff")), ""), "2 bytes of application/octet-stream, base64 AP8=");
+        assert_eq!(
+            of(Body::Data(Bytes::from_static(b"\0\xff")), ""),
+            "2 bytes of application/octet-stream, base64 AP8="
+        );
         assert_eq!(of(Body::Data(vec![0; 1_204].into()), "image/png"), "1,204 bytes of image/png");
         assert_eq!(payload(&Payload::default()), "");
+        assert_eq!(of(Body::Data(Bytes::new()), ""), "");
     }
 
     #[test]
