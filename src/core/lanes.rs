@@ -20,7 +20,7 @@ pub(super) struct Lane {
     pub(super) queue: Arc<str>,
     pub(super) kind: Arc<str>,
     /// The assignments of all its jobs have more bytes than this: 0, or the limit of the workers that cannot read them.
-    pub(super) floor: usize,
+    pub(super) bytes_above: usize,
     /// Ready jobs by priority. No list is empty.
     pub(super) ready: BTreeMap<i8, List>,
     /// Jobs that are not due yet.
@@ -47,7 +47,7 @@ pub(super) struct Rank {
     pub(super) negated_priority: i16,
     pub(super) last_served: u64,
     /// Lanes of the same kind and queue have the same `last_served`. Jobs in oversize lanes are older.
-    pub(super) negated_floor: Reverse<usize>,
+    pub(super) negated_bytes_above: Reverse<usize>,
     pub(super) lane: LaneKey,
 }
 
@@ -86,7 +86,7 @@ pub(super) struct Queue {
     pub(super) paused: bool,
     /// Lanes by kind.
     pub(super) lanes: HashMap<Arc<str>, LaneKey>,
-    /// Lanes of jobs that are too large for some workers, by kind and floor.
+    /// Lanes of jobs that are too large for some workers, by kind and `bytes_above`.
     pub(super) oversize: BTreeMap<(Arc<str>, usize), LaneKey>,
 }
 
@@ -108,7 +108,7 @@ pub(super) struct Lanes {
     pub(super) queues: BTreeMap<Arc<str>, Queue>,
     lanes: Vec<Option<Lane>>,
     free: Vec<LaneKey>,
-    /// The number of lanes with a floor.
+    /// The number of oversize lanes.
     oversize: usize,
 }
 
@@ -136,17 +136,17 @@ impl Lanes {
             Some((name, _)) => name.clone(),
             None => queue.as_str().into(),
         };
-        self.insert_with_floor(queue, kind.as_str().into(), 0)
+        self.insert_lane(queue, kind.as_str().into(), 0)
     }
 
-    /// Returns the lane of the same queue and kind with this floor, and whether it is new.
-    pub(super) fn oversize(&mut self, beside: LaneKey, floor: usize) -> (LaneKey, bool) {
-        let Lane { queue, kind, .. } = &self[beside];
+    /// Returns the lane of the same queue and kind for assignments above this size, and whether it is new.
+    pub(super) fn oversize(&mut self, sibling: LaneKey, bytes_above: usize) -> (LaneKey, bool) {
+        let Lane { queue, kind, .. } = &self[sibling];
         let (queue, kind) = (queue.clone(), kind.clone());
         let of_queue = self.queues.get(&queue);
-        match of_queue.and_then(|of_queue| of_queue.oversize.get(&(kind.clone(), floor))) {
+        match of_queue.and_then(|of_queue| of_queue.oversize.get(&(kind.clone(), bytes_above))) {
             Some(key) => (*key, false),
-            None => (self.insert_with_floor(queue, kind, floor), true),
+            None => (self.insert_lane(queue, kind, bytes_above), true),
         }
     }
 
@@ -164,22 +164,22 @@ impl Lanes {
         same.copied().filter(|same| *same != key).collect()
     }
 
-    fn insert_with_floor(&mut self, queue: Arc<str>, kind: Arc<str>, floor: usize) -> LaneKey {
+    fn insert_lane(&mut self, queue: Arc<str>, kind: Arc<str>, bytes_above: usize) -> LaneKey {
         let key = self.free.pop().unwrap_or_else(|| {
             self.lanes.push(None);
             LaneKey(self.lanes.len() as u32 - 1)
         });
         let of_queue = self.queues.entry(queue.clone()).or_default();
-        match floor {
+        match bytes_above {
             0 => of_queue.lanes.insert(kind.clone(), key),
-            _ => of_queue.oversize.insert((kind.clone(), floor), key),
+            _ => of_queue.oversize.insert((kind.clone(), bytes_above), key),
         };
-        self.oversize += usize::from(floor > 0);
+        self.oversize += usize::from(bytes_above > 0);
         let paused = of_queue.paused;
         self.lanes[key.0 as usize] = Some(Lane {
             queue,
             kind,
-            floor,
+            bytes_above,
             ready: BTreeMap::new(),
             scheduled: List::default(),
             counts: StateCounts::default(),
@@ -202,12 +202,12 @@ impl Lanes {
         let lane = self.lanes[key.0 as usize].take()?;
         self.free.push(key);
         if let Some(queue) = self.queues.get_mut(&lane.queue) {
-            match lane.floor {
+            match lane.bytes_above {
                 0 => queue.lanes.remove(&lane.kind),
-                floor => queue.oversize.remove(&(lane.kind.clone(), floor)),
+                bytes_above => queue.oversize.remove(&(lane.kind.clone(), bytes_above)),
             };
         }
-        self.oversize -= usize::from(lane.floor > 0);
+        self.oversize -= usize::from(lane.bytes_above > 0);
         self.remove_queue_if_idle(&lane.queue);
         Some(lane.creator)
     }

@@ -233,7 +233,7 @@ impl Core {
             if lane.counts.get(JobState::Queued) > 0
                 && lane.groups.is_empty()
                 && unserved_kinds.last() != Some(kind)
-                && (lane.floor == 0 || !self.sessions.any_matches(lane))
+                && (lane.bytes_above == 0 || !self.sessions.any_matches(lane))
             {
                 unserved_kinds.push(kind.clone());
             }

@@ -21,7 +21,7 @@ impl Core {
             Rank {
                 negated_priority,
                 last_served: lane.last_served,
-                negated_floor: Reverse(lane.floor),
+                negated_bytes_above: Reverse(lane.bytes_above),
                 lane: key,
             }
         });
@@ -54,7 +54,7 @@ impl Core {
             return Some(WaitReason::QueuePaused);
         }
         if lane.groups.is_empty() {
-            let is_too_large = lane.floor > 0 && self.sessions.any_matches(lane);
+            let is_too_large = lane.bytes_above > 0 && self.sessions.any_matches(lane);
             return Some(if is_too_large { WaitReason::WorkerLimit } else { WaitReason::NoWorker });
         }
         let bytes = self.assignment_bytes_max(key);
@@ -76,7 +76,7 @@ impl Core {
         assignment_bytes_max(&entry.payload, entry.options.as_deref(), lane.kind.len() + lane.queue.len())
     }
 
-    /// Moves the first job of its lane to the oversize lane with this floor.
+    /// Moves the first job of its lane to the oversize lane of assignments above this size.
     pub(super) fn move_oversize(&mut self, key: JobKey, limit: usize) {
         let from = self.table[key].lane;
         let (to, is_new) = self.lanes.oversize(from, limit);
@@ -99,8 +99,10 @@ impl Core {
         let from = self.table[key].lane;
         let bytes = self.assignment_bytes_max(key);
         let siblings = self.lanes.siblings(from).into_iter();
-        let larger = siblings.map(|lane| (self.lanes[lane].floor, lane)).filter(|(floor, _)| *floor < bytes);
-        match larger.max().filter(|(floor, _)| *floor > self.lanes[from].floor) {
+        let larger = siblings
+            .map(|lane| (self.lanes[lane].bytes_above, lane))
+            .filter(|(bytes_above, _)| *bytes_above < bytes);
+        match larger.max().filter(|(bytes_above, _)| *bytes_above > self.lanes[from].bytes_above) {
             Some((_, to)) => {
                 self.change_lane(key, to);
                 to

@@ -87,9 +87,9 @@ impl Capabilities {
         Self { kinds, queues, assignment_bytes_max: peer.assignment_bytes_max }
     }
 
-    /// Whether it can receive the jobs of the lane, which are all larger than the lane's floor.
+    /// Whether it can receive the jobs of the lane, which are all larger than `lane.bytes_above`.
     fn serves(&self, lane: &Lane) -> bool {
-        self.assignment_bytes_max > lane.floor && self.matches(lane)
+        self.assignment_bytes_max > lane.bytes_above && self.matches(lane)
     }
 
     /// Whether it has the lane's kind and queue.

@@ -66,9 +66,9 @@ fn check_lanes(core: &Core, entries: &[&Entry]) {
         assert_eq!(core.lanes[lane].counts, counts);
         let (queue, kind) = (&core.lanes[lane].queue, &core.lanes[lane].kind);
         let of_queue = &core.lanes.queues[queue];
-        match core.lanes[lane].floor {
+        match core.lanes[lane].bytes_above {
             0 => assert_eq!(of_queue.lanes[kind], lane),
-            floor => assert_eq!(of_queue.oversize[&(kind.clone(), floor)], lane),
+            bytes_above => assert_eq!(of_queue.oversize[&(kind.clone(), bytes_above)], lane),
         }
         let ready = &core.lanes[lane].ready;
         let waiting: usize = ready.values().map(|list| list.keys(&core.table).len()).sum();
