@@ -1,4 +1,4 @@
-//! The write-ahead log: the trait [`Log`] that the engine appends to, and its implementation on a disk.
+//! The write-ahead log: the trait `Log` that the engine appends to, and its implementation on a disk.
 
 pub(crate) mod disk;
 #[cfg(test)]

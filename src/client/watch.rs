@@ -32,6 +32,23 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// heartbeats, it is opened again after the last sequence. The watch ends with an error if the job is unknown or removed,
 /// like [`Job::outcome`](super::Job::outcome), or if the server is unavailable for longer than `patience`. Dropping the
 /// watch does not affect the job.
+///
+/// ```no_run
+/// use jobstream::client::{Client, WatchItem, WatchOptions};
+///
+/// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let job = client.job("resize").submit::<()>().await?;
+/// let mut options = WatchOptions::default();
+/// options.after_sequence = 1;
+/// let mut watch = job.watch_with(options);
+/// while let Some(item) = watch.next().await {
+///     match item? {
+///         WatchItem::Event(event) => println!("{}: {:?}", event.sequence, event.body),
+///         WatchItem::Gap { first, last } => println!("events {first} to {last} are no longer retained"),
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[must_use = "a watch does nothing until it is read"]
 pub struct Watch {
     messages: Pin<Box<dyn Stream<Item = Result<Message>> + Send>>,

@@ -40,6 +40,16 @@ const RELEASE_NOW_TIME_MAX: Duration = Duration::from_millis(10);
 const GOAWAY_GRACE: Duration = Duration::from_millis(300);
 
 /// How a server serves and ends. Start from [`Default`] and set fields.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use jobstream::server::ServerOptions;
+///
+/// let mut options = ServerOptions::default();
+/// options.drain_timeout = Duration::from_secs(30);
+/// options.serve.limits.max_connections = 1_000;
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ServerOptions {

@@ -96,7 +96,7 @@ impl Options {
         Self { segment_bytes, bytes_max: Some(bytes_max), ..default }
     }
 
-    /// Bytes of entries below which a log with a bound stays at [`SpaceLevel::Free`].
+    /// Bytes of entries below which a log with a bound needs no early compaction.
     pub fn entries_bytes_max(&self) -> Option<u64> {
         let free_bytes = LOW_SEGMENTS * self.segment_bytes + self.reserve_bytes;
         Some(self.bytes_max?.saturating_sub(free_bytes))

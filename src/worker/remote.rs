@@ -42,7 +42,14 @@ const FINAL_ACK_TIME_MAX: Duration = Duration::from_millis(300);
 /// Time for the server to end the stream after the worker closed its side.
 const CLOSE_TIME_MAX: Duration = Duration::from_millis(200);
 
-/// Options of a worker's connection to a remote server.
+/// Options of a worker's connection to a remote server. Start from [`Default`] and set fields.
+///
+/// ```
+/// use jobstream::worker::RemoteOptions;
+///
+/// let mut options = RemoteOptions::default();
+/// options.message_bytes_max = 16 << 20;
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RemoteOptions {

@@ -39,8 +39,9 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// Those of [`crate::wal::DiskLog::open`]; `LogRefused` if a newer version wrote an entry, `LogDamaged` if an entry is not
-    /// valid; `InvalidField` if payloads may be larger than an entry of the log, or options of the log are out of range.
+    /// `LogDamaged` if an acknowledged entry is missing or an entry is not valid; `LogRefused` if the directory is in use,
+    /// read-only, foreign or of a newer version; `DiskFull` if there is no space for a new log; `LogFailed` if a file cannot
+    /// be read or written; `InvalidField` if payloads may be larger than an entry of the log, or options are out of range.
     pub fn open(options: EngineOptions, directory: &Path) -> Result<Self> {
         let log_options = options.log.clone();
         Self::open_by(options, directory, |entry| {

@@ -67,7 +67,7 @@ pub fn dump(directory: &Path, mut entry: impl FnMut(Position, u64, &[u8]) -> Res
 ///
 /// # Errors
 ///
-/// As `verify` for `from` and as [`DiskLog::open`] and [`DiskLog::append`] for `to`; `LogRefused` if `to` has a log already, or if
+/// As [`verify`] for `from`; `LogFailed` or `DiskFull` if `to` cannot be written; `LogRefused` if `to` has a log already, or if
 /// one of the two directories is the other or is in it.
 pub fn salvage(from: &Path, to: &Path, options: &Options) -> Result<Salvage> {
     let (files, _lock) = open_for_reading(from)?;
