@@ -23,16 +23,11 @@ use crate::error::Result;
 /// The engine appends from one thread of its own, which an implementation may block. There is one writer: a directory is locked
 /// for one process; a broker rejects the append of a fenced owner.
 pub(crate) trait Log: Send + Sync {
-    /// Most bytes of an entry.
-    fn entry_bytes_max(&self) -> usize;
-
-    /// Most appends in flight.
-    fn in_flight_max(&self) -> usize {
-        1
-    }
+    /// The limits of appends.
+    fn limits(&self) -> Limits;
 
     /// Appends the entries of a batch, and returns the sequence of the last one once the batch is durable. Up to
-    /// [`Log::in_flight_max`] appends may be in flight; the order is that of the calls.
+    /// [`Limits::in_flight_max`] appends may be in flight; the order is that of the calls.
     ///
     /// # Errors
     ///
@@ -70,6 +65,15 @@ pub(crate) trait Log: Send + Sync {
     ///
     /// The failure of the log, now or before.
     fn close(&self) -> BoxFuture<'_, Result<()>>;
+}
+
+/// The limits of appends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Most bytes of an entry.
+    pub(crate) entry_bytes_max: usize,
+    /// Most appends in flight.
+    pub(crate) in_flight_max: usize,
 }
 
 /// How full a log is.

@@ -122,7 +122,7 @@ impl Commit {
             closing: Notify::new(),
             waiters: Waiters::default(),
             refuses_jobs: AtomicBool::new(false),
-            entry_bytes_max: log.entry_bytes_max(),
+            entry_bytes_max: log.limits().entry_bytes_max,
             compaction_bytes,
             due: Mutex::default(),
             due_changed: Notify::new(),

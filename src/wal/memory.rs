@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 
-use super::{Batch, Log, Space, SpaceLevel, TrimPoint};
+use super::{Batch, Limits, Log, Space, SpaceLevel, TrimPoint};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Most appends under way.
@@ -174,12 +174,9 @@ pub(crate) fn broken() -> Error {
 }
 
 impl Log for MemoryLog {
-    fn entry_bytes_max(&self) -> usize {
-        super::disk::ENTRY_BYTES_MAX
-    }
-
-    fn in_flight_max(&self) -> usize {
-        if Self::read(self, |state| state.network.is_some()) { IN_FLIGHT_MAX } else { 1 }
+    fn limits(&self) -> Limits {
+        let in_flight_max = if Self::read(self, |state| state.network.is_some()) { IN_FLIGHT_MAX } else { 1 };
+        Limits { entry_bytes_max: super::disk::ENTRY_BYTES_MAX, in_flight_max }
     }
 
     fn append(&self, batch: Arc<Batch>) -> BoxFuture<'_, Result<u64>> {

@@ -74,7 +74,7 @@ async fn append_all(log: &dyn Log, batches: &[Vec<String>]) -> Vec<u64> {
     let (mut in_flight, mut answers) = (FuturesOrdered::new(), Vec::new());
     for entries in batches {
         in_flight.push_back(log.append(batch(entries)));
-        while in_flight.len() >= log.in_flight_max() {
+        while in_flight.len() >= log.limits().in_flight_max {
             answers.extend(in_flight.next().await.map(|answer| answer.expect("it is durable")));
         }
     }

@@ -42,7 +42,7 @@ impl Shared {
 
     async fn run(&self, log: &dyn Log) -> Result<()> {
         let mut schedule = Schedule::new(self.compaction_bytes, log.space()?.bytes);
-        let in_flight_max = log.in_flight_max();
+        let in_flight_max = log.limits().in_flight_max;
         let mut in_flight = FuturesOrdered::new();
         loop {
             let space = log.space()?;

@@ -11,7 +11,7 @@ use crate::engine::{self, EntryReader};
 use crate::error::Result;
 use crate::job::{EventBody, JobId, JobState, Outcome, Payload};
 use crate::wal::Position;
-use crate::wal::{Batch, Log, Space, SpaceLevel, TrimPoint};
+use crate::wal::{Batch, Limits, Log, Space, SpaceLevel, TrimPoint};
 
 /// An injected bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,12 +185,8 @@ impl FaultyLog {
 }
 
 impl Log for FaultyLog {
-    fn entry_bytes_max(&self) -> usize {
-        self.log.entry_bytes_max()
-    }
-
-    fn in_flight_max(&self) -> usize {
-        self.log.in_flight_max()
+    fn limits(&self) -> Limits {
+        self.log.limits()
     }
 
     fn append(&self, batch: Arc<Batch>) -> BoxFuture<'_, Result<u64>> {

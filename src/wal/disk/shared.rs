@@ -8,7 +8,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{DiskLog, Reader};
 use crate::error::{Error, ErrorKind, Result};
-use crate::wal::{self, Batch, Space, SpaceLevel, TrimPoint};
+use crate::wal::{self, Batch, Limits, Space, SpaceLevel, TrimPoint};
 
 /// After so long without an append, all of the next segment is preallocated.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
@@ -85,8 +85,8 @@ impl SharedLog {
 }
 
 impl wal::Log for SharedLog {
-    fn entry_bytes_max(&self) -> usize {
-        self.entry_bytes_max
+    fn limits(&self) -> Limits {
+        Limits { entry_bytes_max: self.entry_bytes_max, in_flight_max: 1 }
     }
 
     fn append(&self, batch: Arc<Batch>) -> BoxFuture<'_, Result<u64>> {
