@@ -79,14 +79,8 @@ pub(crate) async fn resolve(client: &Client, ids: &[IdArg]) -> Result<Vec<JobId>
 ///
 /// As [`resolve`].
 pub(crate) async fn resolve_one(client: &Client, id: &IdArg) -> Result<JobId> {
-    match id {
-        IdArg::Whole(id) => Ok(*id),
-        IdArg::End(end) => {
-            let mut ends = BTreeMap::from([(end.as_str(), Vec::new())]);
-            let is_complete = search(client, &mut ends).await?;
-            only(end, &ends[end.as_str()], is_complete)
-        }
-    }
+    let resolved = resolve(client, std::slice::from_ref(id)).await?;
+    Ok(resolved[0])
 }
 
 /// Adds the jobs with each end. Returns whether every job of the server was searched.
@@ -95,10 +89,8 @@ async fn search(client: &Client, ends: &mut BTreeMap<&str, Vec<JobId>>) -> Resul
     for _ in 0..PAGES_MAX {
         let page = client.call(client.api.rpc().list_jobs(request.clone())).await?;
         for job in &page.jobs {
-            for (end, found) in ends.iter_mut().filter(|(end, _)| job.job_id.ends_with(**end)) {
-                let id = JobId::parse("job_id", &job.job_id)
-                    .map_err(|error| Error::new(Exit::Other, format!("the server sent {end}: {error}")))?;
-                found.push(id);
+            for (_, found) in ends.iter_mut().filter(|(end, _)| job.job_id.ends_with(**end)) {
+                found.push(of_server(&job.job_id)?);
             }
         }
         if page.next_page_token.is_empty() {
@@ -107,6 +99,12 @@ async fn search(client: &Client, ends: &mut BTreeMap<&str, Vec<JobId>>) -> Resul
         request.page_token = page.next_page_token;
     }
     Ok(false)
+}
+
+/// An id that the server sent.
+pub(crate) fn of_server(id: &str) -> Result<JobId> {
+    let invalid = |error| Error::new(Exit::Other, format!("the server sent an invalid id: {error}"));
+    JobId::parse("job_id", id).map_err(invalid)
 }
 
 fn only(end: &str, found: &[JobId], is_complete: bool) -> Result<JobId> {

@@ -138,9 +138,7 @@ impl Selection {
         loop {
             let page = client.call(client.api.rpc().list_jobs(request.clone())).await?;
             for job in &page.jobs {
-                let invalid =
-                    |error| Error::new(Exit::Other, format!("the server sent an invalid id: {error}"));
-                jobs.push(JobId::parse("job_id", &job.job_id).map_err(invalid)?);
+                jobs.push(job_id::of_server(&job.job_id)?);
             }
             if jobs.len() > JOBS_MAX {
                 return Err(too_many(jobs.len()));
