@@ -15,6 +15,17 @@ def test_payloads_are_the_same_in_every_language(agent, worker_agent, payload):
     assert result == payload if payload["type"] != "json" else read_json(result) == VALUE
 
 
+@pytest.mark.parametrize(("done", "total", "fraction"), [(3, 4, 0.75), (5, 4, 1), (3, 0, None)])
+def test_progress_of_units_has_a_fraction(agent, worker_agent, server, done, total, fraction):
+    kind = worker_agent.work("count").kind("count")
+    job_id = agent.submit(kind, as_json({"done": done, "total": total}))
+    (progress,) = [item for item in agent.watch(job_id).events() if item["type"] == "progress"]
+    assert (progress["done"], progress["total"], progress["unit"]) == (done, total, "steps")
+    assert progress.get("fraction") == fraction
+    sent = server.raw.job(job_id).progress
+    assert (sent.fraction if sent.HasField("fraction") else None) == fraction
+
+
 @pytest.mark.parametrize("number", INEXACT_AS_DOUBLES)
 def test_integers_stay_exact_as_input_output_and_result(agent, worker_agent, server, number):
     value = {"id": number, "nested": [{"ids": [number]}]}

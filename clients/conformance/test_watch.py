@@ -141,8 +141,8 @@ def test_progress_has_the_units_that_the_worker_sent(agent, server):
     counted = {"progress": {"done": 3, "total": 4}}
     server.raw.report(kind, counted, {"complete": {}})
     (progress,) = [item for item in agent.watch(job_id).events() if item["type"] == "progress"]
-    assert (progress["done"], progress["total"]) == (3, 4)
-    assert progress.get("fraction") in (None, 0.75), "a client may derive the fraction"
+    assert (progress["done"], progress["total"], progress["fraction"]) == (3, 4, 0.75)
+    assert server.raw.job(job_id).progress.fraction == 0.75, "the server derives the fraction, not the client"
 
 
 def test_watch_of_an_unknown_job_fails_immediately(agent):

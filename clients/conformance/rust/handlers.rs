@@ -40,6 +40,12 @@ struct Chunks {
 }
 
 #[derive(Deserialize)]
+struct Counted {
+    done: f64,
+    total: f64,
+}
+
+#[derive(Deserialize)]
 struct Sized {
     width: i64,
 }
@@ -57,6 +63,7 @@ pub(crate) fn add(worker: Worker, kind: &str, behaviour: &str, held: &Held, comm
         "stream" => worker.raw_handler(kind, stream),
         "info" => worker.raw_handler(kind, async |context| as_json(&info(&context))),
         "emit" => worker.handler(kind, emit),
+        "count" => worker.handler(kind, count),
         "fail" => worker.handler(kind, fail),
         "typed" => worker.handler(kind, async |_, input: Sized| Ok(input.width * 2)),
         _ => {
@@ -102,6 +109,11 @@ async fn emit(context: JobContext, input: Chunks) -> Result<u32, JobError> {
         context.log_at(LogLevel::Warn, LogStream::Log, &format!("line {step}"));
     }
     Ok(input.chunks)
+}
+
+async fn count(context: JobContext, input: Counted) -> Result<f64, JobError> {
+    context.progress_of(input.done, input.total, "steps");
+    Ok(input.done)
 }
 
 async fn fail(_: JobContext, input: Failing) -> Result<Value, JobError> {

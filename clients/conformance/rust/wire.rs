@@ -132,7 +132,7 @@ pub(crate) fn event_json(event: &Event) -> Value {
         EventBody::State(change) => json!({"type": "state", "state": change.state.name()}),
         EventBody::Progress(progress) => json!({
             "type": "progress", "fraction": progress.fraction, "done": progress.done, "total": progress.total,
-            "message": progress.message,
+            "unit": progress.unit, "message": progress.message,
         }),
         EventBody::Output(output) => json!({
             "type": "output", "payload": payload_json(&output.payload), "channel": &*output.channel,

@@ -197,6 +197,11 @@ def emit_steps(context: Context, value: dict[str, int]) -> int:
 
 def fail(_: Context, value: Line) -> None:
     lines.fail(value)
+def count(context: Context, value: dict[str, int]) -> int:
+    context.progress_of(value["done"], value["total"], "steps")
+    return value["done"]
+
+
 
 
 def typed(_: Context, value: lines.Size) -> int:
@@ -210,6 +215,7 @@ BEHAVIOURS: dict[str, Callable[..., Any]] = {
     "emit": emit_steps,
     "fail": fail,
     "typed": typed,
+    "count": count,
 }
 
 

@@ -112,7 +112,7 @@ def watch_item(event: jobstream.WatchItem) -> Line:
             line |= {"type": "state", "state": event.state}
         case jobstream.Progress():
             line |= {"type": "progress", "fraction": event.fraction, "message": event.message}
-            line |= {"done": event.done, "total": event.total}
+            line |= {"done": event.done, "total": event.total, "unit": event.unit}
         case jobstream.Output():
             payload = write_payload(event.payload, jobstream.payload.decode(event.payload))
             line |= {"type": "output", "payload": payload, "channel": event.channel}

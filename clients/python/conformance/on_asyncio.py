@@ -209,6 +209,11 @@ async def emit_steps(context: AsyncContext, value: dict[str, int]) -> int:
 
 async def fail(_: AsyncContext, value: Line) -> None:
     lines.fail(value)
+async def count(context: AsyncContext, value: dict[str, int]) -> int:
+    context.progress_of(value["done"], value["total"], "steps")
+    return value["done"]
+
+
 
 
 async def typed(_: AsyncContext, value: lines.Size) -> int:
@@ -222,6 +227,7 @@ BEHAVIOURS: dict[str, Callable[..., Any]] = {
     "emit": emit_steps,
     "fail": fail,
     "typed": typed,
+    "count": count,
 }
 
 

@@ -57,6 +57,7 @@ function plainHandlers(emit: Emit, holds: Holds): Partial<Record<string, Handler
     },
     info,
     emit: emitSteps,
+    count,
     fail,
     hold: async (_, context) => {
       started(context);
@@ -91,6 +92,11 @@ const emitSteps: Handler<{ chunks: number }> = async ({ chunks }, context) => {
     context.log(`line ${i}`, "warn");
   }
   return chunks;
+};
+
+const count: Handler<{ done: number; total: number }> = ({ done, total }, context) => {
+  context.progressOf(done, total, "steps");
+  return done;
 };
 
 const fail: Handler<{ mode: string; message: string }> = ({ mode, message }) => {

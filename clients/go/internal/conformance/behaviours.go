@@ -51,6 +51,8 @@ func (a *agent) behave(worker *jobstream.Worker, c *command, kind, behaviour str
 		jobstream.Handle(worker, kind, info)
 	case "emit":
 		jobstream.Handle(worker, kind, emit)
+	case "count":
+		jobstream.Handle(worker, kind, count)
 	case "fail":
 		jobstream.Handle(worker, kind, fail)
 	case "typed":
@@ -108,6 +110,16 @@ func emit(_ context.Context, task *jobstream.Task, in emitting) (int, error) {
 		task.Log(fmt.Sprintf("line %d", i), jobstream.LevelWarn)
 	}
 	return in.Chunks, nil
+}
+
+type counting struct {
+	Done  float64 `json:"done"`
+	Total float64 `json:"total"`
+}
+
+func count(_ context.Context, task *jobstream.Task, in counting) (float64, error) {
+	task.ProgressOf(in.Done, in.Total, "steps")
+	return in.Done, nil
 }
 
 type failing struct {

@@ -139,7 +139,8 @@ func showEvent(event jobstream.Event) (map[string]any, error) {
 		return item("state", event.Moment, map[string]any{"state": event.State}), nil
 	case *jobstream.Progress:
 		return item("progress", event.Moment, map[string]any{
-			"fraction": event.Fraction, "done": event.Done, "total": event.Total, "message": event.Message,
+			"fraction": event.Fraction, "done": event.Done, "total": event.Total, "unit": event.Unit,
+			"message": event.Message,
 		}), nil
 	case *jobstream.Output:
 		payload, err := show(event.Payload)

@@ -24,6 +24,8 @@ final class Handlers {
 
     record Emit(int chunks) {}
 
+    record Count(int done, int total) {}
+
     record Fail(String mode, String message) {}
 
     record Typed(int width) {}
@@ -34,6 +36,7 @@ final class Handlers {
             case "stream" -> builder.handle(kind, Object.class, Handlers::stream);
             case "info" -> builder.handle(kind, Object.class, (input, context) -> info(context));
             case "emit" -> builder.handle(kind, Emit.class, Handlers::emit);
+            case "count" -> builder.handle(kind, Count.class, Handlers::count);
             case "fail" -> builder.handle(kind, Fail.class, (input, context) -> fail(input));
             case "typed" -> builder.handle(kind, Typed.class, (input, context) -> 2 * input.width);
             case "hold" -> builder.handle(kind, Object.class, (input, context) -> hold(context, command));
@@ -84,6 +87,11 @@ final class Handlers {
             context.log("line " + i, LogLevel.WARN);
         }
         return input.chunks;
+    }
+
+    private static int count(Count input, JobContext context) {
+        context.progressOf(input.done, input.total, "steps");
+        return input.done;
     }
 
     private static Object fail(Fail input) {

@@ -75,7 +75,9 @@ final class Values {
                     .put("state", change.state().name());
         }
         if (event instanceof JobEvent.Progress progress) {
-            ObjectNode item = item("progress", event, progress.attempt()).put("message", progress.message());
+            ObjectNode item = item("progress", event, progress.attempt())
+                    .put("message", progress.message())
+                    .put("unit", progress.unit());
             progress.fraction().ifPresent(fraction -> item.put("fraction", fraction));
             progress.done().ifPresent(done -> item.put("done", done));
             progress.total().ifPresent(total -> item.put("total", total));
