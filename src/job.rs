@@ -95,6 +95,22 @@ pub enum WaitReason {
     WorkerLimit,
 }
 
+impl WaitReason {
+    /// The displayed name, such as `NO_WORKER`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotDue => "NOT_DUE",
+            Self::BackOff => "BACK_OFF",
+            Self::QueuePaused => "QUEUE_PAUSED",
+            Self::NoWorker => "NO_WORKER",
+            Self::WorkersBusy => "WORKERS_BUSY",
+            Self::Draining => "DRAINING",
+            Self::Starting => "STARTING",
+            Self::WorkerLimit => "WORKER_LIMIT",
+        }
+    }
+}
+
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {

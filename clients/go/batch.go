@@ -108,7 +108,7 @@ func (c *Client) submitBatch(ctx context.Context, b batch, set setResult) error 
 		case response.Results[i].GetError() != nil:
 			set(index, nil, c.jobError(i, response.Results[i].GetError()))
 		default:
-			set(index, c.accepted(b.specs[i].JobId), nil)
+			set(index, c.accepted(b.specs[i].JobId, response.Results[i].GetSubmitted().GetWaitReason()), nil)
 		}
 	}
 	return err

@@ -33,10 +33,11 @@ func (c *Client) retry(ctx context.Context, id string) (*handle, error) {
 		return nil, err
 	}
 	c.boots.lookUp()
-	if _, err := call(ctx, c, &jobstreamv1.RetryRequest{JobId: id, NewJobId: newID}, c.jobs.Retry); err != nil {
+	response, err := call(ctx, c, &jobstreamv1.RetryRequest{JobId: id, NewJobId: newID}, c.jobs.Retry)
+	if err != nil {
 		return nil, err
 	}
-	return c.accepted(newID), nil
+	return c.accepted(newID, response.WaitReason), nil
 }
 
 // Delete removes a finished job and its result. It also succeeds if the response of a first try was lost and the next

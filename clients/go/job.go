@@ -19,8 +19,9 @@ type Job[Out any] struct{ handle *handle }
 
 // handle is the part of a Job that does not depend on the type of the result.
 type handle struct {
-	client *Client
-	id     string
+	client     *Client
+	id         string
+	waitReason string
 	// acceptedBy is the boot of the server that had the job.
 	acceptedBy atomic.Pointer[boot]
 }
@@ -48,6 +49,10 @@ func (h *handle) detectRestart(err error) error {
 
 // ID returns the job id.
 func (j *Job[Out]) ID() string { return j.handle.id }
+
+// WaitReason returns why the job waited when it was submitted: NO_WORKER if no connected worker served its kind in its
+// queue, NOT_DUE, WORKERS_BUSY and others. It is empty if the job did not wait, and for a handle of [Attach].
+func (j *Job[Out]) WaitReason() string { return j.handle.waitReason }
 
 // Result waits until the job ends and returns its result. It uses long polls and reconnects after a lost connection,
 // until the context ends or the server was unavailable for the duration of [WithPatience].

@@ -104,16 +104,17 @@ func (c *Client) submit(ctx context.Context, kind string, input any, options []S
 		return nil, err
 	}
 	c.boots.lookUp()
-	if _, err := call(ctx, c, &jobstreamv1.SubmitRequest{Job: spec}, c.jobs.Submit); err != nil {
+	response, err := call(ctx, c, &jobstreamv1.SubmitRequest{Job: spec}, c.jobs.Submit)
+	if err != nil {
 		return nil, err
 	}
-	return c.accepted(spec.JobId), nil
+	return c.accepted(spec.JobId, response.WaitReason), nil
 }
 
 // accepted returns the handle of a job that the current boot of the server accepted.
-func (c *Client) accepted(id string) *handle {
+func (c *Client) accepted(id string, waits jobstreamv1.WaitReason) *handle {
 	c.boots.lookUp()
-	accepted := &handle{client: c, id: id}
+	accepted := &handle{client: c, id: id, waitReason: readWaitReason(waits)}
 	accepted.recordBoot()
 	return accepted
 }

@@ -1,6 +1,6 @@
 //! The commands on lists of jobs and on queues: list, retry, delete, batch, queues, pause, resume, purge.
 
-use jobstream::client::{Client, JobRequest};
+use jobstream::client::{Client, Job, JobRequest};
 use jobstream::job::{JobFilter, JobState, JobView, Kind, QueueName, StateSet};
 use jobstream::proto::v1;
 use serde_json::{Value, json};
@@ -64,10 +64,16 @@ pub(crate) async fn batch(client: &Client, body: &Value) -> Response {
     let requests: Vec<JobRequest> = jobs.map(|job| caller::request(client, job)).collect::<Result<_, _>>()?;
     let answers = client.submit_all::<Value>(requests).await;
     let results = answers.into_iter().map(|answer| match answer {
-        Ok(job) => json!({"job_id": job.id().to_string()}),
+        Ok(job) => submitted(&job),
         Err(error) => json!({"error": CommandError::from(error).0}),
     });
     Ok(json!({"results": results.collect::<Vec<_>>()}))
+}
+
+/// The id of a submitted job and why it waits.
+pub(crate) fn submitted(job: &Job<Value>) -> Value {
+    let wait_reason = job.submission().and_then(|submission| submission.wait_reason);
+    json!({"job_id": job.id().to_string(), "wait_reason": wait_reason.map(|reason| reason.name())})
 }
 
 pub(crate) async fn queues(client: &Client) -> Response {

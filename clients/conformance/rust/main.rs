@@ -116,8 +116,9 @@ impl Agent {
     /// Retains the handle of a new job.
     fn retain(&self, job: Job<Value>) -> Response {
         let id = job.id().to_string();
-        self.0.jobs.lock().insert(id.clone(), job);
-        Ok(json!({"job_id": id}))
+        let response = lists::submitted(&job);
+        self.0.jobs.lock().insert(id, job);
+        Ok(response)
     }
 
     /// The handle of the submit, or a new handle for a job that this client did not submit.

@@ -41,8 +41,12 @@ class Agent:
         assert self.client is not None
         given = lines.read_payload(line["payload"])
         job = self.client.submit(line["kind"], given, returns=Payload, **lines.submit_options(line))
+        return self.retain(job)
+
+    def retain(self, job: Job[Payload]) -> Line:
+        """Retains the handle of a submitted job."""
         self.handles[job.id] = job
-        return {"job_id": job.id}
+        return {"job_id": job.id, "wait_reason": job.wait_reason}
 
     def run(self, line: Line) -> Line:
         assert self.client is not None
@@ -78,8 +82,7 @@ class Agent:
     def retry(self, line: Line) -> Line:
         assert self.client is not None
         job = self.client.retry(line["job_id"], returns=Payload)
-        self.handles[job.id] = job
-        return {"job_id": job.id}
+        return self.retain(job)
 
     def delete(self, line: Line) -> Line:
         assert self.client is not None
@@ -91,8 +94,7 @@ class Agent:
         results: list[Line] = []
         for result in self.client.submit_all(map(lines.job_request, line["jobs"]), returns=Payload):
             if isinstance(result, Job):
-                self.handles[result.id] = result
-                results.append({"job_id": result.id})
+                results.append(self.retain(result))
             else:
                 results.append({"error": lines.error_of(result)})
         return {"results": results}
@@ -195,13 +197,13 @@ def emit_steps(context: Context, value: dict[str, int]) -> int:
     return chunks
 
 
-def fail(_: Context, value: Line) -> None:
-    lines.fail(value)
 def count(context: Context, value: dict[str, int]) -> int:
     context.progress_of(value["done"], value["total"], "steps")
     return value["done"]
 
 
+def fail(_: Context, value: Line) -> None:
+    lines.fail(value)
 
 
 def typed(_: Context, value: lines.Size) -> int:
@@ -213,9 +215,9 @@ BEHAVIOURS: dict[str, Callable[..., Any]] = {
     "stream": stream,
     "info": lines.info,
     "emit": emit_steps,
+    "count": count,
     "fail": fail,
     "typed": typed,
-    "count": count,
 }
 
 

@@ -38,8 +38,12 @@ class Agent:
         assert self.client is not None
         given = lines.read_payload(line["payload"])
         job = await self.client.submit(line["kind"], given, returns=Payload, **lines.submit_options(line))
+        return self.retain(job)
+
+    def retain(self, job: AsyncJob[Payload]) -> Line:
+        """Retains the handle of a submitted job."""
         self.handles[job.id] = job
-        return {"job_id": job.id}
+        return {"job_id": job.id, "wait_reason": job.wait_reason}
 
     async def run(self, line: Line) -> Line:
         assert self.client is not None
@@ -83,8 +87,7 @@ class Agent:
     async def retry(self, line: Line) -> Line:
         assert self.client is not None
         job = await self.client.retry(line["job_id"], returns=Payload)
-        self.handles[job.id] = job
-        return {"job_id": job.id}
+        return self.retain(job)
 
     async def delete(self, line: Line) -> Line:
         assert self.client is not None
@@ -96,8 +99,7 @@ class Agent:
         results: list[Line] = []
         for result in await self.client.submit_all(map(lines.job_request, line["jobs"]), returns=Payload):
             if isinstance(result, AsyncJob):
-                self.handles[result.id] = result
-                results.append({"job_id": result.id})
+                results.append(self.retain(result))
             else:
                 results.append({"error": lines.error_of(result)})
         return {"results": results}
@@ -207,13 +209,13 @@ async def emit_steps(context: AsyncContext, value: dict[str, int]) -> int:
     return chunks
 
 
-async def fail(_: AsyncContext, value: Line) -> None:
-    lines.fail(value)
 async def count(context: AsyncContext, value: dict[str, int]) -> int:
     context.progress_of(value["done"], value["total"], "steps")
     return value["done"]
 
 
+async def fail(_: AsyncContext, value: Line) -> None:
+    lines.fail(value)
 
 
 async def typed(_: AsyncContext, value: lines.Size) -> int:
@@ -225,9 +227,9 @@ BEHAVIOURS: dict[str, Callable[..., Any]] = {
     "stream": stream,
     "info": info,
     "emit": emit_steps,
+    "count": count,
     "fail": fail,
     "typed": typed,
-    "count": count,
 }
 
 

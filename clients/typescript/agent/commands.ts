@@ -100,7 +100,7 @@ export class Commands {
   /** Retains the handle of a job. */
   #retain(job: Job) {
     this.#jobs.set(job.id, job);
-    return { job_id: job.id };
+    return { job_id: job.id, wait_reason: job.waitReason };
   }
 
   async #batch({ jobs }: Command) {

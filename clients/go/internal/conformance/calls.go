@@ -55,7 +55,7 @@ func (a *agent) retain(client *jobstream.Client, job *jobstream.Job[jobstream.Pa
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.jobs[job.ID()] = submitted{client, job}
-	return map[string]any{"job_id": job.ID()}
+	return map[string]any{"job_id": job.ID(), "wait_reason": job.WaitReason()}
 }
 
 func (a *agent) run(ctx context.Context, c *command) (any, error) {

@@ -56,11 +56,11 @@ def batch_request(batch: Sequence[JobRequest]) -> job_service_pb2.BatchSubmitReq
 
 def batch_results(
     batch: Sequence[JobRequest], response: job_service_pb2.BatchSubmitResponse, address: str
-) -> list[str | JobstreamError]:
-    """The job id or the error of each request."""
+) -> list[job_service_pb2.SubmitResponse | JobstreamError]:
+    """The response or the error of each request."""
     if len(response.results) != len(batch):
         raise JobstreamError(f"the server at {address} sent {len(response.results)} results for {len(batch)} jobs")
     return [
-        from_rpc_status(result.error, address) if result.HasField("error") else request.job_id
-        for request, result in zip(batch, response.results, strict=True)
+        from_rpc_status(result.error, address) if result.HasField("error") else result.submitted
+        for result in response.results
     ]

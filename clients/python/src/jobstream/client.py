@@ -17,7 +17,7 @@ from .ids import checked_job_id, new_job_id
 from .job import Job
 from .listing import JobFilter, first_page, next_page
 from .options import Span, SubmitOptions, seconds
-from .outcome import JobInfo, read_job
+from .outcome import JobInfo, read_job, wait_reason
 from .queue_calls import QueueCalls
 from .run import Run
 from .submission import NO_INPUT, job_spec
@@ -58,12 +58,12 @@ class Client(QueueCalls):
         spec = job_spec(kind, input, options)
         request = job_service_pb2.SubmitRequest(job=spec)
 
-        def send(link: Link, timeout: float) -> tuple[str, Boot | None]:
+        def send(link: Link, timeout: float) -> tuple[job_service_pb2.SubmitResponse, Boot | None]:
             boot = self._look_up_boot(link)
-            return link.jobs.Submit(request, timeout=timeout).job_id, boot
+            return link.jobs.Submit(request, timeout=timeout), boot
 
-        job_id, boot = self._call(send)
-        return Job(self, job_id, returns, boot)
+        submitted, boot = self._call(send)
+        return Job(self, submitted.job_id, returns, boot, wait_reason(submitted.wait_reason))
 
     @overload
     def run(
@@ -106,7 +106,7 @@ class Client(QueueCalls):
     def job(self, id: str) -> Job[Any]: ...
     def job(self, id: str, *, returns: type[Any] = object) -> Job[Any]:
         """A handle of the job with this id. Does not call the server. Raises InvalidRequest if the id is not a UUID."""
-        return Job(self, checked_job_id(id), returns, None)
+        return Job(self, checked_job_id(id), returns, None, None)
 
     def get(self, id: str) -> JobInfo:
         """Reads the job with all its fields. Raises JobNotFound, ResultExpired, InvalidRequest."""
@@ -156,8 +156,12 @@ class Client(QueueCalls):
             return link.jobs.BatchSubmit(request, timeout=timeout), boot
 
         response, boot = self._call(send)
-        results = batch_results(batch, response, self.address.url)
-        return [Job(self, result, returns, boot) if isinstance(result, str) else result for result in results]
+        return [
+            result
+            if isinstance(result, JobstreamError)
+            else Job(self, result.job_id, returns, boot, wait_reason(result.wait_reason))
+            for result in batch_results(batch, response, self.address.url)
+        ]
 
     @overload
     def retry(self, id: str, *, returns: type[T]) -> Job[T]: ...
@@ -171,12 +175,12 @@ class Client(QueueCalls):
         """
         request = job_service_pb2.RetryRequest(job_id=checked_job_id(id), new_job_id=new_job_id())
 
-        def send(link: Link, timeout: float) -> tuple[str, Boot | None]:
+        def send(link: Link, timeout: float) -> tuple[job_service_pb2.RetryResponse, Boot | None]:
             boot = self._look_up_boot(link)
-            return link.jobs.Retry(request, timeout=timeout).job_id, boot
+            return link.jobs.Retry(request, timeout=timeout), boot
 
-        job_id, boot = self._call(send)
-        return Job(self, job_id, returns, boot)
+        retried, boot = self._call(send)
+        return Job(self, retried.job_id, returns, boot, wait_reason(retried.wait_reason))
 
     def delete(self, id: str) -> None:
         """Removes a finished job and its result. Raises IllegalState if it has not ended; JobNotFound, ResultExpired.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Union
 
-from .outcome import Failure, is_final, read_failure, short_name, state_name
+from .outcome import Failure, is_final, read_failure, short_name, state_name, wait_reason
 from .payload import Payload
 from .times import from_timestamp, to_duration
 from .v1 import job_pb2, job_service_pb2
@@ -29,6 +29,8 @@ class StateChange(Event):
 
     state: str
     """SCHEDULED, QUEUED, RUNNING, SUCCEEDED, FAILED or CANCELLED."""
+    wait_reason: str | None
+    """Why a waiting job is not running, such as NO_WORKER or BACK_OFF."""
     failure: Failure | None
     """The failure of the attempt that ended, also of the last attempt. None if it did not fail."""
     cancel_requested: bool
@@ -104,7 +106,6 @@ class Cursor:
     def advance(self, message: Message) -> WatchItem | None:
         """Advances past a message. Returns its event or gap, or None if it has none or was received before."""
         if message.HasField("gap") and message.gap.last > self.last:
-            # `from` is a Python keyword.
             first = max(message.gap.first, self.last + 1)
             self.last = message.gap.last
             return Gap(first, message.gap.last)
@@ -142,7 +143,8 @@ def read_state_change(common: tuple[int, datetime, int], change: job_pb2.StateCh
         failure = read_failure(change.failure)
     elif change.outcome.HasField("failure"):
         failure = read_failure(change.outcome.failure)
-    return StateChange(*common, state_name(change.state), failure, change.cancel_requested)
+    reason = wait_reason(change.wait_reason)
+    return StateChange(*common, state_name(change.state), reason, failure, change.cancel_requested)
 
 
 def read_progress(common: tuple[int, datetime, int], progress: job_pb2.Progress) -> Progress:

@@ -24,9 +24,19 @@ T = TypeVar("T")
 class Job(Generic[T]):
     """A handle of a job. Dropping the handle does not change the job."""
 
-    def __init__(self, client: Client, id: str, returns: type[T], accepted_by: boot.Boot | None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        id: str,
+        returns: type[T],
+        accepted_by: boot.Boot | None,
+        wait_reason: str | None,
+    ) -> None:
         self.client = client
         self.id = id
+        self.wait_reason = wait_reason
+        """Why the job waited when it was submitted: NO_WORKER if no connected worker served its kind in its queue,
+        NOT_DUE, WORKERS_BUSY and others. None if it did not wait, and for the handle of an id."""
         self._returns = returns
         self._boot = accepted_by
 

@@ -38,6 +38,8 @@ class JobInfo:
 
     id: str
     state: str
+    wait_reason: str | None
+    """Why a waiting job is not running, such as NO_WORKER or BACK_OFF."""
     kind: str
     queue: str
     attempt: int
@@ -57,6 +59,13 @@ class JobInfo:
 def state_name(state: job_pb2.JobState.ValueType) -> str:
     """SCHEDULED, QUEUED, RUNNING, SUCCEEDED, FAILED or CANCELLED."""
     return short_name(job_pb2.JobState.Name, state, "JOB_STATE_")
+
+
+def wait_reason(reason: job_pb2.WaitReason.ValueType) -> str | None:
+    """The name of the reason, such as NO_WORKER. None if the job does not wait."""
+    if reason == job_pb2.WAIT_REASON_UNSPECIFIED:
+        return None
+    return short_name(job_pb2.WaitReason.Name, reason, "WAIT_REASON_")
 
 
 Value = TypeVar("Value", bound=int)
@@ -110,6 +119,7 @@ def read_job(job: job_pb2.Job) -> JobInfo:
     return JobInfo(
         id=job.job_id,
         state=state_name(job.state),
+        wait_reason=wait_reason(job.wait_reason),
         kind=job.spec.kind,
         queue=job.spec.queue,
         attempt=job.attempt,

@@ -1,6 +1,7 @@
 // The common base of the Node and the browser client.
 
 import { checkedJobId } from "../data/job_id.js";
+import { readWaitReason } from "../data/outcome.js";
 import type { Payload } from "../data/payload.js";
 import { type JobRequest, type SubmitResult, submitAll } from "./batch.js";
 import { Calls } from "./calls.js";
@@ -53,8 +54,8 @@ export abstract class BaseClient {
     const calls = this.#calls;
     const job = jobSpec(kind, input, options);
     calls.boots.current();
-    const { jobId } = await calls.call(({ jobs }, given) => jobs.submit({ job }, given), options.signal);
-    return new Job<Out>(calls, jobId, calls.boots.current());
+    const submitted = await calls.call(({ jobs }, given) => jobs.submit({ job }, given), options.signal);
+    return new Job<Out>(calls, submitted.jobId, calls.boots.current(), readWaitReason(submitted.waitReason));
   }
 
   /**

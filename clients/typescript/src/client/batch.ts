@@ -2,7 +2,7 @@
 
 import { toBinary } from "@bufbuild/protobuf";
 
-import { unreadable } from "../data/outcome.js";
+import { readWaitReason, unreadable } from "../data/outcome.js";
 import { InvalidRequest, JobstreamError } from "../errors.js";
 import { type JobSpec, JobSpecSchema } from "../gen/jobstream/v1/job_pb.js";
 import type { Calls } from "./calls.js";
@@ -94,7 +94,8 @@ async function submitBatch<Out>(
   for (const [index, spec] of specs.entries()) {
     const result = results[index]?.result;
     if (result?.case === "submitted") {
-      into.set(spec, { job: new Job<Out>(calls, result.value.jobId, boot) });
+      const { jobId, waitReason } = result.value;
+      into.set(spec, { job: new Job<Out>(calls, jobId, boot, readWaitReason(waitReason)) });
     } else if (result?.case === "error") {
       into.set(spec, { error: readStatus(result.value, calls.connection.address) });
     }

@@ -1,6 +1,7 @@
 // Calls on finished jobs: submit them again, or remove them.
 
 import { newJobId } from "../data/job_id.js";
+import { readWaitReason } from "../data/outcome.js";
 import { JobNotFound, ResultExpired, Unavailable } from "../errors.js";
 import type { Calls } from "./calls.js";
 import { Job } from "./job.js";
@@ -10,7 +11,7 @@ export async function retryJob<Out>(calls: Calls, jobId: string, signal: AbortSi
   const request = { jobId, newJobId: newJobId() };
   calls.boots.current();
   const response = await calls.call(({ jobs }, given) => jobs.retry(request, given), signal);
-  return new Job<Out>(calls, response.jobId, calls.boots.current());
+  return new Job<Out>(calls, response.jobId, calls.boots.current(), readWaitReason(response.waitReason));
 }
 
 /** Removes a finished job. If the response of a try was lost, a later try that finds no job is a success. */

@@ -1,6 +1,6 @@
 // The handle of a job.
 
-import { type JobState, type Outcome, readState } from "../data/outcome.js";
+import { type JobState, type Outcome, type WaitReason, readState } from "../data/outcome.js";
 import type { Payload } from "../data/payload.js";
 import { optionalDuration } from "../data/span.js";
 import { JobCancelled, JobFailed, ResultMismatch } from "../errors.js";
@@ -31,6 +31,11 @@ export class Job<Out = unknown> {
     /** The job id, a UUID. */
     readonly id: string,
     boot?: Boot,
+    /**
+     * Why the job waited when it was submitted: `NO_WORKER` if no connected worker served its kind in its queue,
+     * `NOT_DUE`, `WORKERS_BUSY` and others. Undefined if it did not wait, and for a handle of an id.
+     */
+    readonly waitReason?: WaitReason,
   ) {
     this.#calls = calls;
     this.#boot = boot;

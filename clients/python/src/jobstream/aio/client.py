@@ -15,7 +15,7 @@ from ..errors import JobstreamError
 from ..ids import checked_job_id, new_job_id
 from ..listing import JobFilter, first_page, next_page
 from ..options import Span, SubmitOptions, seconds
-from ..outcome import JobInfo, read_job
+from ..outcome import JobInfo, read_job, wait_reason
 from ..submission import NO_INPUT, job_spec
 from ..v1 import job_service_pb2
 from .connection import Link
@@ -58,12 +58,12 @@ class AsyncClient(AsyncQueueCalls):
         spec = job_spec(kind, input, options)
         request = job_service_pb2.SubmitRequest(job=spec)
 
-        async def send(link: Link, timeout: float) -> tuple[str, Boot | None]:
+        async def send(link: Link, timeout: float) -> tuple[job_service_pb2.SubmitResponse, Boot | None]:
             boot = self._look_up_boot(link)
-            return (await link.jobs.Submit(request, timeout=timeout)).job_id, boot
+            return await link.jobs.Submit(request, timeout=timeout), boot
 
-        job_id, boot = await self._call(send)
-        return AsyncJob(self, job_id, returns, boot)
+        submitted, boot = await self._call(send)
+        return AsyncJob(self, submitted.job_id, returns, boot, wait_reason(submitted.wait_reason))
 
     @overload
     async def run(
@@ -108,7 +108,7 @@ class AsyncClient(AsyncQueueCalls):
     def job(self, id: str) -> AsyncJob[Any]: ...
     def job(self, id: str, *, returns: type[Any] = object) -> AsyncJob[Any]:
         """A handle of the job with this id. Does not call the server. Raises InvalidRequest if the id is not a UUID."""
-        return AsyncJob(self, checked_job_id(id), returns, None)
+        return AsyncJob(self, checked_job_id(id), returns, None, None)
 
     async def get(self, id: str) -> JobInfo:
         """Reads the job with all its fields. Raises JobNotFound, ResultExpired, InvalidRequest."""
@@ -166,8 +166,12 @@ class AsyncClient(AsyncQueueCalls):
             return await link.jobs.BatchSubmit(request, timeout=timeout), boot
 
         response, boot = await self._call(send)
-        results = batch_results(batch, response, self.address.url)
-        return [AsyncJob(self, result, returns, boot) if isinstance(result, str) else result for result in results]
+        return [
+            result
+            if isinstance(result, JobstreamError)
+            else AsyncJob(self, result.job_id, returns, boot, wait_reason(result.wait_reason))
+            for result in batch_results(batch, response, self.address.url)
+        ]
 
     @overload
     async def retry(self, id: str, *, returns: type[T]) -> AsyncJob[T]: ...
@@ -181,12 +185,12 @@ class AsyncClient(AsyncQueueCalls):
         """
         request = job_service_pb2.RetryRequest(job_id=checked_job_id(id), new_job_id=new_job_id())
 
-        async def send(link: Link, timeout: float) -> tuple[str, Boot | None]:
+        async def send(link: Link, timeout: float) -> tuple[job_service_pb2.RetryResponse, Boot | None]:
             boot = self._look_up_boot(link)
-            return (await link.jobs.Retry(request, timeout=timeout)).job_id, boot
+            return await link.jobs.Retry(request, timeout=timeout), boot
 
-        job_id, boot = await self._call(send)
-        return AsyncJob(self, job_id, returns, boot)
+        retried, boot = await self._call(send)
+        return AsyncJob(self, retried.job_id, returns, boot, wait_reason(retried.wait_reason))
 
     async def delete(self, id: str) -> None:
         """Removes a finished job and its result. Raises IllegalState if it has not ended; JobNotFound, ResultExpired.

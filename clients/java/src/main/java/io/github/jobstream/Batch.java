@@ -3,6 +3,7 @@ package io.github.jobstream;
 import io.github.jobstream.v1.BatchSubmitRequest;
 import io.github.jobstream.v1.JobServiceGrpc;
 import io.github.jobstream.v1.JobSpec;
+import io.github.jobstream.v1.SubmitResponse;
 import io.grpc.Status;
 import io.grpc.protobuf.StatusProto;
 import java.util.ArrayList;
@@ -22,8 +23,8 @@ final class Batch<T> {
 
     private final Calls calls;
     private final Codec codec;
-    /** Creates the handle of the accepted job with this id. */
-    private final Function<String, Job<T>> accepted;
+    /** Creates the handle of an accepted job. */
+    private final Function<SubmitResponse, Job<T>> accepted;
 
     private final List<SubmitResult<T>> results = new ArrayList<>();
     private final BatchSubmitRequest.Builder request = BatchSubmitRequest.newBuilder();
@@ -34,7 +35,7 @@ final class Batch<T> {
     /** The error of a call; it ends the batch. */
     private JobstreamException callError;
 
-    Batch(Calls calls, Codec codec, Function<String, Job<T>> accepted) {
+    Batch(Calls calls, Codec codec, Function<SubmitResponse, Job<T>> accepted) {
         this.calls = calls;
         this.codec = codec;
         this.accepted = accepted;
@@ -95,8 +96,7 @@ final class Batch<T> {
 
     private SubmitResult<T> read(io.github.jobstream.v1.SubmitResult answer) {
         return switch (answer.getResultCase()) {
-            case SUBMITTED ->
-                SubmitResult.accepted(accepted.apply(answer.getSubmitted().getJobId()));
+            case SUBMITTED -> SubmitResult.accepted(accepted.apply(answer.getSubmitted()));
             case ERROR ->
                 SubmitResult.rejected(
                         Errors.of(StatusProto.toStatusRuntimeException(answer.getError()), calls.address()));

@@ -299,21 +299,29 @@ public final class Client implements AutoCloseable {
     }
 
     private <T> Job<T> attached(String jobId, Type type) {
-        return new Job<>(this, JobIds.check("job_id", jobId), codec.type(type), BootId.UNKNOWN);
+        return new Job<>(this, JobIds.check("job_id", jobId), codec.type(type));
     }
 
     private <T> Job<T> submit(String kind, Object input, JavaType type, Consumer<SubmitOptions> options) {
         JobSpec spec = JobRequest.of(kind, input, options).spec(codec);
         CompletableFuture<String> acceptedBy = bootId.lookUp(calls);
         SubmitRequest request = SubmitRequest.newBuilder().setJob(spec).build();
-        String jobId = Blocking.await(calls.call(JobServiceGrpc.getSubmitMethod(), request))
-                .getJobId();
-        return new Job<>(this, jobId, type, acceptedBy);
+        var submitted = Blocking.await(calls.call(JobServiceGrpc.getSubmitMethod(), request));
+        return new Job<>(this, submitted.getJobId(), type, acceptedBy, Wire.waitReason(submitted.getWaitReason()));
     }
 
     private <T> List<SubmitResult<T>> submitAll(List<JobRequest> jobs, JavaType type) {
         CompletableFuture<String> acceptedBy = bootId.lookUp(calls);
-        return new Batch<T>(calls, codec, jobId -> new Job<>(this, jobId, type, acceptedBy)).submit(jobs);
+        return new Batch<T>(
+                        calls,
+                        codec,
+                        submitted -> new Job<>(
+                                this,
+                                submitted.getJobId(),
+                                type,
+                                acceptedBy,
+                                Wire.waitReason(submitted.getWaitReason())))
+                .submit(jobs);
     }
 
     private <T> Job<T> retry(String jobId, JavaType type) {
@@ -322,16 +330,15 @@ public final class Client implements AutoCloseable {
                 .setNewJobId(JobIds.generate())
                 .build();
         CompletableFuture<String> acceptedBy = bootId.lookUp(calls);
-        String newJobId = Blocking.await(calls.call(JobServiceGrpc.getRetryMethod(), request))
-                .getJobId();
-        return new Job<>(this, newJobId, type, acceptedBy);
+        var retried = Blocking.await(calls.call(JobServiceGrpc.getRetryMethod(), request));
+        return new Job<>(this, retried.getJobId(), type, acceptedBy, Wire.waitReason(retried.getWaitReason()));
     }
 
     /** A run that starts when its result is requested. */
     private <T> Supplier<T> running(
             String kind, Object input, JavaType type, Consumer<SubmitOptions> options, Duration wait) {
         JobSpec spec = JobRequest.of(kind, input, options).spec(codec);
-        Job<T> job = new Job<>(this, spec.getJobId(), type, BootId.UNKNOWN);
+        Job<T> job = new Job<>(this, spec.getJobId(), type);
         return () -> job.resultOf(new Run(calls, spec, () -> bootId.lookUp(calls), wait).outcome());
     }
 }

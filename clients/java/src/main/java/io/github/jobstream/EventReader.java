@@ -46,6 +46,7 @@ final class EventReader {
                 time,
                 attempt,
                 Wire.state(change.getState()),
+                Wire.waitReason(change.getWaitReason()),
                 change.hasFailure() ? Optional.of(Wire.failure(change.getFailure())) : Optional.empty(),
                 change.hasNextAttemptTime() ? Optional.of(Wire.instant(change.getNextAttemptTime())) : Optional.empty(),
                 change.getCancelRequested());

@@ -8,6 +8,7 @@ import io.github.jobstream.v1.JobServiceGrpc;
 import io.github.jobstream.v1.Outcome;
 import io.grpc.Status;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 
 /**
@@ -23,17 +24,33 @@ public final class Job<T> {
     private final String id;
     private final JavaType type;
     private final CompletableFuture<String> bootId;
+    private final Optional<WaitReason> waitReason;
 
-    Job(Client client, String id, JavaType type, CompletableFuture<String> bootId) {
+    /** The handle of an id. */
+    Job(Client client, String id, JavaType type) {
+        this(client, id, type, BootId.UNKNOWN, Optional.empty());
+    }
+
+    /** The handle of a job that the server with this boot id accepted. */
+    Job(Client client, String id, JavaType type, CompletableFuture<String> bootId, Optional<WaitReason> waitReason) {
         this.client = client;
         this.id = id;
         this.type = type;
         this.bootId = bootId;
+        this.waitReason = waitReason;
     }
 
     /** The job's id. */
     public String id() {
         return id;
+    }
+
+    /**
+     * Why the job waited when it was submitted: {@link WaitReason#NO_WORKER} if no connected worker served its kind in
+     * its queue. Empty if it did not wait, and for the handle of an id.
+     */
+    public Optional<WaitReason> waitReason() {
+        return waitReason;
     }
 
     /**

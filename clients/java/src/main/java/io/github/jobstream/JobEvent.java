@@ -16,6 +16,7 @@ public sealed interface JobEvent {
      * @param time time of the event by the server's clock
      * @param attempt attempt that produced the event; 0 before the first
      * @param state the new state
+     * @param waitReason why the job waits, if it waits
      * @param failure the failure of the attempt that ended, if it failed and the job continues
      * @param nextAttemptTime earliest start of the next attempt, if SCHEDULED
      * @param cancelRequested whether a cancellation was requested while an attempt was running
@@ -25,6 +26,7 @@ public sealed interface JobEvent {
             Instant time,
             int attempt,
             JobState state,
+            Optional<WaitReason> waitReason,
             Optional<Failure> failure,
             Optional<Instant> nextAttemptTime,
             boolean cancelRequested)

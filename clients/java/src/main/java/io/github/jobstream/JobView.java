@@ -30,6 +30,11 @@ public record JobView(io.github.jobstream.v1.Job message) {
         return Wire.state(message.getState());
     }
 
+    /** Why the job waits, if it waits. */
+    public Optional<WaitReason> waitReason() {
+        return Wire.waitReason(message.getWaitReason());
+    }
+
     /** Number of the newest attempt; 0 before the first. */
     public int attempt() {
         return message.getAttempt();

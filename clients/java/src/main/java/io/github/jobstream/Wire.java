@@ -3,6 +3,7 @@ package io.github.jobstream;
 import com.google.protobuf.Timestamp;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.Optional;
 
 /** Converts times and enumerations to and from messages. */
 final class Wire {
@@ -49,6 +50,15 @@ final class Wire {
             throw new IllegalArgumentException("jobs cannot be selected by the state UNKNOWN");
         }
         return io.github.jobstream.v1.JobState.valueOf("JOB_STATE_" + state);
+    }
+
+    /** The reason; empty if the job does not wait. */
+    static Optional<WaitReason> waitReason(io.github.jobstream.v1.WaitReason reason) {
+        return switch (reason) {
+            case WAIT_REASON_UNSPECIFIED -> Optional.empty();
+            case UNRECOGNIZED -> Optional.of(WaitReason.UNKNOWN);
+            default -> Optional.of(WaitReason.valueOf(reason.name().substring("WAIT_REASON_".length())));
+        };
     }
 
     static LogLevel level(io.github.jobstream.v1.LogLevel level) {

@@ -142,7 +142,9 @@ public final class Agent {
     /** Retains the handle of a job for later commands. */
     private ObjectNode submitted(Client current, Job<Object> job) {
         jobs.put(job.id(), new Submitted(current, job));
-        return Values.object().put("job_id", job.id());
+        ObjectNode response = Values.object().put("job_id", job.id());
+        job.waitReason().ifPresent(reason -> response.put("wait_reason", reason.name()));
+        return response;
     }
 
     private ObjectNode batch(Command command) throws Exception {
