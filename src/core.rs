@@ -15,6 +15,7 @@ mod execution;
 mod finished;
 mod history;
 mod index;
+mod key_ids;
 mod keys;
 mod lanes;
 mod lifecycle;

@@ -143,6 +143,8 @@ struct Shared {
     options: EngineOptions,
     boot_id: String,
     start: Now,
+    /// The log position after the records of the start. They include the secret of ids, if the log had none.
+    opened: Position,
     /// The group commit; `None` without a log.
     commit: Option<Commit>,
     watch_permits: Arc<Semaphore>,
@@ -178,6 +180,7 @@ impl Engine {
             options,
             boot_id: uuid::Uuid::now_v7().to_string(),
             start,
+            opened: commit.as_ref().map_or(Position::default(), Commit::position),
             commit,
             timer_changed: Notify::new(),
             idle: Notify::new(),

@@ -8,8 +8,8 @@ use crate::job::{JobId, LeaseId};
 /// Bytes of an id before its tail.
 const HEAD_BYTES: usize = 12;
 
-/// The secret of tails. With a log it is recorded, so that it is the same after a restart. In memory it is new at each
-/// start.
+/// The secret of tails, and of the ids of idempotency keys. With a log it is recorded, so that it is the same after a
+/// restart. In memory it is new at each start.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct IdSecret([u8; 16]);
 

@@ -9,6 +9,7 @@ mod events;
 mod fixture;
 mod id_guessing;
 mod invariants;
+mod key_ids;
 mod lifecycle;
 mod machine;
 mod memory;

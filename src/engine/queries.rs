@@ -1,6 +1,7 @@
 //! Queries: results, jobs, lists, queues, and the state of the engine.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,6 +104,35 @@ impl Engine {
         let ended = self.result_now(id).await;
         drop(watch);
         ended
+    }
+
+    /// The job id of an idempotency key: a name for a request that is a text and no UUID, such as `order-123`. A caller
+    /// submits the job with it, and repeats the submit with the same id.
+    ///
+    /// The id is the same for the same principal and key as long as the log is the same; without a log, until the engine
+    /// is dropped. Each principal has its own ids: no other caller can derive them, or submit a job with one before. The
+    /// id is a UUID v8. For [`Engine::submit`] it is an id that the caller chose.
+    ///
+    /// ```
+    /// use jobstream::engine::{Engine, EngineOptions};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> jobstream::error::Result<()> {
+    /// let engine = Engine::start(EngineOptions::default());
+    /// let id = engine.job_id_of_key("alice", "order-123").await?;
+    /// assert_eq!(engine.job_id_of_key("alice", "order-123").await?, id);
+    /// assert_ne!(engine.job_id_of_key("bob", "order-123").await?, id);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `LogFailed` if the secret of these ids cannot be written to a new log.
+    pub async fn job_id_of_key(&self, principal: &str, key: &str) -> Result<JobId> {
+        let secret = self.0.state.lock().core.id_secret();
+        // The secret is one of the first records of a new log. An id that left before would be another after a crash.
+        poll_fn(|context| self.poll_durable(self.0.opened, context)).await?;
+        Ok(secret.job_id_of_key(principal, key))
     }
 
     async fn result_now(&self, id: JobId) -> Result<ResultView> {

@@ -5,6 +5,7 @@ mod downtime;
 mod embedder;
 mod evicted;
 mod fail_stop;
+mod key_ids;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;

@@ -12,6 +12,7 @@ use prost::Message;
 use super::enums::{SchemaEnum, read_optional};
 use super::pb::record::Change;
 use super::*;
+use crate::core::IdSecret;
 use crate::job::{JobId, JobState, Payload, WaitReason};
 use records::{ENCODINGS, FAILURE_REASONS, LEVELS, STATES, STREAMS, WAIT_REASONS};
 
@@ -79,6 +80,14 @@ fn assert_newer(bytes: &[u8], what: &str) {
 fn assert_damaged(bytes: &[u8], what: &str) {
     let error = decode(bytes).unwrap_err();
     assert!(matches!(&error, Unreadable::Damaged(part) if part.contains(what)), "{error:?}");
+}
+
+#[test]
+fn a_dump_hides_the_secret_of_ids() {
+    let secret = IdSecret::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+    let bytes = bytes_of(&[Record::Secret(secret)]);
+    assert_eq!(entry_to_json(&bytes).unwrap()["records"], serde_json::json!([{"record": "id_key"}]));
+    assert_eq!(format!("{:?}", Record::Secret(secret)), "Secret(IdSecret(..))");
 }
 
 proptest! {
