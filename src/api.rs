@@ -1,3 +1,4 @@
 //! The network APIs of an engine. Each parses a request, calls the engine once and renders the result.
 
 pub(crate) mod grpc;
+pub(crate) mod http;

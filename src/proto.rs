@@ -1,6 +1,8 @@
 //! The API as Rust types: generated messages, clients and server traits, and the descriptor set for reflection.
 
 pub(crate) mod codec;
+#[cfg(feature = "server")]
+pub(crate) mod json;
 pub(crate) mod parse;
 pub(crate) mod read;
 pub(crate) mod render;

@@ -13,6 +13,7 @@ mod descriptors;
 mod host;
 mod limits;
 mod listener;
+mod protocol;
 mod registry;
 mod router;
 mod run;

@@ -14,7 +14,7 @@ mod worker_service;
 
 pub(crate) use call::ConnectionLimits;
 pub use call::{ConnectionInfo, Deadline};
-pub(crate) use call_log::{Call, CallLog};
+pub(crate) use call_log::{Call, CallLog, code_name};
 pub(crate) use error_details::add_details_to_response;
 
 use std::sync::Arc;
@@ -61,7 +61,8 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    fn new(engine: Engine, message_bytes_max: usize, connections: ConnectionLimits) -> Self {
+    /// The services of this engine. They read messages up to `message_bytes_max`.
+    pub(crate) fn new(engine: Engine, message_bytes_max: usize, connections: ConnectionLimits) -> Self {
         let options = engine.options().core.clone();
         let defaults = Defaults { attempt_timeout: options.attempt_timeout, retention: options.retention };
         let boot_id = engine.boot_id().into();
@@ -76,8 +77,23 @@ impl Api {
         }
     }
 
+    /// The engine of the services.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The largest request that is read, in bytes.
+    pub(crate) fn message_bytes_max(&self) -> usize {
+        self.message_bytes_max
+    }
+
+    /// The log of refused calls.
+    pub(crate) fn call_log(&self) -> &CallLog {
+        &self.call_log
+    }
+
     /// The status of an error, for `map_err`.
-    fn status(&self) -> impl Fn(Error) -> Status + '_ {
+    pub(crate) fn status(&self) -> impl Fn(Error) -> Status + '_ {
         |error| to_status(&error, &self.boot_id)
     }
 
@@ -104,24 +120,19 @@ impl Api {
 /// JobService.
 pub(crate) type Jobs = JobServiceServer<Api>;
 
-/// The services of an engine: JobService, the router of the others, and the log of their refused calls. They read messages up to `message_bytes_max`.
-pub(crate) fn services(
-    engine: &Engine,
-    message_bytes_max: usize,
-    connections: ConnectionLimits,
-) -> (Jobs, Routes, CallLog) {
-    let api = Api::new(engine.clone(), message_bytes_max, connections);
-    let call_log = api.call_log.clone();
+/// JobService, and the router of the other services.
+pub(crate) fn services(api: &Api) -> (Jobs, Routes) {
+    let message_bytes_max = api.message_bytes_max;
     let jobs = JobServiceServer::new(api.clone())
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(message_bytes_max);
     let workers = WorkerServiceServer::new(api.clone())
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(message_bytes_max);
-    let admin = AdminServiceServer::new(api)
+    let admin = AdminServiceServer::new(api.clone())
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(message_bytes_max);
-    (jobs, Routes::new(workers).add_service(admin), call_log)
+    (jobs, Routes::new(workers).add_service(admin))
 }
 
 fn disposition(submission: &Submission) -> v1::Disposition {

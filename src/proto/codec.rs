@@ -78,6 +78,22 @@ impl<U: Message + Default> Decoder for MessageDecoder<U> {
     }
 }
 
+/// Decodes a request that did not arrive over gRPC, within the same limits.
+///
+/// # Errors
+///
+/// The status of a request with too long lists or too large JSON values.
+#[cfg(feature = "server")]
+pub(crate) fn decode_request<T: Message + Default>(bytes: &[u8]) -> Result<T, Status> {
+    if bytes.len() >= SCANNED_BYTES_MIN {
+        check::<T>(bytes)?;
+    }
+    T::decode(bytes).map_err(|error| match check::<T>(bytes) {
+        Err(refusal) if !refusal.details().is_empty() => refusal,
+        _ => Status::internal(error.to_string()),
+    })
+}
+
 /// Checks the bytes of a request before they are decoded. Responses are not checked.
 fn check<U>(bytes: &[u8]) -> Result<(), Status> {
     let name = std::any::type_name::<U>().rsplit("::").next().unwrap_or_default();

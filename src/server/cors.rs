@@ -1,4 +1,4 @@
-//! The CORS layer, which lets web pages of configured origins call the server over gRPC-Web.
+//! The CORS layer, which lets web pages of configured origins call the server over gRPC-Web and HTTP/JSON.
 //!
 //! Without a configured origin there is no layer, and browsers block cross-origin calls.
 
@@ -11,11 +11,15 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 /// How long a browser may cache a preflight response.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(60 * 60);
 
-/// Response headers that gRPC-Web clients read.
-const EXPOSED_HEADERS: [HeaderName; 3] = [
+/// Response headers that clients of gRPC-Web and HTTP/JSON read.
+const EXPOSED_HEADERS: [HeaderName; 7] = [
     HeaderName::from_static("grpc-status"),
     HeaderName::from_static("grpc-message"),
     HeaderName::from_static("grpc-status-details-bin"),
+    header::ETAG,
+    header::LOCATION,
+    header::RETRY_AFTER,
+    HeaderName::from_static("x-request-id"),
 ];
 
 /// The layer for these origins; `None` without origins. A single `*` allows any origin.
@@ -33,7 +37,7 @@ pub(super) fn cors_layer(origins: &[String]) -> io::Result<Option<CorsLayer>> {
     };
     let layer = CorsLayer::new()
         .allow_origin(allowed)
-        .allow_methods([Method::POST])
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
         // Call metadata has free-form names, which cannot be listed. The origin alone is checked.
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(EXPOSED_HEADERS)

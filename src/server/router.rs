@@ -34,18 +34,34 @@ pub(super) struct Router {
     /// JobService, and what all services of `api` share; `None` for other services.
     jobs: Option<(Jobs, Shared)>,
     others: Routes,
+    /// The HTTP/JSON interface, beside gRPC.
+    http: Option<axum::Router>,
 }
 
 impl Router {
     /// A router of JobService and of other services, which read messages up to `message_bytes_max`.
     pub(super) fn new(jobs: Jobs, others: Routes, call_log: CallLog, message_bytes_max: usize) -> Self {
-        Self { jobs: Some((jobs, Shared { message_bytes_max, call_log })), others: others.prepare() }
+        Self {
+            jobs: Some((jobs, Shared { message_bytes_max, call_log })),
+            others: others.prepare(),
+            http: None,
+        }
+    }
+
+    /// Adds the HTTP/JSON interface.
+    pub(super) fn with_http(self, http: axum::Router) -> Self {
+        Self { http: Some(http), ..self }
+    }
+
+    /// The HTTP/JSON interface, if there is one.
+    pub(super) fn http(&self) -> Option<axum::Router> {
+        self.http.clone()
     }
 }
 
 impl From<Routes> for Router {
     fn from(routes: Routes) -> Self {
-        Self { jobs: None, others: routes.prepare() }
+        Self { jobs: None, others: routes.prepare(), http: None }
     }
 }
 

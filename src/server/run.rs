@@ -18,7 +18,8 @@ use super::registry::ServeReport;
 use super::router::Router;
 use super::serve::{ServeOptions, serve_router};
 use super::shutdown::Shutdown;
-use crate::api::grpc::{self, ConnectionLimits};
+use crate::api::grpc::{self, Api, ConnectionLimits};
+use crate::api::http;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::job::{EndCounts, JobState};
@@ -303,11 +304,13 @@ async fn router(engine: &Engine, options: &ServerOptions) -> (HealthReporter, Ro
             .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
     };
     let valid = "the embedded descriptors are complete";
-    let (jobs, others, call_log) =
-        grpc::services(engine, options.message_bytes_max, connection_limits(&options.serve.limits));
+    let limits = connection_limits(&options.serve.limits);
+    let api = Api::new(engine.clone(), options.message_bytes_max, limits);
+    let (jobs, others) = grpc::services(&api);
     let others = others
         .add_service(health_service.accept_compressed(CompressionEncoding::Gzip))
         .add_service(reflection().build_v1().expect(valid).accept_compressed(CompressionEncoding::Gzip))
         .add_service(reflection().build_v1alpha().expect(valid).accept_compressed(CompressionEncoding::Gzip));
-    (health, Router::new(jobs, others, call_log, options.message_bytes_max))
+    let router = Router::new(jobs, others, api.call_log().clone(), options.message_bytes_max);
+    (health, router.with_http(http::router(&api)))
 }

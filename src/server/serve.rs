@@ -30,6 +30,7 @@ use super::descriptors::Descriptors;
 use super::host::{HostPolicy, HostService};
 use super::limits::ListenerLimits;
 use super::listener::{Listener, Listeners};
+use super::protocol::ProtocolService;
 use super::registry::{ConnectionBounds, ConnectionRegistry, ServeReport};
 use super::router::Router;
 use super::shutdown::Shutdown;
@@ -40,10 +41,12 @@ const STOP_TIME_MAX: Duration = Duration::from_millis(150);
 /// The future of a layer that passes a call on, or responds itself.
 pub(super) type CallFuture<F> = future::Either<F, Ready<Result<Response<Body>, Infallible>>>;
 
-type WebStack = GrpcWebService<DeadlineService<Router>>;
+/// gRPC and gRPC-Web.
+type GrpcStack = GrpcWebService<DeadlineService<Router>>;
+type ProtocolStack = ProtocolService<GrpcStack>;
 
 /// The layers around the services, outermost first.
-pub(super) type Stack = HostService<Either<Cors<WebStack>, WebStack>>;
+pub(super) type Stack = HostService<Either<Cors<ProtocolStack>, ProtocolStack>>;
 
 /// Options of [`serve`].
 #[derive(Debug, Clone)]
@@ -157,9 +160,11 @@ fn registered(listener: std::net::TcpListener) -> io::Result<TcpListener> {
 }
 
 fn stack(router: Router, cors: Option<&CorsLayer>, hosts: &Arc<HostPolicy>) -> Stack {
+    let http = router.http();
     ServiceBuilder::new()
         .layer_fn(|inner| HostService::new(hosts.clone(), inner))
         .option_layer(cors.cloned())
+        .layer_fn(|grpc| ProtocolService::new(grpc, http.clone()))
         .layer(GrpcWebLayer::new())
         .layer_fn(DeadlineService::new)
         .service(router)

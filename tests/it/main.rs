@@ -17,6 +17,7 @@ mod grpc_web;
 mod grpcurl;
 mod health_reflection;
 mod hosts;
+mod http;
 mod limits;
 mod list;
 mod listener;

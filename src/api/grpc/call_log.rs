@@ -78,15 +78,19 @@ impl CallLog {
 
     fn log(&self, method: &str, peer: Option<SocketAddr>, status: &Status) {
         let details = status.get_error_details();
-        let reason = details.error_info().map_or_else(|| name(status.code()), |info| info.reason.as_str());
+        let reason =
+            details.error_info().map_or_else(|| code_name(status.code()), |info| info.reason.as_str());
         if reason == CONNECTION_CLOSING || !self.admit() {
             return;
         }
-        let (mut method, mut error) = (method.to_owned(), status.message().to_owned());
-        truncate(&mut method, METHOD_BYTES_MAX);
-        truncate(&mut error, MESSAGE_BYTES_MAX);
-        let peer = peer.map(tracing::field::display);
-        tracing::warn!(method, reason, error, peer, "call refused");
+        write(method, peer, reason, status.message());
+    }
+
+    /// Logs a refused request of the HTTP/JSON interface.
+    pub(crate) fn log_request(&self, method: &str, peer: Option<SocketAddr>, reason: &str, error: &str) {
+        if reason != CONNECTION_CLOSING && self.admit() {
+            write(method, peer, reason, error);
+        }
     }
 
     fn admit(&self) -> bool {
@@ -102,8 +106,16 @@ impl CallLog {
     }
 }
 
+fn write(method: &str, peer: Option<SocketAddr>, reason: &str, error: &str) {
+    let (mut method, mut error) = (method.to_owned(), error.to_owned());
+    truncate(&mut method, METHOD_BYTES_MAX);
+    truncate(&mut error, MESSAGE_BYTES_MAX);
+    let peer = peer.map(tracing::field::display);
+    tracing::warn!(method, reason, error, peer, "call refused");
+}
+
 /// The name of a code, as in the documentation of gRPC.
-fn name(code: Code) -> &'static str {
+pub(crate) fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

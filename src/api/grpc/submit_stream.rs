@@ -240,7 +240,7 @@ mod tests {
     use tokio::time::timeout;
     use tonic::Code;
 
-    use crate::api::grpc::{ConnectionLimits, services};
+    use crate::api::grpc::{Api, ConnectionLimits, services};
     use crate::engine::{Engine, EngineOptions, OpenLog};
     use crate::proto::v1;
     use crate::proto::v1::job_service_client::JobServiceClient;
@@ -254,7 +254,7 @@ mod tests {
         let open = OpenLog { log: Arc::new(log.clone()), next_sequence: 1 };
         let engine = Engine::open_by(EngineOptions::default(), Path::new("held"), |_| Ok(open)).unwrap();
         log.change(|state| state.is_held = true);
-        let (jobs, ..) = services(&engine, 4 << 20, ConnectionLimits::default());
+        let (jobs, _) = services(&Api::new(engine.clone(), 4 << 20, ConnectionLimits::default()));
         let job = v1::JobSpec { kind: "k".to_owned(), ..v1::JobSpec::default() };
         let good = v1::SubmitStreamRequest { batch: 1, jobs: vec![job], outcomes: false };
         let bad = v1::SubmitStreamRequest { batch: 2, ..v1::SubmitStreamRequest::default() };

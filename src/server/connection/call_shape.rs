@@ -2,6 +2,8 @@
 //!
 //! The shape decides which deadline a request body has and when a response waits for memory budget.
 
+use crate::api::http;
+
 /// The request of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestShape {
@@ -57,6 +59,14 @@ const CALLS: [(&str, CallShape); 10] = [
 const SERVICES: [(&str, CallShape); 2] = [("/jobstream.v1.", SMALL), ("/grpc.health.v1.", SMALL)];
 
 impl CallShape {
+    /// The shape of a request of the HTTP/JSON interface with this path.
+    pub(super) fn of_http(path: &str) -> Self {
+        match http::is_stream(path) {
+            true => SERVER_STREAM,
+            false => LARGE,
+        }
+    }
+
     /// The shape of the call with this path.
     pub(super) fn of(path: &str) -> Self {
         let call = CALLS.iter().find(|(call, _)| *call == path);

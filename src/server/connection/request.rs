@@ -7,17 +7,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Context, Poll};
 
+use ::http::{Request, Response};
 use futures_util::future::{Either, ready};
-use http::{Request, Response};
 use tonic::body::Body;
 use tower::Service;
 
 use super::super::budget::AdmissionWait;
+use super::super::protocol::is_grpc;
 use super::super::serve::CallFuture;
 use super::Shared;
 use super::call_shape::{CallShape, RequestShape, ResponseShape};
-use super::request_body::{RequestBody, too_many_streams};
+use super::request_body::{Framing, RequestBody, too_many_streams};
 use super::response_body::ResponseBody;
+use crate::api::http;
 
 /// The service of one connection.
 #[derive(Debug, Clone)]
@@ -48,13 +50,18 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let open = Some(OpenRequest::start(self.shared.clone()));
         let budget = &self.shared.budget;
+        let is_grpc = is_grpc(request.headers());
         let (call, shape) = if budget.is_exhausted() {
-            (Either::Right(ready(Ok(too_many_streams().into_http()))), ResponseShape::Small)
+            let refusal = too_many_streams();
+            let response = if is_grpc { refusal.into_http() } else { http::refusal(refusal) };
+            (Either::Right(ready(Ok(response))), ResponseShape::Small)
         } else {
             request.extensions_mut().insert(self.shared.info.clone());
-            let shape = CallShape::of(request.uri().path());
+            let path = request.uri().path();
+            let shape = if is_grpc { CallShape::of(path) } else { CallShape::of_http(path) };
             let time_max = (shape.request == RequestShape::Unary).then_some(self.shared.request_timeout);
-            let request = request.map(|inner| RequestBody::new(inner, budget.clone(), time_max));
+            let framing = if is_grpc { Framing::grpc() } else { Framing::whole(&request) };
+            let request = request.map(|inner| RequestBody::new(inner, budget.clone(), time_max, framing));
             (Either::Left(self.stack.call(request)), shape.response)
         };
         OpenCall { call, open, shape, admission: AdmissionWait::default() }

@@ -6,6 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Request;
+use http::header::CONTENT_LENGTH;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 use tonic::Status;
@@ -20,6 +22,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 const PREFIX_BYTES: usize = 5;
 /// A message up to this size is not counted, in bytes: the first DATA frame of most peers has no more.
 const SMALL_BYTES: usize = 16 * 1024;
+/// Bytes that are reserved for a body of unknown length.
+const UNKNOWN_BYTES: usize = 4 << 20;
 /// Longest wait of a request for budget; then it is refused.
 const ADMISSION_TIME_MAX: Duration = Duration::from_secs(5);
 /// Delay until a refused request may be retried.
@@ -32,14 +36,16 @@ pub(in crate::server) struct RequestBody<B> {
     /// Longest time for the complete body, from the first wait for it; `None` for a stream of messages.
     time_max: Option<Duration>,
     deadline: Option<Pin<Box<Sleep>>>,
-    message: MessageProgress,
+    framing: Framing,
     /// Set with the first message above [`SMALL_BYTES`].
     large: Option<Box<LargeMessage>>,
 }
 
 /// How many bytes of the current message have arrived.
-#[derive(Debug, Default)]
-struct MessageProgress {
+#[derive(Debug)]
+pub(super) struct Framing {
+    /// Whether the body is one message without a prefix.
+    is_whole: bool,
     prefix: [u8; PREFIX_BYTES],
     /// Bytes of the prefix that have arrived.
     prefix_filled: usize,
@@ -57,13 +63,18 @@ struct LargeMessage {
 }
 
 impl<B> RequestBody<B> {
-    pub(super) fn new(inner: B, budget: Arc<ConnectionBudget>, time_max: Option<Duration>) -> Self {
-        Self { inner, budget, time_max, deadline: None, message: MessageProgress::default(), large: None }
+    pub(super) fn new(
+        inner: B,
+        budget: Arc<ConnectionBudget>,
+        time_max: Option<Duration>,
+        framing: Framing,
+    ) -> Self {
+        Self { inner, budget, time_max, deadline: None, framing, large: None }
     }
 
     /// Waits for budget before the rest of a large message is read, and reserves the bytes of the message.
     fn poll_admission_of_rest(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        if self.message.filled <= SMALL_BYTES {
+        if self.framing.filled <= SMALL_BYTES {
             return Poll::Ready(Ok(()));
         }
         let budget = &self.budget;
@@ -83,7 +94,7 @@ impl<B> RequestBody<B> {
                 };
             }
             large.stream.record_progress(context.waker());
-            let bytes = (self.message.filled + self.message.missing).min(budget.bytes_max());
+            let bytes = (self.framing.filled + self.framing.missing).min(budget.bytes_max());
             large.reservation = Some(large.stream.reserve(bytes));
         }
         Poll::Ready(Ok(()))
@@ -100,7 +111,7 @@ impl<B> RequestBody<B> {
     }
 
     fn count(&mut self, data: &Bytes, context: &Context<'_>) {
-        let is_complete = self.message.take(data);
+        let is_complete = self.framing.take(data);
         if let Some(large) = &mut self.large {
             large.stream.record_progress(context.waker());
             if is_complete {
@@ -110,9 +121,26 @@ impl<B> RequestBody<B> {
     }
 }
 
-impl MessageProgress {
+impl Framing {
+    /// Messages with a prefix, as in gRPC.
+    pub(super) fn grpc() -> Self {
+        Self { is_whole: false, prefix: [0; PREFIX_BYTES], prefix_filled: 0, missing: 0, filled: 0 }
+    }
+
+    /// A body that is one message. Without a length header, it may have [`UNKNOWN_BYTES`].
+    pub(super) fn whole<B>(request: &Request<B>) -> Self {
+        let length = request.headers().get(CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        Self { is_whole: true, missing: length.unwrap_or(UNKNOWN_BYTES), ..Self::grpc() }
+    }
+
     /// Counts received bytes. Returns true if they complete a message.
     fn take(&mut self, mut data: &[u8]) -> bool {
+        if self.is_whole {
+            self.filled += data.len();
+            self.missing = self.missing.saturating_sub(data.len());
+            return self.missing == 0;
+        }
         let mut is_complete = false;
         while !data.is_empty() {
             if self.missing == 0 {
@@ -176,7 +204,7 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        if this.message.missing > 0 {
+        if this.framing.missing > 0 {
             match this.poll_admission_of_rest(context) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(status)) => return Poll::Ready(Some(Err(status.into()))),

@@ -103,8 +103,9 @@ impl CrashTest {
             Ok(OpenLog { log, next_sequence })
         })?;
         let worker = demo::add_to(Worker::new()).start(&engine).expect("valid names");
-        let (jobs, others, call_log) = grpc::services(&engine, 4 << 20, grpc::ConnectionLimits::default());
-        let router = Router::new(jobs, others, call_log, 4 << 20);
+        let api = grpc::Api::new(engine.clone(), 4 << 20, grpc::ConnectionLimits::default());
+        let (jobs, others) = grpc::services(&api);
+        let router = Router::new(jobs, others, api.call_log().clone(), 4 << 20);
         let service = FaultyService::new(router, self.bug, self.seen.clone());
         Ok(Server { service, engine, _worker: worker })
     }

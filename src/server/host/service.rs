@@ -4,10 +4,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use ::http::header::CONTENT_TYPE;
+use ::http::{HeaderValue, Request, Response, StatusCode};
 use bytes::Bytes;
 use futures_util::future::{Either, ready};
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use tonic::body::Body;
 use tower::Service;
@@ -15,6 +15,7 @@ use tower::Service;
 use super::super::serve::CallFuture;
 use super::HostPolicy;
 use crate::api::grpc::ConnectionInfo;
+use crate::api::http;
 use crate::error::{Error, ErrorKind};
 use crate::proto::status::to_status;
 
@@ -63,17 +64,20 @@ where
     }
 }
 
-/// The refusal of a request with this content type: a status for gRPC clients, plain text for others.
+/// The refusal of a request with this content type: a status for gRPC clients, plain text for gRPC-Web, a problem for others.
 fn refusal(error: &Error, content_type: Option<&HeaderValue>) -> Response<Body> {
-    let status = to_status(error, "");
-    let content_type = content_type.map(HeaderValue::as_bytes).unwrap_or_default();
-    let is_grpc = content_type.starts_with(GRPC) && !content_type.starts_with(GRPC_WEB);
-    let mut response = status.into_http();
-    *response.status_mut() = match error.kind() {
+    let http_status = match error.kind() {
         ErrorKind::OriginNotAllowed { .. } => StatusCode::FORBIDDEN,
         _ => StatusCode::MISDIRECTED_REQUEST,
     };
-    if !is_grpc {
+    let status = to_status(error, "");
+    let content_type = content_type.map(HeaderValue::as_bytes).unwrap_or_default();
+    if !content_type.starts_with(GRPC) {
+        return http::refusal_with(status, http_status);
+    }
+    let mut response = status.into_http();
+    *response.status_mut() = http_status;
+    if content_type.starts_with(GRPC_WEB) {
         let text = HeaderValue::from_static("text/plain; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, text);
         *response.body_mut() = Body::new(Full::new(Bytes::from(format!("{error}\n"))));

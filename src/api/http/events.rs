@@ -1,0 +1,252 @@
+//! Event streams: server-sent events, or one JSON object per line (NDJSON).
+
+use std::convert::Infallible;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use prost::Message;
+use serde_json::{Map, Value};
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Code, Status};
+
+use super::problem::Problem;
+use super::request::BoundRequest;
+use super::submit::{render, transcode};
+use super::{call, query};
+use crate::api::grpc::Api;
+use crate::error::Error;
+use crate::job::quoted;
+use crate::proto::v1::job_event::Event;
+use crate::proto::v1::job_service_server::JobService;
+use crate::proto::v1::run_response::Message as RunMessage;
+use crate::proto::v1::watch_result_response::Message as WatchMessage;
+use crate::proto::v1::{
+    GetResultRequest, GetResultResponse, RunRequest, RunResponse, WatchResultRequest, WatchResultResponse,
+};
+
+const EVENT_STREAM: &str = "text/event-stream";
+const NDJSON: &str = "application/x-ndjson";
+/// The header with which a browser resumes after the last event that it received.
+const LAST_EVENT_ID: &str = "last-event-id";
+const AFTER_SEQUENCE: &str = "afterSequence";
+/// Turns off the buffering of nginx.
+const NO_BUFFERING: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+/// How long a browser waits before it reconnects, in milliseconds.
+const RECONNECT_AFTER_MS: u64 = 1_000;
+
+/// The form of an event stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    ServerSentEvents,
+    NewlineDelimitedJson,
+}
+
+/// Follows the events of one job.
+pub(super) async fn watch(api: Api, request: BoundRequest<'_>) -> Result<Response, Problem> {
+    let format = format(&request.parts.headers)?;
+    let parameters = query::pairs(request.parts.uri.query());
+    let resumed = request.header(LAST_EVENT_ID).filter(|id| !id.is_empty());
+    let parameters: Vec<_> =
+        parameters.into_iter().filter(|(name, _)| resumed.is_none() || name != AFTER_SEQUENCE).collect();
+    let mut message: WatchResultRequest = transcode(&request.message_with(&parameters)?)?;
+    if let Some(id) = resumed {
+        message.after_sequence = id.parse().map_err(|_| {
+            let description = format!("is {}: send the id of the last event, a whole number", quoted(id));
+            Error::invalid("Last-Event-ID", description)
+        })?;
+    }
+    if message.after_sequence > 0 && has_ended_by(&api, &message, &request).await? {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let rpc = tonic::Request::from_parts(Default::default(), request.parts.extensions.clone(), message);
+    let stream = api.watch_result(rpc).await;
+    respond(format, stream.map(|response| response.into_inner().map(|item| item.map(Item::from))))
+}
+
+/// Submits a job and follows its events.
+pub(super) async fn run(api: Api, request: BoundRequest<'_>) -> Result<Response, Problem> {
+    let format = format(&request.parts.headers)?;
+    let message: RunRequest = transcode(&request.message()?)?;
+    let rpc = tonic::Request::from_parts(Default::default(), request.parts.extensions.clone(), message);
+    let stream = api.run(rpc).await;
+    respond(format, stream.map(|response| response.into_inner().map(|item| item.map(Item::from))))
+}
+
+/// Whether the job has ended, and its last event is not newer than the one that the client has.
+async fn has_ended_by(
+    api: &Api,
+    message: &WatchResultRequest,
+    request: &BoundRequest<'_>,
+) -> Result<bool, Problem> {
+    let result = GetResultRequest { job_id: message.job_id.clone(), wait: None };
+    let result =
+        call::get_result(api.clone(), result.encode_to_vec(), request.parts.extensions.clone()).await?;
+    let result = GetResultResponse::decode(result.as_slice()).unwrap_or_default();
+    Ok(result.outcome.is_some() && message.after_sequence >= result.sequence)
+}
+
+/// The form that the request accepts. Server-sent events unless it accepts only NDJSON.
+fn format(headers: &HeaderMap) -> Result<Format, Problem> {
+    let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
+    if accepted.peek().is_none() {
+        return Ok(Format::ServerSentEvents);
+    }
+    let types: Vec<_> = accepted
+        .flat_map(|value| value.split(','))
+        .map(|range| range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+        .collect();
+    let accepts = |names: &[&str]| types.iter().any(|range| names.contains(&range.as_str()));
+    if accepts(&[EVENT_STREAM]) {
+        Ok(Format::ServerSentEvents)
+    } else if accepts(&[NDJSON, "application/ndjson", "application/*"]) {
+        Ok(Format::NewlineDelimitedJson)
+    } else if accepts(&["*/*", "text/*"]) {
+        Ok(Format::ServerSentEvents)
+    } else {
+        let detail = format!(
+            "the request accepts {}: this stream has the types {EVENT_STREAM} and {NDJSON}",
+            quoted(&types.join(", "))
+        );
+        Err(Problem::new(StatusCode::NOT_ACCEPTABLE, Code::InvalidArgument, "NOT_ACCEPTABLE", detail))
+    }
+}
+
+fn respond<S>(format: Format, stream: Result<S, Status>) -> Result<Response, Problem>
+where
+    S: Stream<Item = Result<Item, Status>> + Send + 'static,
+{
+    let body = match stream {
+        Ok(stream) => {
+            let first = tokio_stream::once(format.preamble());
+            Body::from_stream(
+                first.chain(stream.map(move |item| format.encode(item))).map(Ok::<_, Infallible>),
+            )
+        }
+        // A browser would not reconnect after a 503.
+        Err(status) if format == Format::ServerSentEvents && status.code() == Code::Unavailable => {
+            Body::from(reconnect())
+        }
+        Err(status) => return Err(status.into()),
+    };
+    let mut response = Response::new(body);
+    let media_type = match format {
+        Format::ServerSentEvents => EVENT_STREAM,
+        Format::NewlineDelimitedJson => NDJSON,
+    };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(NO_BUFFERING.0, NO_BUFFERING.1);
+    Ok(response)
+}
+
+/// One item of a stream.
+enum Item {
+    /// An item with the name and the sequence of its event.
+    Event {
+        name: &'static str,
+        sequence: Option<u32>,
+        json: Result<Value, Problem>,
+    },
+    Heartbeat {
+        sequence: u32,
+    },
+}
+
+impl From<WatchResultResponse> for Item {
+    fn from(response: WatchResultResponse) -> Self {
+        let message = response.message.map(|message| match message {
+            WatchMessage::Event(event) => RunMessage::Event(event),
+            WatchMessage::Gap(gap) => RunMessage::Gap(gap),
+            WatchMessage::Heartbeat(heartbeat) => RunMessage::Heartbeat(heartbeat),
+        });
+        RunResponse { message }.into()
+    }
+}
+
+impl From<RunResponse> for Item {
+    fn from(response: RunResponse) -> Self {
+        match response.message {
+            Some(RunMessage::Submitted(submitted)) => {
+                Self::Event { name: "submitted", sequence: None, json: render("SubmitResponse", &submitted) }
+            }
+            Some(RunMessage::Event(event)) => Self::Event {
+                name: event_name(event.event.as_ref()),
+                sequence: Some(event.sequence),
+                json: render("JobEvent", &event),
+            },
+            Some(RunMessage::Gap(gap)) => {
+                Self::Event { name: "gap", sequence: Some(gap.last), json: render("Gap", &gap) }
+            }
+            Some(RunMessage::Heartbeat(heartbeat)) => Self::Heartbeat { sequence: heartbeat.sequence },
+            None => Self::Heartbeat { sequence: 0 },
+        }
+    }
+}
+
+fn event_name(event: Option<&Event>) -> &'static str {
+    match event {
+        Some(Event::StateChange(_)) => "stateChange",
+        Some(Event::Progress(_)) => "progress",
+        Some(Event::Output(_)) => "output",
+        Some(Event::Log(_)) => "log",
+        None => "event",
+    }
+}
+
+impl Format {
+    /// What the stream starts with, so that proxies forward the headers at once.
+    fn preamble(self) -> String {
+        match self {
+            Self::ServerSentEvents => reconnect(),
+            Self::NewlineDelimitedJson => String::new(),
+        }
+    }
+
+    /// The text of an item. An error is the last item.
+    fn encode(self, item: Result<Item, Status>) -> String {
+        match item {
+            Ok(Item::Event { name, sequence, json: Ok(json) }) => self.event(name, sequence, json),
+            Ok(Item::Event { json: Err(problem), .. }) => self.problem(&problem),
+            Ok(Item::Heartbeat { sequence }) => match self {
+                Self::ServerSentEvents => ": heartbeat\n\n".to_owned(),
+                Self::NewlineDelimitedJson => line("heartbeat", serde_json::json!({ "sequence": sequence })),
+            },
+            Err(status) if self == Self::ServerSentEvents && status.code() == Code::Unavailable => {
+                reconnect()
+            }
+            Err(status) => self.problem(&status.into()),
+        }
+    }
+
+    fn event(self, name: &str, sequence: Option<u32>, json: Value) -> String {
+        match (self, sequence) {
+            (Self::ServerSentEvents, Some(sequence)) => {
+                format!("id: {sequence}\nevent: {name}\ndata: {json}\n\n")
+            }
+            (Self::ServerSentEvents, None) => format!("event: {name}\ndata: {json}\n\n"),
+            (Self::NewlineDelimitedJson, _) => {
+                let key = if matches!(name, "submitted" | "gap") { name } else { "event" };
+                line(key, json)
+            }
+        }
+    }
+
+    fn problem(self, problem: &Problem) -> String {
+        match self {
+            Self::ServerSentEvents => format!("event: problem\ndata: {}\n\n", problem.to_json()),
+            Self::NewlineDelimitedJson => line("error", problem.to_json()),
+        }
+    }
+}
+
+fn line(key: &str, json: Value) -> String {
+    Value::Object(Map::from_iter([(key.to_owned(), json)])).to_string() + "\n"
+}
+
+fn reconnect() -> String {
+    format!("retry: {RECONNECT_AFTER_MS}\n\n")
+}

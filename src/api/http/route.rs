@@ -1,0 +1,76 @@
+//! A route: an HTTP method and path, the RPC that it calls, and how the request message is bound.
+
+use http::Method;
+use prost_reflect::{MessageDescriptor, MethodDescriptor};
+
+use super::call::UnaryCall;
+use crate::proto::json::messages;
+
+/// One entry of the route table.
+pub(super) struct Route {
+    pub(super) method: Method,
+    /// The path, with captures in braces. A capture is named after the field of the request message that it sets.
+    pub(super) path: &'static str,
+    /// The action after the last `:` of the path: `cancel`. Empty for none.
+    pub(super) action: &'static str,
+    pub(super) rpc: &'static Rpc,
+    pub(super) body: Body,
+    /// Query parameters that have another name than the field: (parameter, field).
+    pub(super) aliases: &'static [(&'static str, &'static str)],
+    pub(super) handler: Handler,
+}
+
+/// The RPC of a route, by the names of its service and method.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Rpc {
+    pub(super) service: &'static str,
+    pub(super) method: &'static str,
+}
+
+/// Which part of the request message is the body of the HTTP request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Body {
+    /// There is no body. All fields are captures or query parameters.
+    None,
+    /// The body is the whole message, without the captured fields. An empty body is an empty message.
+    Message,
+    /// The body is this field. The other fields are query parameters.
+    Field(&'static str),
+}
+
+/// What answers the requests of a route.
+#[derive(Clone, Copy)]
+pub(super) enum Handler {
+    /// One message as JSON.
+    Unary(UnaryCall),
+    /// Submit, with the options of HTTP: `wait` and the header Idempotency-Key.
+    Submit,
+    /// GetResult, whose status depends on whether the job has finished.
+    Result,
+    /// The events of one job.
+    Events,
+    /// Run: submits a job and follows its events.
+    Run,
+    /// The payload of a job as bytes.
+    JobPayload,
+    /// The result of a job as bytes.
+    ResultPayload,
+}
+
+impl Route {
+    /// The descriptor of the RPC. A test checks that each route has one.
+    pub(super) fn method_descriptor(&self) -> Option<MethodDescriptor> {
+        let name = format!("jobstream.v1.{}", self.rpc.service);
+        messages().get_service_by_name(&name)?.methods().find(|method| method.name() == self.rpc.method)
+    }
+
+    /// The descriptor of the request message.
+    pub(super) fn input(&self) -> Option<MessageDescriptor> {
+        Some(self.method_descriptor()?.input())
+    }
+
+    /// The names of the captures, in the order of the path.
+    pub(super) fn captures(&self) -> impl Iterator<Item = &'static str> {
+        self.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+    }
+}

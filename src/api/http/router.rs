@@ -1,0 +1,155 @@
+//! Routes requests: axum matches the path, the route table decides the action and the method.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use http::header::ALLOW;
+use http::{HeaderValue, Method, StatusCode};
+use tonic::Code;
+
+use super::observe::observe;
+use super::problem::Problem;
+use super::request::{self, BoundRequest};
+use super::route::{Body as BodyKind, Handler, Route};
+use super::routes::routes;
+use super::{body, compression, events, payload, response, submit};
+use crate::api::grpc::Api;
+use crate::job::quoted;
+
+/// Longest part of a path in an error, in bytes.
+const PATH_BYTES_SHOWN: usize = 128;
+
+/// The routes of one path.
+type PathRoutes = Arc<Vec<Route>>;
+
+/// The router of the HTTP/JSON interface.
+pub(crate) fn router(api: &Api) -> Router {
+    let mut paths: BTreeMap<&'static str, Vec<Route>> = BTreeMap::new();
+    for route in routes() {
+        paths.entry(route.path).or_default().push(route);
+    }
+    let mut router = Router::new();
+    for (path, routes) in paths {
+        let (api, routes) = (api.clone(), Arc::new(routes));
+        let handler = move |request: Request| dispatch(api.clone(), routes.clone(), request);
+        router = router.route(path, any(handler));
+    }
+    router
+        .fallback(unknown_path)
+        .layer(compression::layer())
+        .layer(middleware::from_fn_with_state(api.call_log().clone(), observe))
+}
+
+/// Whether the response to a request with this path is a stream of events.
+pub(crate) fn is_stream(path: &str) -> bool {
+    path.ends_with("/events") || path.ends_with(":run")
+}
+
+/// Answers a request whose path has these routes.
+async fn dispatch(api: Api, routes: PathRoutes, request: Request) -> Response {
+    match handle(api, &routes, request).await {
+        Ok(response) => response,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn handle(api: Api, routes: &[Route], request: Request) -> Result<Response, Problem> {
+    let (parts, http_body) = request.into_parts();
+    let path = parts.uri.path();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let has_actions = routes.iter().any(|route| !route.action.is_empty());
+    let (name, action) = match last.rsplit_once(':').filter(|_| has_actions) {
+        Some((name, action)) => (name, action),
+        None => (last, ""),
+    };
+    if !routes.iter().any(|route| route.action == action) {
+        return Err(unknown_action(routes, action));
+    }
+    let candidates = || routes.iter().filter(|route| route.action == action);
+    let allow = allowed_methods(candidates());
+    if parts.method == Method::OPTIONS {
+        return Ok((StatusCode::NO_CONTENT, [(ALLOW, allow)]).into_response());
+    }
+    let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
+    let Some(route) = candidates().find(|route| route.method == *method) else {
+        return Err(wrong_method(&parts.method, allow));
+    };
+    let captures = request::captures(route, path, name)?;
+    let body = match route.body {
+        BodyKind::None => bytes::Bytes::new(),
+        _ => {
+            body::check_is_json(&parts.headers)?;
+            body::read(http_body, api.message_bytes_max()).await?
+        }
+    };
+    let bound = BoundRequest { route, parts, captures, body };
+    answer(api, bound).await.map_err(|problem| problem.map_fields(|field| request::json_path(route, field)))
+}
+
+async fn answer(api: Api, request: BoundRequest<'_>) -> Result<Response, Problem> {
+    match request.route.handler {
+        Handler::Submit => submit::submit(api, request).await,
+        Handler::Result => submit::result(api, request).await,
+        Handler::Events => events::watch(api, request).await,
+        Handler::Run => events::run(api, request).await,
+        Handler::JobPayload => payload::of_job(api, request).await,
+        Handler::ResultPayload => payload::of_result(api, request).await,
+        Handler::Unary(call) => {
+            let message = prost::Message::encode_to_vec(&request.message()?);
+            let answer = call(api, message, request.parts.extensions.clone()).await?;
+            let Some(method) = request.route.method_descriptor() else { return Err(unknown_rpc()) };
+            let answer = response::decode(method.output(), &answer)?;
+            Ok(response::respond(StatusCode::OK, &response::to_json(&answer)?))
+        }
+    }
+}
+
+fn allowed_methods<'a>(routes: impl Iterator<Item = &'a Route>) -> HeaderValue {
+    let mut methods = vec!["OPTIONS"];
+    for route in routes {
+        methods.push(route.method.as_str());
+        if route.method == Method::GET {
+            methods.push("HEAD");
+        }
+    }
+    HeaderValue::try_from(methods.join(", ")).unwrap_or(HeaderValue::from_static("OPTIONS"))
+}
+
+fn wrong_method(method: &Method, allow: HeaderValue) -> Problem {
+    let detail = format!("the method is {method}, this path takes {}", allow.to_str().unwrap_or_default());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented, "METHOD_NOT_ALLOWED", detail)
+        .with_header(ALLOW, allow)
+}
+
+fn unknown_action(routes: &[Route], action: &str) -> Problem {
+    let known: Vec<_> =
+        routes.iter().filter(|route| !route.action.is_empty()).map(|route| route.action).collect();
+    let known = known.iter().map(|action| format!(":{action}")).collect::<Vec<_>>().join(", ");
+    let detail = match action.is_empty() {
+        true => format!("the path has no action: it takes {known}"),
+        false => format!("the action is {}: this path takes {known}", quoted(action)),
+    };
+    Problem::new(StatusCode::NOT_FOUND, Code::Unimplemented, "UNKNOWN_PATH", detail)
+}
+
+fn unknown_rpc() -> Problem {
+    tonic::Status::internal("the route has no descriptor").into()
+}
+
+async fn unknown_path(request: Request) -> Problem {
+    let mut path = request.uri().path().to_owned();
+    crate::job::truncate(&mut path, PATH_BYTES_SHOWN);
+    let mut detail = format!("there is nothing at {}: the API begins at /v1/jobs", quoted(&path));
+    if path.starts_with("/jobstream.v1.") || path.starts_with("/grpc.") {
+        detail = format!(
+            "{} is a gRPC method: call it with content type application/grpc, or use JSON at /v1/jobs",
+            quoted(&path)
+        );
+    }
+    Problem::new(StatusCode::NOT_FOUND, Code::Unimplemented, "UNKNOWN_PATH", detail)
+}

@@ -1,0 +1,109 @@
+//! Submit and GetResult over HTTP: their statuses, waiting in one request, and Idempotency-Key.
+
+use axum::response::Response;
+use http::header::{LOCATION, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use prost::Message;
+use prost_reflect::DynamicMessage;
+use serde_json::{Map, Value};
+use tonic::Status;
+
+use super::problem::Problem;
+use super::request::BoundRequest;
+use super::{call, query, response};
+use crate::api::grpc::Api;
+use crate::error::Error;
+use crate::proto::json;
+use crate::proto::v1::{Disposition, GetResultRequest, GetResultResponse, SubmitRequest, SubmitResponse};
+
+/// The query parameter that waits for the result.
+const WAIT: &str = "wait";
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// When a client may ask for an unfinished result again, in seconds.
+const POLL_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// Submits a job. 201 if it is new, 200 if it existed or was only validated.
+pub(super) async fn submit(api: Api, request: BoundRequest<'_>) -> Result<Response, Problem> {
+    let parameters = query::pairs(request.parts.uri.query());
+    let (wait, parameters): (Vec<_>, Vec<_>) = parameters.into_iter().partition(|(name, _)| name == WAIT);
+    let mut message: SubmitRequest = transcode(&request.message_with(&parameters)?)?;
+    let wait = match wait.as_slice() {
+        [] => None,
+        [(_, text)] => Some(query::duration(WAIT, text)?),
+        _ => return Err(Error::invalid(WAIT, "is given twice: give it once").into()),
+    };
+    let is_keyed = set_id_from_key(&request, &mut message)?;
+    let extensions = request.parts.extensions.clone();
+    let submitted = call::submit(api.clone(), message.encode_to_vec(), extensions.clone()).await;
+    let submitted = submitted.map_err(|status| refused(status, is_keyed))?;
+    let submitted = decode::<SubmitResponse>(&submitted)?;
+    let is_created = submitted.disposition() == Disposition::Created && !message.validate_only;
+    let status = if is_created { StatusCode::CREATED } else { StatusCode::OK };
+    let body = render("SubmitResponse", &submitted)?;
+    let body = match wait.filter(|_| !message.validate_only) {
+        None => body,
+        Some(wait) => {
+            let result = GetResultRequest { job_id: submitted.job_id.clone(), wait: Some(wait) };
+            let result = call::get_result(api, result.encode_to_vec(), extensions).await;
+            let mut answer = Map::from_iter([("submit".to_owned(), body)]);
+            // The job is submitted in any case. Its result can be asked for again.
+            if let Ok(result) = result {
+                let result = decode::<GetResultResponse>(&result)?;
+                answer.insert("result".to_owned(), render("GetResultResponse", &result)?);
+            }
+            Value::Object(answer)
+        }
+    };
+    let mut response = response::respond(status, &body);
+    if !message.validate_only
+        && let Ok(location) = HeaderValue::try_from(format!("/v1/jobs/{}", submitted.job_id))
+    {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// The result of a job: 200 if it has finished, 202 if not yet.
+pub(super) async fn result(api: Api, request: BoundRequest<'_>) -> Result<Response, Problem> {
+    let message = request.message()?.encode_to_vec();
+    let result = call::get_result(api, message, request.parts.extensions.clone()).await?;
+    let result = decode::<GetResultResponse>(&result)?;
+    let body = render("GetResultResponse", &result)?;
+    if result.outcome.is_some() {
+        return Ok(response::respond(StatusCode::OK, &body));
+    }
+    let mut response = response::respond(StatusCode::ACCEPTED, &body);
+    response.headers_mut().insert(RETRY_AFTER, POLL_AFTER);
+    Ok(response)
+}
+
+/// Sets the job's id from the header Idempotency-Key. Returns whether the id stands for a key that is not a UUID.
+fn set_id_from_key(request: &BoundRequest<'_>, message: &mut SubmitRequest) -> Result<bool, Problem> {
+    let Some(_key) = request.header(IDEMPOTENCY_KEY) else { return Ok(false) };
+    let _ = message;
+    Ok(false)
+}
+
+/// The problem of a refused submit. A key that was used with another job is 422.
+fn refused(status: Status, is_keyed: bool) -> Problem {
+    let problem = Problem::from(status);
+    match is_keyed && problem.reason() == "JOB_ID_REUSED" {
+        true => problem.with_status(StatusCode::UNPROCESSABLE_ENTITY),
+        false => problem,
+    }
+}
+
+pub(super) fn transcode<T: Message + Default>(message: &DynamicMessage) -> Result<T, Problem> {
+    Ok(crate::proto::codec::decode_request(&message.encode_to_vec())?)
+}
+
+fn decode<T: Message + Default>(message: &[u8]) -> Result<T, Problem> {
+    T::decode(message).map_err(|error| Status::internal(error.to_string()).into())
+}
+
+/// A message of the API as JSON.
+pub(super) fn render(name: &str, message: &impl Message) -> Result<Value, Problem> {
+    let descriptor = json::messages().get_message_by_name(&format!("jobstream.v1.{name}"));
+    let descriptor = descriptor.ok_or_else(|| Problem::from(Status::internal("unknown message")))?;
+    response::to_json(&response::decode(descriptor, &message.encode_to_vec())?)
+}

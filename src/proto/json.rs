@@ -1,0 +1,144 @@
+//! Messages of the API as canonical protobuf JSON.
+//!
+//! Fields without presence are always written, so that readers find them, except enums without a value and empty content
+//! types. Whole numbers in JSON payloads have no fraction.
+
+mod document;
+
+use std::sync::LazyLock;
+
+use prost::Message;
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, Kind, MessageDescriptor, ReflectMessage, SerializeOptions,
+};
+use serde::de::DeserializeSeed;
+use serde_json::value::Serializer;
+use serde_json::{Number, Value};
+
+use super::DESCRIPTORS;
+use crate::error::{Error, Result};
+use crate::job::quoted;
+
+/// Name of the field in an error about the document as a whole.
+const DOCUMENT: &str = "body";
+const JSON_VALUE: &str = "google.protobuf.Value";
+const CONTENT_TYPE: &str = "content_type";
+/// The file with the details of errors, which responses of batches contain.
+const ERROR_DETAILS: &str = "error_details.proto";
+
+/// The messages of the API. Decoded once, from bytes that the build has checked.
+static MESSAGES: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    let mut pool = DescriptorPool::decode(DESCRIPTORS).unwrap_or_default();
+    let details = prost_types::FileDescriptorSet::decode(tonic_types::pb::FILE_DESCRIPTOR_SET);
+    let file = details.unwrap_or_default().file.into_iter().find(|file| file.name() == ERROR_DETAILS);
+    if let Some(file) = file {
+        // An error would show as a failed conversion of error details.
+        let _ = pool.add_file_descriptor_proto(file);
+    }
+    pool
+});
+
+const OPTIONS: SerializeOptions = SerializeOptions::new().skip_default_fields(false);
+
+/// Whole numbers within 64 bits are written without a fraction.
+const I64_MAX: f64 = 9_223_372_036_854_775_808.0;
+const U64_MAX: f64 = 18_446_744_073_709_551_616.0;
+
+/// The descriptors of all messages, services and enums of the API.
+pub(crate) fn messages() -> &'static DescriptorPool {
+    &MESSAGES
+}
+
+/// Parses a JSON document as a message of this type.
+///
+/// # Errors
+///
+/// `InvalidField` with the path of the field, or [`DOCUMENT`] and the place of the error in the text.
+pub(crate) fn parse(descriptor: &MessageDescriptor, text: &[u8]) -> Result<DynamicMessage> {
+    document::check(text).map_err(|problem| Error::invalid(DOCUMENT, problem))?;
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    descriptor.clone().deserialize(&mut deserializer).map_err(|_| with_path(descriptor, text))
+}
+
+/// The error of a document that is not a message, with the path of the field. The document is parsed again for it: tracking
+/// paths slows parsing down.
+fn with_path(descriptor: &MessageDescriptor, text: &[u8]) -> Error {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let mut track = serde_path_to_error::Track::new();
+    let deserializer = serde_path_to_error::Deserializer::new(&mut deserializer, &mut track);
+    let Err(error) = descriptor.clone().deserialize(deserializer) else {
+        return Error::invalid(DOCUMENT, "does not match the message");
+    };
+    let path = track.path().to_string();
+    let message = error.to_string();
+    let description = match document::unknown_field(&message) {
+        Some(name) => format!("has no field {}: {}", quoted(name), names_of_fields(descriptor, &path)),
+        None => message,
+    };
+    Error::invalid(if path == "." { DOCUMENT.to_owned() } else { path }, description)
+}
+
+/// The fields of the message at this path, for an error.
+fn names_of_fields(descriptor: &MessageDescriptor, path: &str) -> String {
+    let mut message = descriptor.clone();
+    for part in path.split(['.', '[', ']']) {
+        let field = message.get_field_by_json_name(part).or_else(|| message.get_field_by_name(part));
+        if let Some(inner) = field.and_then(|field| field.kind().as_message().cloned()) {
+            message = inner;
+        }
+    }
+    let names: Vec<_> = message.fields().map(|field| field.json_name().to_owned()).collect();
+    format!("the fields of {} are {}", message.name(), names.join(", "))
+}
+
+/// A message of this type, from its encoded form, as JSON.
+///
+/// # Errors
+///
+/// If it holds what JSON cannot represent, such as a time beyond the year 9999.
+pub(crate) fn render(message: &DynamicMessage) -> Result<Value, serde_json::Error> {
+    let mut json = message.serialize_with_options(Serializer, &OPTIONS)?;
+    adapt(&mut json, &message.descriptor());
+    Ok(json)
+}
+
+/// Turns the canonical form of a message into the one that is written.
+fn adapt(json: &mut Value, descriptor: &MessageDescriptor) {
+    let Value::Object(object) = json else { return };
+    for field in descriptor.fields() {
+        let name = field.json_name();
+        let Some(value) = object.get_mut(name) else { continue };
+        match (field.kind(), value) {
+            (Kind::Enum(values), Value::String(text)) if text == values.default_value().name() => {
+                object.shift_remove(name);
+            }
+            (Kind::Message(_), Value::Object(pairs)) if field.is_map() => pairs.sort_keys(),
+            (Kind::Message(inner), value) if inner.full_name() == JSON_VALUE => drop_fractions(value),
+            (Kind::Message(inner), Value::Array(items)) => {
+                items.iter_mut().for_each(|item| adapt(item, &inner));
+            }
+            (Kind::Message(inner), value) => adapt(value, &inner),
+            (Kind::String, Value::String(text)) if field.name() == CONTENT_TYPE && text.is_empty() => {
+                object.shift_remove(name);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn drop_fractions(json: &mut Value) {
+    match json {
+        Value::Number(number) => *number = without_fraction(number),
+        Value::Array(items) => items.iter_mut().for_each(drop_fractions),
+        Value::Object(fields) => fields.values_mut().for_each(drop_fractions),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+fn without_fraction(number: &Number) -> Number {
+    match number.as_f64() {
+        Some(whole) if whole.fract() == 0.0 && (-I64_MAX..I64_MAX).contains(&whole) => (whole as i64).into(),
+        Some(whole) if whole.fract() == 0.0 && (0.0..U64_MAX).contains(&whole) => (whole as u64).into(),
+        _ => number.clone(),
+    }
+}

@@ -1,0 +1,64 @@
+//! Separates gRPC from other HTTP requests by their content type.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::future::Either;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Request, Response};
+use http_body::Body as HttpBody;
+use tonic::body::Body;
+use tower::Service;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type HttpFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+/// Prefix of the content types of gRPC and gRPC-Web.
+const GRPC: &[u8] = b"application/grpc";
+
+/// Whether a request with these headers is one of gRPC or gRPC-Web.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
+    content_type.get(..GRPC.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(GRPC))
+}
+
+/// A service that passes gRPC requests to one service and all others to a router. Without a router, all are gRPC.
+#[derive(Debug, Clone)]
+pub(super) struct ProtocolService<S> {
+    grpc: S,
+    http: Option<axum::Router>,
+}
+
+impl<S> ProtocolService<S> {
+    pub(super) fn new(grpc: S, http: Option<axum::Router>) -> Self {
+        Self { grpc, http }
+    }
+}
+
+impl<S, B> Service<Request<B>> for ProtocolService<S>
+where
+    S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Either<S::Future, HttpFuture>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.grpc.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        match &mut self.http {
+            Some(http) if !is_grpc(request.headers()) => {
+                let response =
+                    Service::<Request<axum::body::Body>>::call(http, request.map(axum::body::Body::new));
+                Either::Right(Box::pin(async move { Ok(response.await?.map(Body::new)) }))
+            }
+            _ => Either::Left(self.grpc.call(request)),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The HTTP/JSON interface: requests, streams and errors as a client without gRPC sees them.
+
+mod errors;
+mod events;
+mod jobs;
