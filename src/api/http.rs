@@ -7,6 +7,7 @@ mod body;
 mod call;
 mod compression;
 mod events;
+mod idempotency;
 mod observe;
 mod payload;
 mod problem;

@@ -14,7 +14,7 @@ use tonic::{Code, Status};
 use super::problem::Problem;
 use super::request::BoundRequest;
 use super::submit::{render, transcode};
-use super::{call, query};
+use super::{call, idempotency, query};
 use crate::api::grpc::Api;
 use crate::error::Error;
 use crate::job::quoted;
@@ -69,7 +69,9 @@ pub(super) async fn watch(api: Api, request: BoundRequest<'_>) -> Result<Respons
 /// Submits a job and follows its events.
 pub(super) async fn run(api: Api, request: BoundRequest<'_>) -> Result<Response, Problem> {
     let format = format(&request.parts.headers)?;
-    let message: RunRequest = transcode(&request.message()?)?;
+    let mut message = request.message()?;
+    idempotency::apply(&api, &request, &mut message).await?;
+    let message: RunRequest = transcode(&message)?;
     let rpc = tonic::Request::from_parts(Default::default(), request.parts.extensions.clone(), message);
     let stream = api.run(rpc).await;
     respond(format, stream.map(|response| response.into_inner().map(|item| item.map(Item::from))))

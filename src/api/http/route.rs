@@ -17,7 +17,19 @@ pub(super) struct Route {
     pub(super) body: Body,
     /// Query parameters that have another name than the field: (parameter, field).
     pub(super) aliases: &'static [(&'static str, &'static str)],
+    pub(super) idempotency_key: IdempotencyKey,
     pub(super) handler: Handler,
+}
+
+/// The effect of the header Idempotency-Key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IdempotencyKey {
+    /// None: a repeated request has no further effect.
+    Ignored,
+    /// It sets the id of the new job, at this path of the request message.
+    Sets(&'static [&'static str]),
+    /// The request creates several jobs, which have ids of their own.
+    Refused,
 }
 
 /// The RPC of a route, by the names of its service and method.

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use http::header::ALLOW;
 use http::{HeaderValue, Method, StatusCode};
+use prost::Message;
 use tonic::Code;
 
 use super::observe::observe;
@@ -17,7 +18,7 @@ use super::problem::Problem;
 use super::request::{self, BoundRequest};
 use super::route::{Body as BodyKind, Handler, Route};
 use super::routes::routes;
-use super::{body, compression, events, payload, response, submit};
+use super::{body, compression, events, idempotency, payload, response, submit};
 use crate::api::grpc::Api;
 use crate::job::quoted;
 
@@ -88,7 +89,10 @@ async fn handle(api: Api, routes: &[Route], request: Request) -> Result<Response
         }
     };
     let bound = BoundRequest { route, parts, captures, body };
-    answer(api, bound).await.map_err(|problem| problem.map_fields(|field| request::json_path(route, field)))
+    let has_key = idempotency::has_key(&bound);
+    answer(api, bound).await.map_err(|problem| {
+        idempotency::adjust(problem, has_key).map_fields(|field| request::json_path(route, field))
+    })
 }
 
 async fn answer(api: Api, request: BoundRequest<'_>) -> Result<Response, Problem> {
@@ -100,8 +104,9 @@ async fn answer(api: Api, request: BoundRequest<'_>) -> Result<Response, Problem
         Handler::JobPayload => payload::of_job(api, request).await,
         Handler::ResultPayload => payload::of_result(api, request).await,
         Handler::Unary(call) => {
-            let message = prost::Message::encode_to_vec(&request.message()?);
-            let answer = call(api, message, request.parts.extensions.clone()).await?;
+            let mut message = request.message()?;
+            idempotency::apply(&api, &request, &mut message).await?;
+            let answer = call(api, message.encode_to_vec(), request.parts.extensions.clone()).await?;
             let Some(method) = request.route.method_descriptor() else { return Err(unknown_rpc()) };
             let answer = response::decode(method.output(), &answer)?;
             Ok(response::respond(StatusCode::OK, &response::to_json(&answer)?))

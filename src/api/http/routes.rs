@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::call::{self, UnaryCall};
-use super::route::{Body, Handler, Route, Rpc};
+use super::route::{Body, Handler, IdempotencyKey, Route, Rpc};
 
 const JOB: &str = "/v1/jobs/{job_id}";
 const QUEUE: &str = "/v1/queues/{queue}";
@@ -11,9 +11,15 @@ const QUEUE: &str = "/v1/queues/{queue}";
 /// The routes, in the order of the documentation.
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        route(Method::POST, "/v1/jobs", &SUBMIT, Handler::Submit).body(Body::Field("job")),
-        unary(Method::POST, "/v1/jobs:batch", &BATCH_SUBMIT, call::batch_submit).body(Body::Message),
-        route(Method::POST, "/v1/jobs:run", &RUN, Handler::Run).body(Body::Message),
+        route(Method::POST, "/v1/jobs", &SUBMIT, Handler::Submit)
+            .body(Body::Field("job"))
+            .idempotency_key(IdempotencyKey::Sets(&["job", "job_id"])),
+        unary(Method::POST, "/v1/jobs:batch", &BATCH_SUBMIT, call::batch_submit)
+            .body(Body::Message)
+            .idempotency_key(IdempotencyKey::Refused),
+        route(Method::POST, "/v1/jobs:run", &RUN, Handler::Run)
+            .body(Body::Message)
+            .idempotency_key(IdempotencyKey::Sets(&["job", "job_id"])),
         unary(Method::GET, "/v1/jobs", &LIST_JOBS, call::list_jobs)
             .aliases(&[("state", "states"), ("label", "labels")]),
         unary(Method::GET, JOB, &GET_JOB, call::get_job),
@@ -23,7 +29,10 @@ pub(super) fn routes() -> Vec<Route> {
         route(Method::GET, "/v1/jobs/{job_id}/result/payload", &GET_RESULT, Handler::ResultPayload),
         route(Method::GET, "/v1/jobs/{job_id}/events", &WATCH_RESULT, Handler::Events),
         unary(Method::POST, JOB, &CANCEL, call::cancel).action("cancel").body(Body::Message),
-        unary(Method::POST, JOB, &RETRY, call::retry).action("retry").body(Body::Message),
+        unary(Method::POST, JOB, &RETRY, call::retry)
+            .action("retry")
+            .body(Body::Message)
+            .idempotency_key(IdempotencyKey::Sets(&["new_job_id"])),
         unary(Method::POST, "/v1/leases", &LEASE, call::lease).body(Body::Message),
         unary(Method::POST, "/v1/reports", &REPORT, call::report).body(Body::Message),
         unary(Method::GET, "/v1/queues", &LIST_QUEUES, call::list_queues),
@@ -67,7 +76,16 @@ const fn rpc(service: &'static str, method: &'static str) -> Rpc {
 }
 
 fn route(method: Method, path: &'static str, rpc: &'static Rpc, handler: Handler) -> Route {
-    Route { method, path, action: "", rpc, body: Body::None, aliases: &[], handler }
+    Route {
+        method,
+        path,
+        action: "",
+        rpc,
+        body: Body::None,
+        aliases: &[],
+        idempotency_key: IdempotencyKey::Ignored,
+        handler,
+    }
 }
 
 fn unary(method: Method, path: &'static str, rpc: &'static Rpc, call: UnaryCall) -> Route {
@@ -82,6 +100,11 @@ impl Route {
 
     fn body(mut self, body: Body) -> Self {
         self.body = body;
+        self
+    }
+
+    fn idempotency_key(mut self, key: IdempotencyKey) -> Self {
+        self.idempotency_key = key;
         self
     }
 

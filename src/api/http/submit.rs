@@ -10,7 +10,7 @@ use tonic::Status;
 
 use super::problem::Problem;
 use super::request::BoundRequest;
-use super::{call, query, response};
+use super::{call, idempotency, query, response};
 use crate::api::grpc::Api;
 use crate::error::Error;
 use crate::proto::json;
@@ -18,7 +18,6 @@ use crate::proto::v1::{Disposition, GetResultRequest, GetResultResponse, SubmitR
 
 /// The query parameter that waits for the result.
 const WAIT: &str = "wait";
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// When a client may ask for an unfinished result again, in seconds.
 const POLL_AFTER: HeaderValue = HeaderValue::from_static("1");
 
@@ -26,16 +25,16 @@ const POLL_AFTER: HeaderValue = HeaderValue::from_static("1");
 pub(super) async fn submit(api: Api, request: BoundRequest<'_>) -> Result<Response, Problem> {
     let parameters = query::pairs(request.parts.uri.query());
     let (wait, parameters): (Vec<_>, Vec<_>) = parameters.into_iter().partition(|(name, _)| name == WAIT);
-    let mut message: SubmitRequest = transcode(&request.message_with(&parameters)?)?;
+    let mut message = request.message_with(&parameters)?;
+    idempotency::apply(&api, &request, &mut message).await?;
+    let message: SubmitRequest = transcode(&message)?;
     let wait = match wait.as_slice() {
         [] => None,
         [(_, text)] => Some(query::duration(WAIT, text)?),
         _ => return Err(Error::invalid(WAIT, "is given twice: give it once").into()),
     };
-    let is_keyed = set_id_from_key(&request, &mut message)?;
     let extensions = request.parts.extensions.clone();
-    let submitted = call::submit(api.clone(), message.encode_to_vec(), extensions.clone()).await;
-    let submitted = submitted.map_err(|status| refused(status, is_keyed))?;
+    let submitted = call::submit(api.clone(), message.encode_to_vec(), extensions.clone()).await?;
     let submitted = decode::<SubmitResponse>(&submitted)?;
     let is_created = submitted.disposition() == Disposition::Created && !message.validate_only;
     let status = if is_created { StatusCode::CREATED } else { StatusCode::OK };
@@ -75,22 +74,6 @@ pub(super) async fn result(api: Api, request: BoundRequest<'_>) -> Result<Respon
     let mut response = response::respond(StatusCode::ACCEPTED, &body);
     response.headers_mut().insert(RETRY_AFTER, POLL_AFTER);
     Ok(response)
-}
-
-/// Sets the job's id from the header Idempotency-Key. Returns whether the id stands for a key that is not a UUID.
-fn set_id_from_key(request: &BoundRequest<'_>, message: &mut SubmitRequest) -> Result<bool, Problem> {
-    let Some(_key) = request.header(IDEMPOTENCY_KEY) else { return Ok(false) };
-    let _ = message;
-    Ok(false)
-}
-
-/// The problem of a refused submit. A key that was used with another job is 422.
-fn refused(status: Status, is_keyed: bool) -> Problem {
-    let problem = Problem::from(status);
-    match is_keyed && problem.reason() == "JOB_ID_REUSED" {
-        true => problem.with_status(StatusCode::UNPROCESSABLE_ENTITY),
-        false => problem,
-    }
 }
 
 pub(super) fn transcode<T: Message + Default>(message: &DynamicMessage) -> Result<T, Problem> {

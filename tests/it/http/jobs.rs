@@ -119,3 +119,49 @@ async fn a_payload_is_a_download_with_ranges() {
         assert_eq!((unchanged.status, unchanged.body.len()), (StatusCode::NOT_MODIFIED, 0));
     }
 }
+
+#[tokio::test]
+async fn an_idempotency_key_makes_a_submit_repeatable() {
+    let server = TestServer::start().await;
+    let http = Http::new(server.address, false);
+    let job = r#"{"kind": "demo.echo", "payload": {"text": "a"}}"#;
+    let post = async |path: &str, key: &str, body: &str| {
+        let headers = [("content-type", "application/json"), ("idempotency-key", key)];
+        http.send(Method::POST, path, &headers, body).await
+    };
+    let first = post("/v1/jobs", "order-123", job).await;
+    assert_eq!(first.status, StatusCode::CREATED, "{first:?}");
+    let repeated = post("/v1/jobs", "\"order-123\"", job).await;
+    assert_eq!((repeated.status, id(&repeated.json())), (StatusCode::OK, id(&first.json())));
+    let other_body = post("/v1/jobs", "order-123", r#"{"kind": "demo.echo"}"#).await;
+    let reused = (other_body.status, other_body.json()["reason"].clone());
+    assert_eq!(reused, (StatusCode::UNPROCESSABLE_ENTITY, "JOB_ID_REUSED".into()));
+    let other_key = post("/v1/jobs", "order-124", job).await;
+    assert_ne!(id(&other_key.json()), id(&first.json()));
+
+    let chosen = crate::support::new_id();
+    assert_eq!(id(&post("/v1/jobs", &chosen, job).await.json()), chosen, "a UUID is the id itself");
+    let same = format!(r#"{{"kind": "demo.echo", "payload": {{"text": "a"}}, "jobId": "{chosen}"}}"#);
+    assert_eq!(post("/v1/jobs", &chosen, &same).await.status, StatusCode::OK);
+    let path = format!("/v1/jobs/{}:retry", id(&first.json()));
+    http.get(&format!("/v1/jobs/{}/result?wait=30s", id(&first.json()))).await;
+    let retried = [post(&path, "again", "").await, post(&path, "again", "").await];
+    assert_eq!(id(&retried[0].json()), id(&retried[1].json()));
+
+    let long = "x".repeat(256);
+    for (path, key, body) in [
+        ("/v1/jobs", "other", same.as_str()),
+        ("/v1/jobs", "\"open", job),
+        ("/v1/jobs", &long, job),
+        ("/v1/jobs", "\"\"", job),
+        ("/v1/jobs:batch", "many", r#"{"jobs": [{"kind": "a"}]}"#),
+    ] {
+        let refused = post(path, key, body).await;
+        let problem = refused.json();
+        assert_eq!(
+            (refused.status, &problem["violations"][0]["field"]),
+            (StatusCode::BAD_REQUEST, &"Idempotency-Key".into()),
+            "{problem}"
+        );
+    }
+}
