@@ -23,7 +23,7 @@ pub use filter::{JobFilter, StateSet};
 pub(crate) use name::quoted;
 pub use name::{JobId, Kind, QueueName, Timestamp};
 pub use number::json_arm_carries;
-pub(crate) use number::{JSON_DEPTH_MAX, JSON_NUMBER_MAX, double_as_json};
+pub(crate) use number::{JSON_DEPTH_MAX, JSON_NUMBER_MAX, double_as_json, json_too_deep};
 pub(crate) use payload::JSON_WIRE_BYTES_MAX;
 pub use payload::{Encoding, JSON, Payload};
 pub use retry::{AfterFailure, RetryPolicy};

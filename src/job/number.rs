@@ -1,6 +1,8 @@
 //! Decides which JSON numbers a double represents exactly. The `json` arm of a payload, a `google.protobuf.Value`,
 //! represents numbers as doubles.
 
+use super::JSON;
+
 /// 2^53. From here on, several integers map to one double, so a rounded integer cannot be detected. The `json` arm only
 /// accepts numbers of smaller magnitude, in both directions.
 pub(crate) const JSON_NUMBER_MAX: f64 = 9_007_199_254_740_992.0;
@@ -10,6 +12,11 @@ pub(crate) const JSON_NUMBER_MAX: f64 = 9_007_199_254_740_992.0;
 /// Each nested object is three messages deeper on the wire, and protobuf decoders stop at 100. With this limit every
 /// response can be decoded.
 pub(crate) const JSON_DEPTH_MAX: usize = 30;
+
+/// Why deeper JSON is refused, without the name of the field.
+pub(crate) fn json_too_deep() -> String {
+    format!("is nested deeper than {JSON_DEPTH_MAX} levels: send it as text with content type {JSON}")
+}
 
 /// Integers with at most this many digits are below [`JSON_NUMBER_MAX`].
 const SHORT_INTEGER_BYTES: usize = 15;

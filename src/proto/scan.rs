@@ -9,6 +9,7 @@ use prost::DecodeError;
 use smallvec::{SmallVec, smallvec};
 
 use crate::error::{Error, Result};
+use crate::job::json_too_deep;
 use shape::{Field, Kind, SHAPES, Shape};
 
 /// Smaller requests are decoded without a scan, in bytes: they cannot become large.
@@ -43,12 +44,7 @@ pub(crate) fn check(name: &str, bytes: &[u8]) -> Result<(), Refusal> {
         Err(Stop::Malformed) => return Err(Refusal::Malformed),
         Err(Stop::TooDeep) => {
             let field = scan.json.path.take().unwrap_or_else(|| scan.path_to(None));
-            let limit = super::parse::JSON_DEPTH_MAX;
-            return Err(Error::invalid(
-                field,
-                format!("is nested deeper than {limit} levels: send it as text"),
-            )
-            .into());
+            return Err(Error::invalid(field, json_too_deep()).into());
         }
     }
     if let Some(error) = scan.found {

@@ -16,9 +16,6 @@ use crate::output::json;
 /// Most bytes of a file or stdin. The limits of servers are far lower.
 const READ_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// Deepest nesting of JSON. Parsers of handlers read no deeper.
-const DEPTH_MAX: usize = 127;
-
 /// How the payload is given.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PayloadArgs {
@@ -106,39 +103,18 @@ fn utf8(content: Vec<u8>, argument: &str) -> Result<String> {
 }
 
 fn parse_json(text: &str) -> Result<Payload> {
-    if depth(text) > DEPTH_MAX {
-        let message =
-            format!("the payload is nested deeper than {DEPTH_MAX} levels, the limit of JSON parsers");
-        return Err(Error::usage(message).hint("--text sends it as text, --bytes as it is"));
-    }
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| {
         Error::usage(format!("the payload is not JSON: {error}"))
             .hint("a JSON string has double quotes of its own: '\"hello\"'")
             .hint("--text sends it as plain text, --bytes as it is")
     })?;
-    // JSON values on the wire hold doubles and 30 levels. Text carries all other JSON.
+    // JSON values on the wire hold doubles and 30 levels. Text carries all other JSON, of any depth.
     let value = json_arm_carries(text.as_bytes()).then(|| json::value(text)).flatten();
     let (body, content_type) = match value {
         Some(value) => (Body::Json(value), String::new()),
         None => (Body::Text(text.to_owned()), "application/json".to_owned()),
     };
     Ok(Payload { body: Some(body), content_type })
-}
-
-/// Most nested lists and objects at one place of a JSON text.
-fn depth(text: &str) -> usize {
-    let (mut depth, mut deepest, mut is_in_string, mut is_escaped) = (0_usize, 0, false, false);
-    for byte in text.bytes() {
-        match byte {
-            b'"' if !is_escaped => is_in_string = !is_in_string,
-            b'[' | b'{' if !is_in_string => depth += 1,
-            b']' | b'}' if !is_in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        is_escaped = is_in_string && byte == b'\\' && !is_escaped;
-        deepest = deepest.max(depth);
-    }
-    deepest
 }
 
 /// Plain text as a payload.
@@ -185,15 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn deep_json_travels_as_text_up_to_the_limit_of_parsers() {
+    fn deep_json_travels_as_text() {
         let nested = |levels| format!("{}\"[[\"{}", "[".repeat(levels), "]".repeat(levels));
-        let body = |levels| json_argument(&nested(levels)).map(|payload| payload.body);
-        assert!(matches!(body(30).expect("JSON"), Some(Body::Json(_))));
-        for levels in [31, 49, 127] {
-            assert_eq!(body(levels).expect("JSON"), Some(Body::Text(nested(levels))));
+        let body = |levels| json_argument(&nested(levels)).expect("JSON").body;
+        assert!(matches!(body(30), Some(Body::Json(_))));
+        for levels in [31, 127, 128, 100_000] {
+            assert_eq!(body(levels), Some(Body::Text(nested(levels))));
         }
-        let error = body(128).expect_err("too deep");
-        assert_eq!(error.message, "the payload is nested deeper than 127 levels, the limit of JSON parsers");
+        assert!(json_argument(&"[".repeat(100_000)).is_err());
     }
 
     #[test]

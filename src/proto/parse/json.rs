@@ -4,7 +4,7 @@ use prost::Message;
 use prost_types::Value;
 use prost_types::value::Kind;
 
-use crate::job::{JSON, JSON_NUMBER_MAX, double_as_json, quoted};
+use crate::job::{JSON, JSON_NUMBER_MAX, double_as_json, json_too_deep, quoted};
 
 /// Deepest nesting of lists and objects.
 pub(crate) const DEPTH_MAX: usize = crate::job::JSON_DEPTH_MAX;
@@ -144,7 +144,7 @@ impl Writer<'_> {
 
 fn deeper(depth: usize) -> Result<usize, Refusal> {
     match depth {
-        DEPTH_MAX => Err(format!("is nested deeper than {DEPTH_MAX} levels: send it as text").into()),
+        DEPTH_MAX => Err(json_too_deep().into()),
         _ => Ok(depth + 1),
     }
 }

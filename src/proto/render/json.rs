@@ -7,7 +7,7 @@ use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::job::json_arm_carries;
+use crate::job::{json_arm_carries, json_too_deep};
 use crate::proto::parse::{JSON_DEPTH_MAX, JSON_SMALL_TEXT_BYTES, JSON_WIRE_BYTES_MAX};
 
 /// The value of a JSON text. `None` if the text is malformed, too deep or too large for some peers, or has a number that a
@@ -31,7 +31,7 @@ struct Reader {
 
 impl Reader {
     fn inner<E: de::Error>(self) -> Result<Self, E> {
-        let levels_left = self.levels_left.checked_sub(1).ok_or_else(|| E::custom("is nested too deep"))?;
+        let levels_left = self.levels_left.checked_sub(1).ok_or_else(|| E::custom(json_too_deep()))?;
         Ok(Self { levels_left })
     }
 }

@@ -146,7 +146,10 @@ fn nesting_has_the_same_limit_as_in_decoded_values() {
     for levels in [60, 3_000] {
         let (field, description) = refused("SubmitRequest", &submit_nested(levels));
         assert_eq!(field, "job.payload.json");
-        assert_eq!(description, "is nested deeper than 30 levels: send it as text");
+        assert_eq!(
+            description,
+            "is nested deeper than 30 levels: send it as text with content type application/json"
+        );
     }
 }
 

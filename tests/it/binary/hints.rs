@@ -58,18 +58,13 @@ fn a_time_without_a_zone_is_refused() {
 }
 
 #[tokio::test]
-async fn json_of_every_depth_is_sent_or_refused_in_one_sentence() {
+async fn json_of_every_depth_is_sent() {
     let dev = Dev::start(&[]).await;
-    for levels in [30, 31, 49, 127] {
+    for levels in [30, 31, 127, 128, 10_000] {
         let json = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         let result = dev.sh(&format!("jobstream -q run demo.echo '{json}' | tr -d ' \\n'")).await;
         assert_eq!(result, json);
     }
-    let json = format!("{}{}", "[".repeat(128), "]".repeat(128));
-    let refused = dev.sh(&format!("jobstream run demo.echo '{json}' 2>&1 || true")).await;
-    let expected =
-        "error: the payload is nested deeper than 127 levels, the limit of JSON parsers\n  help: --text";
-    assert!(refused.starts_with(expected), "{refused}");
 }
 
 #[tokio::test]

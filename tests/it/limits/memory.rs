@@ -100,7 +100,7 @@ async fn a_rejection_before_decoding_has_count_limit_and_remedy() {
     let reports = "has 2000000 entries, the limit is 1000: send several requests";
     assert_eq!(refusal("Report", empty(0x0a, 2_000_000)).await, reports);
     let levels = (0..3_000).fold(vec![0x08, 0], |value, _| within(0x32, &within(0x0a, &value)));
-    let nested = "is nested deeper than 30 levels: send it as text";
+    let nested = "is nested deeper than 30 levels: send it as text with content type application/json";
     assert_eq!(refusal("Submit", submit_json(&levels)).await, nested);
     let few = (0..50).fold(vec![0x08, 0], |value, _| within(0x32, &within(0x0a, &value)));
     assert!(few.len() < 500);

@@ -58,7 +58,7 @@ pub(crate) fn message_of(field: (&str, String), name: &str, message: &impl Messa
     Ok(Value::Object(object))
 }
 
-/// A JSON text as a value of a payload; `None` if it is malformed or nested deeper than messages may be.
+/// A JSON text of at most 30 levels as a value of a payload; `None` if it is malformed, or escapes half a surrogate pair.
 pub(crate) fn value(text: &str) -> Option<prost_types::Value> {
     let descriptor = MESSAGES.get_message_by_name("google.protobuf.Value")?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
