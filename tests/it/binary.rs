@@ -1,5 +1,6 @@
 //! The binary as a server: its output, its services and its signals.
 
+mod failed_start;
 mod hints;
 mod numbers;
 mod orphans;

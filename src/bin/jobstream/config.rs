@@ -3,6 +3,7 @@
 mod budget;
 mod check;
 mod command;
+mod early_log_format;
 mod file;
 mod flags;
 mod listen;
@@ -19,6 +20,7 @@ use jobstream::engine::CoreOptions;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use command::{CommandConfig, Kind};
+pub(crate) use early_log_format::early_log_format;
 pub(crate) use file::load;
 pub(crate) use flags::ServerArgs;
 pub(crate) use listen::ListenAddress;

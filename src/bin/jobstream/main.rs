@@ -84,6 +84,8 @@ fn main() -> ExitCode {
         Err(error) => return usage::report(&error).into(),
     };
     let exit = dispatch(command, global).unwrap_or_else(|error| {
+        // The command may have failed before it set up its log.
+        stderr::set_format(config::early_log_format());
         error.print(global.stderr_style());
         error.exit
     });

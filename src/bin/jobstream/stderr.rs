@@ -77,10 +77,15 @@ pub(crate) fn flush(within: Duration) {
     }
 }
 
+/// Sets the format of the lines of this process, unless it was set before.
+pub(crate) fn set_format(format: LogFormat) {
+    // An error means that it was set before.
+    let _ = stderr().state.format.set(format);
+}
+
 /// Sets the format of the lines of this process, and writes panics through the queue.
 pub(crate) fn set_up_log(format: LogFormat) {
-    // An error means that the log was set up before.
-    let _ = stderr().state.format.set(format);
+    set_format(format);
     std::panic::set_hook(Box::new(|panic| {
         let thread = thread::current();
         let name = thread.name().unwrap_or("unnamed").to_owned();

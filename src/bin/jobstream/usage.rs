@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal};
 use clap::ColorChoice;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::config::{self, LogFormat};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::style::Style;
@@ -58,7 +59,10 @@ const VERBS: [(&str, &str, &str); 8] = [
 pub(crate) fn report(refused: &clap::Error) -> Exit {
     let words: Vec<_> = env::args_os().skip(1).filter_map(|word| word.into_string().ok()).collect();
     let first = words.first().map(String::as_str).unwrap_or_default();
-    if let Some(error) = with_hint(refused, first) {
+    let format = config::early_log_format();
+    stderr::set_format(format);
+    let is_json = format == LogFormat::Json && refused.use_stderr();
+    if let Some(error) = with_hint(refused, first).or_else(|| is_json.then(|| as_error(refused))) {
         error.print(Style::new(ColorChoice::Auto, io::stderr().is_terminal()));
         stderr::flush(stderr::END_FLUSH_MAX);
         return error.exit;
@@ -66,6 +70,18 @@ pub(crate) fn report(refused: &clap::Error) -> Exit {
     // Nothing can be done if the stream is closed.
     let _ = refused.print();
     if refused.use_stderr() { Exit::Usage } else { Exit::Ok }
+}
+
+/// The error of clap without its layout, for a log of JSON lines.
+fn as_error(refused: &clap::Error) -> Error {
+    let text = refused.render().to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let message = lines.next().unwrap_or_default();
+    let error = Error::usage(message.strip_prefix("error: ").unwrap_or(message));
+    lines.fold(error, |error, line| match line.strip_prefix("tip: ") {
+        Some(tip) => error.hint(tip),
+        None => error.detail(line),
+    })
 }
 
 /// The error with the command that does what was meant; `None` if it is not known.
