@@ -14,15 +14,27 @@ use crate::proto::{read, render, v1};
 /// Jobs fetched in one call.
 const PAGE_JOBS: u32 = 200;
 
-/// The jobs that match a filter, newest first, without payloads. Ends after the last, or after an error.
+/// The jobs that match a filter, newest first: [`Client::list`] reads them, [`Rpc::jobs`](super::Rpc::jobs) has generated
+/// messages. Pages are fetched as the jobs are read. Ends after the last job, or after an error.
 #[must_use = "a listing fetches nothing until it is read"]
-pub struct Jobs(Pin<Box<dyn Stream<Item = Result<JobView>> + Send>>);
+pub struct Jobs<T = JobView>(Pin<Box<dyn Stream<Item = Result<T>> + Send>>);
 
 impl Jobs {
     pub(super) fn new(client: Client, filter: &JobFilter) -> Self {
         let matches_any = filter.states != StateSet::NONE;
-        let first = matches_any.then(|| request(filter));
-        let pages = stream::try_unfold(first, move |request| next_page(client.clone(), request));
+        Self::paged(client, matches_any.then(|| request(filter)), read::job)
+    }
+}
+
+impl Jobs<v1::Job> {
+    pub(super) fn messages(client: Client, request: v1::ListJobsRequest) -> Self {
+        Self::paged(client, Some(request), Some)
+    }
+}
+
+impl<T: Send + 'static> Jobs<T> {
+    fn paged(client: Client, first: Option<v1::ListJobsRequest>, read: fn(v1::Job) -> Option<T>) -> Self {
+        let pages = stream::try_unfold(first, move |request| next_page(client.clone(), request, read));
         Self(Box::pin(pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten()))
     }
 
@@ -31,32 +43,36 @@ impl Jobs {
     /// # Errors
     ///
     /// As any call: the page of this job could not be fetched.
-    pub async fn next(&mut self) -> Option<Result<JobView>> {
+    pub async fn next(&mut self) -> Option<Result<T>> {
         self.0.next().await
     }
 }
 
-impl Stream for Jobs {
-    type Item = Result<JobView>;
+impl<T> Stream for Jobs<T> {
+    type Item = Result<T>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.0.as_mut().poll_next(context)
     }
 }
 
-impl std::fmt::Debug for Jobs {
+impl<T> std::fmt::Debug for Jobs<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Jobs").finish_non_exhaustive()
     }
 }
 
-type Page = Option<(Vec<JobView>, Option<v1::ListJobsRequest>)>;
+type Page<T> = Option<(Vec<T>, Option<v1::ListJobsRequest>)>;
 
 /// The requested page and the request for the next one.
-async fn next_page(client: Client, request: Option<v1::ListJobsRequest>) -> Result<Page> {
+async fn next_page<T>(
+    client: Client,
+    request: Option<v1::ListJobsRequest>,
+    read: fn(v1::Job) -> Option<T>,
+) -> Result<Page<T>> {
     let Some(request) = request else { return Ok(None) };
     let answer = client.rpc().list_jobs(request.clone()).await?;
-    let page: Option<Vec<_>> = answer.jobs.into_iter().map(read::job).collect();
+    let page: Option<Vec<_>> = answer.jobs.into_iter().map(read).collect();
     let page = page.ok_or_else(|| status::unreadable(client.address(), "a page of jobs"))?;
     let page_token = answer.next_page_token;
     let next = (!page_token.is_empty()).then_some(v1::ListJobsRequest { page_token, ..request });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::error::Result;
-use super::{Client, Watch, WatchOptions, jobs, result, run};
+use super::{Client, Jobs, Watch, WatchOptions, jobs, result, run};
 use crate::job::JobId;
 use crate::proto::v1;
 
@@ -92,6 +92,15 @@ impl Rpc<'_> {
     /// `InvalidArgument` for a filter that breaks a rule.
     pub async fn list_jobs(self, request: v1::ListJobsRequest) -> Result<v1::ListJobsResponse> {
         self.0.call(request, |channel, request| async move { jobs(channel).list_jobs(request).await }).await
+    }
+
+    /// The jobs of all pages from this one on, newest first. A page has at most `page_size` jobs.
+    ///
+    /// # Errors
+    ///
+    /// Each job that is read may be an error, as of [`Rpc::list_jobs`].
+    pub fn jobs(self, request: v1::ListJobsRequest) -> Jobs<v1::Job> {
+        Jobs::messages(self.0.clone(), request)
     }
 
     /// Cancels a job.

@@ -21,6 +21,9 @@ const NAME: &str = concat!("jobstream-cli/", env!("CARGO_PKG_VERSION"));
 /// Longest pause before the second try of a call; it doubles, so that six tries outlast the restart of a server.
 const FIRST_PAUSE: Duration = Duration::from_millis(400);
 
+/// Most jobs on a page of a list, the limit of servers.
+pub(crate) const PAGE_JOBS_MAX: u32 = 1_000;
+
 /// Flags of every command that talks to a server.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Connection and output")]

@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use jobstream::job::JobId;
 use jobstream::proto::v1::ListJobsRequest;
+use tokio_stream::StreamExt;
 
-use crate::connect::Client;
+use crate::connect::{Client, PAGE_JOBS_MAX};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::units;
@@ -17,10 +18,8 @@ const END_CHARS_MIN: usize = 8;
 const ID_CHARS: usize = 36;
 /// Characters of a whole id without its hyphens.
 const HEX_CHARS: usize = 32;
-/// Jobs on a page of the list in which ends are searched.
-const PAGE_JOBS: u32 = 1_000;
-/// Most pages that are searched.
-const PAGES_MAX: usize = 50;
+/// Most jobs in which ends are searched.
+const SEARCHED_JOBS_MAX: usize = 50_000;
 /// Most jobs of an ambiguous end in an error.
 const AMBIGUOUS_SHOWN_MAX: usize = 5;
 
@@ -85,18 +84,13 @@ pub(crate) async fn resolve_one(client: &Client, id: &IdArg) -> Result<JobId> {
 
 /// Adds the jobs with each end. Returns whether every job of the server was searched.
 async fn search(client: &Client, ends: &mut BTreeMap<&str, Vec<JobId>>) -> Result<bool> {
-    let mut request = ListJobsRequest { page_size: PAGE_JOBS, ..ListJobsRequest::default() };
-    for _ in 0..PAGES_MAX {
-        let page = client.call(client.api.rpc().list_jobs(request.clone())).await?;
-        for job in &page.jobs {
-            for (_, found) in ends.iter_mut().filter(|(end, _)| job.job_id.ends_with(**end)) {
-                found.push(of_server(&job.job_id)?);
-            }
+    let request = ListJobsRequest { page_size: PAGE_JOBS_MAX, ..ListJobsRequest::default() };
+    let mut jobs = client.api.rpc().jobs(request);
+    for _ in 0..SEARCHED_JOBS_MAX {
+        let Some(job) = client.call(jobs.try_next()).await? else { return Ok(true) };
+        for (_, found) in ends.iter_mut().filter(|(end, _)| job.job_id.ends_with(**end)) {
+            found.push(of_server(&job.job_id)?);
         }
-        if page.next_page_token.is_empty() {
-            return Ok(true);
-        }
-        request.page_token = page.next_page_token;
     }
     Ok(false)
 }
@@ -114,16 +108,13 @@ fn only(end: &str, found: &[JobId], is_complete: bool) -> Result<JobId> {
             Err(Error::new(Exit::NotFound, format!("no job has an id that ends with {end}"))
                 .hint("`jobstream jobs ls` lists the jobs"))
         }
-        [] => {
-            let searched = PAGES_MAX * PAGE_JOBS as usize;
-            Err(Error::new(
-                Exit::NotFound,
-                format!(
-                    "none of the newest {searched} jobs has an id that ends with {end}: the server has more"
-                ),
-            )
-            .hint("give the whole id"))
-        }
+        [] => Err(Error::new(
+            Exit::NotFound,
+            format!(
+                "none of the newest {SEARCHED_JOBS_MAX} jobs has an id that ends with {end}: the server has more"
+            ),
+        )
+        .hint("give the whole id")),
         several => {
             let count = several.len();
             let error = Error::usage(format!("{count} jobs have an id that ends with {end}"));

@@ -39,8 +39,12 @@ async fn a_list_stops_at_its_limit() {
     let jobs: Vec<Value> = serde_json::from_str(&ran.stdout).expect("an array");
     assert_eq!(jobs.len(), 3);
     let sizes: Vec<_> = fake.script().listed.iter().map(|request| request.page_size).collect();
-    assert_eq!(sizes, [3, 1]);
-    ran.prints(&["see more with --limit"]);
+    assert_eq!(sizes, [4, 4]);
+    ran.prints(&["these are the newest 3; see more with --limit"]);
+
+    fake.script().list.extend([page(&["a", "b"], "1"), page(&[], "")]);
+    let ran = run(&mut client(fake.address, &["jobs", "ls", "--limit", "2"])).await.exits(0);
+    assert_eq!(ran.stderr, "", "there are no more jobs");
 }
 
 #[tokio::test]

@@ -5,18 +5,16 @@ use std::time::SystemTime;
 use clap::Args;
 use jobstream::proto::v1::outcome::End;
 use jobstream::proto::v1::{Job, JobState};
+use tokio_stream::StreamExt;
 
 use super::filter::Filter;
-use crate::connect::{Client, ClientArgs};
+use crate::connect::{Client, ClientArgs, PAGE_JOBS_MAX};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::job_id;
 use crate::output::table::{self, Column, Columns, Field};
 use crate::output::{Format, GlobalArgs, json, text};
 use crate::units;
-
-/// The server's limit of jobs on a page.
-const PAGE_SIZE_MAX: u32 = 1_000;
 
 const HEADER: [Column; 7] = [
     Column::new("ID"),
@@ -76,21 +74,21 @@ impl Ls {
         Ok(Exit::Ok)
     }
 
-    /// Up to `limit` jobs, and whether there may be more. Only a page without a token is the last one.
+    /// Up to `limit` jobs, and whether there are more.
     async fn collect(&self, client: &Client) -> Result<(Vec<Job>, bool)> {
         let mut request = self.filter.request();
         request.include_payloads = self.payloads;
+        // One more job shows that there are more.
+        request.page_size = self.limit.saturating_add(1).min(PAGE_JOBS_MAX);
+        let mut matching = client.api.rpc().jobs(request);
         let mut jobs = Vec::new();
-        loop {
-            let left = self.limit as usize - jobs.len();
-            request.page_size = u32::try_from(left).unwrap_or(PAGE_SIZE_MAX).min(PAGE_SIZE_MAX);
-            let page = client.call(client.api.rpc().list_jobs(request.clone())).await?;
-            jobs.extend(page.jobs.into_iter().take(left));
-            if page.next_page_token.is_empty() || jobs.len() == self.limit as usize {
-                return Ok((jobs, !page.next_page_token.is_empty()));
+        while let Some(job) = client.call(matching.try_next()).await? {
+            if jobs.len() == self.limit as usize {
+                return Ok((jobs, true));
             }
-            request.page_token = page.next_page_token;
+            jobs.push(job);
         }
+        Ok((jobs, false))
     }
 }
 

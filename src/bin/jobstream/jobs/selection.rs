@@ -6,9 +6,10 @@ use std::str::FromStr;
 use clap::Args;
 use jobstream::job::JobId;
 use jobstream::proto::v1::JobState;
+use tokio_stream::StreamExt;
 
 use super::filter::Filter;
-use crate::connect::Client;
+use crate::connect::{Client, PAGE_JOBS_MAX};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::job_id::{self, IdArg};
@@ -19,8 +20,6 @@ use crate::stderr;
 const JOBS_MAX: usize = 100_000;
 /// Most bytes of ids from stdin.
 const STDIN_BYTES_MAX: u64 = 16 << 20;
-/// The server's limit of jobs on a page.
-const PAGE_JOBS: u32 = 1_000;
 
 /// Which jobs a command changes.
 #[derive(Debug, Args)]
@@ -122,7 +121,7 @@ impl Selection {
             }
         }
         if ids.len() > JOBS_MAX {
-            return Err(too_many(ids.len()));
+            return Err(too_many());
         }
         job_id::resolve(client, &ids).await
     }
@@ -133,27 +132,22 @@ impl Selection {
         if request.states.is_empty() {
             request.states = action.states.iter().copied().map(i32::from).collect();
         }
-        request.page_size = PAGE_JOBS;
+        request.page_size = PAGE_JOBS_MAX;
+        let mut matching = client.api.rpc().jobs(request);
         let mut jobs = Vec::new();
-        loop {
-            let page = client.call(client.api.rpc().list_jobs(request.clone())).await?;
-            for job in &page.jobs {
-                jobs.push(job_id::of_server(&job.job_id)?);
+        while let Some(job) = client.call(matching.try_next()).await? {
+            if jobs.len() == JOBS_MAX {
+                return Err(too_many());
             }
-            if jobs.len() > JOBS_MAX {
-                return Err(too_many(jobs.len()));
-            }
-            if page.next_page_token.is_empty() {
-                jobs.reverse();
-                return Ok(jobs);
-            }
-            request.page_token = page.next_page_token;
+            jobs.push(job_id::of_server(&job.job_id)?);
         }
+        jobs.reverse();
+        Ok(jobs)
     }
 }
 
-fn too_many(jobs: usize) -> Error {
-    Error::usage(format!("at least {jobs} jobs are selected, the limit is {JOBS_MAX}"))
+fn too_many() -> Error {
+    Error::usage(format!("more than {JOBS_MAX} jobs are selected, the limit of a command"))
         .hint("select fewer with --kind, --queue, --label, --since and --before")
 }
 
