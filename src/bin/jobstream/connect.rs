@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use jobstream::client::{self, ClientOptions, ErrorKind, Retrying};
+use tokio::time::Instant;
 
 use crate::error::{self, Error, Result};
 use crate::exit::Exit;
@@ -121,14 +122,22 @@ impl Client {
     ///
     /// What the last try ended with.
     pub(crate) async fn call<T>(&self, call: impl Future<Output = client::Result<T>>) -> Result<T> {
+        self.showing_retries(call).await.map_err(|error| self.error(&error))
+    }
+
+    /// Awaits one or more calls and shows their retries on stderr: of calls that are retried at the same time, one.
+    pub(crate) async fn showing_retries<T>(&self, calls: impl Future<Output = T>) -> T {
         let mut retries = self.api.retries();
-        let mut call = pin!(call);
+        let mut calls = pin!(calls);
+        let mut shown_until = Instant::now();
         loop {
             tokio::select! {
                 biased;
-                answer = &mut call => return answer.map_err(|error| self.error(&error)),
+                answer = &mut calls => return answer,
                 Ok(()) = retries.changed() => {
-                    if let Some(retrying) = &*retries.borrow_and_update() {
+                    let retrying = retries.borrow_and_update();
+                    if let Some(retrying) = retrying.as_ref().filter(|_| Instant::now() >= shown_until) {
+                        shown_until = Instant::now() + retrying.pause;
                         self.output.notice(&retry_line(retrying));
                     }
                 }

@@ -10,7 +10,7 @@ use jobstream::proto::v1::admin_service_server::{AdminService, AdminServiceServe
 use jobstream::proto::v1::job_service_server::{JobService, JobServiceServer};
 use jobstream::proto::v1::*;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, oneshot};
 use tokio::time;
 use tokio_stream::wrappers::{BroadcastStream, TcpListenerStream};
 use tokio_stream::{Stream, StreamExt};
@@ -52,6 +52,11 @@ pub(super) struct Script {
     pub(super) asked: Vec<GetResultRequest>,
     pub(super) listed: Vec<ListJobsRequest>,
     pub(super) cancelled: Vec<CancelRequest>,
+    /// Cancels are answered once this many wait, the last one first.
+    pub(super) cancels_held: usize,
+    held: Vec<oneshot::Sender<()>>,
+    /// Most cancels that waited at the same time.
+    pub(super) held_max: usize,
     pub(super) retried: Vec<RetryRequest>,
     pub(super) purged: Vec<PurgeQueueRequest>,
 }
@@ -110,6 +115,26 @@ impl Fake {
             true => Box::pin(messages.chain(live)),
             false => Box::pin(messages),
         }
+    }
+
+    /// Waits until as many cancels wait as the script says.
+    async fn hold(&self) {
+        let released = {
+            let mut script = self.script();
+            if script.cancels_held == 0 {
+                return;
+            }
+            let (release, released) = oneshot::channel();
+            script.held.push(release);
+            script.held_max = script.held_max.max(script.held.len());
+            if script.held.len() == script.cancels_held {
+                for release in script.held.drain(..).rev() {
+                    release.send(()).expect("the call waits");
+                }
+            }
+            released
+        };
+        released.await.expect("the others arrive");
     }
 
     fn answer<T>(
@@ -175,6 +200,7 @@ impl JobService for Fake {
     }
 
     async fn cancel(&self, request: Request<CancelRequest>) -> Result<Response<CancelResponse>, Status> {
+        self.hold().await;
         self.answer(|script| {
             script.cancelled.push(request.into_inner());
             self.job_cancelled.notify_one();

@@ -91,3 +91,37 @@ async fn cancel_retry_and_rm_print_a_result_for_each_id() {
         run(&mut client(fake.address, &["jobs", "rm", ID, OTHER])).await.exits(10).prints(&["ILLEGAL_STATE"]);
     assert_eq!(ran.stdout, format!("{ID}\n"));
 }
+
+#[tokio::test]
+async fn calls_for_many_jobs_run_at_the_same_time_and_are_shown_in_order() {
+    let fake = Fake::start().await;
+    let ids: Vec<_> = (0..32).map(|number| format!("01890000-0000-7000-8000-{number:012x}")).collect();
+    {
+        let mut script = fake.script();
+        script.cancels_held = 16;
+        let cancelled = CancelResponse { state: JobState::Cancelled.into(), sequence: 2 };
+        script.cancel = ids.iter().map(|_| Ok(cancelled)).collect();
+    }
+    let args: Vec<_> = ["jobs", "cancel"].into_iter().chain(ids.iter().map(String::as_str)).collect();
+    let ran = run(&mut client(fake.address, &args)).await.exits(0);
+    let expected: String = ids.iter().map(|id| format!("{id}\tCANCELLED\n")).collect();
+    assert_eq!(ran.stdout, expected);
+    assert_eq!(fake.script().held_max, 16);
+}
+
+#[tokio::test]
+async fn calls_that_are_retried_at_the_same_time_are_one_line() {
+    let fake = Fake::start().await;
+    let mut details = ErrorDetails::with_error_info("DRAINING", "jobstream", HashMap::new());
+    details.set_retry_info(Some(Duration::from_secs(1)));
+    let unavailable = || Err(Status::with_error_details(Code::Unavailable, "no", details.clone()));
+    let job = || Ok(GetJobResponse { job: Some(Job { job_id: ID.to_owned(), ..Job::default() }) });
+    // Sixteen calls fail at once, and at random times a second later.
+    fake.script().get.extend((0..32).map(|_| unavailable()).chain((0..16).map(|_| job())));
+    let ids: Vec<_> = (0..16).map(|number| format!("01890000-0000-7000-8000-{number:012x}")).collect();
+    let args: Vec<_> = ["jobs", "get"].into_iter().chain(ids.iter().map(String::as_str)).collect();
+    let ran = run(&mut client(fake.address, &args)).await.exits(0);
+    let lines = ran.stderr.matches("trying again").count();
+    // More than two only if the answers are as slow as the pause between them.
+    assert!((1..=4).contains(&lines), "{}", ran.stderr);
+}

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use jobstream::job::JobId;
-use jobstream::proto::v1::{CancelRequest, JobState};
+use jobstream::proto::v1::{CancelRequest, CancelResponse, JobState};
 use prost_types::Duration;
 
 use super::selection::{Action, Selection};
@@ -45,22 +45,23 @@ impl Cancel {
     pub(super) async fn run(self, global: GlobalArgs) -> Result<Exit> {
         let client = self.client.connect(global).await?;
         let jobs = self.selection.jobs(&client, ACTION).await?;
-        super::for_each(global, &jobs, async |id| self.cancel(&client, id).await).await
+        let cancel = |id: JobId| {
+            let (job_id, reason, grace) = (id.to_string(), self.reason.clone(), self.grace);
+            client.api.rpc().cancel(CancelRequest { job_id, reason, grace })
+        };
+        super::for_each(&client, &jobs, cancel, |id, answer| show(&client, id, answer)).await
     }
+}
 
-    async fn cancel(&self, client: &Client, id: JobId) -> Result<()> {
-        let request =
-            CancelRequest { job_id: id.to_string(), reason: self.reason.clone(), grace: self.grace };
-        let answer = client.call(client.api.rpc().cancel(request)).await?;
-        if answer.state() == JobState::Running {
-            client.output.notice(&format!("job {id} was asked to stop"));
+fn show(client: &Client, id: JobId, answer: CancelResponse) -> Result<()> {
+    if answer.state() == JobState::Running {
+        client.output.notice(&format!("job {id} was asked to stop"));
+    }
+    match client.output.format.is_json() {
+        true => {
+            let job = ("jobId", id.to_string());
+            client.output.json(&json::message_of(job, "CancelResponse", &answer)?)
         }
-        match client.output.format.is_json() {
-            true => {
-                let job = ("jobId", id.to_string());
-                client.output.json(&json::message_of(job, "CancelResponse", &answer)?)
-            }
-            false => client.output.line(&format!("{id}\t{}", text::state(answer.state()))),
-        }
+        false => client.output.line(&format!("{id}\t{}", text::state(answer.state()))),
     }
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use clap::Args;
 use jobstream::job::JobId;
 use jobstream::proto::v1::outcome::End;
-use jobstream::proto::v1::{Attempt, GetJobRequest, Job, Outcome};
+use jobstream::proto::v1::{Attempt, GetJobRequest, GetJobResponse, Job, Outcome};
 use prost_types::Timestamp;
 
 use crate::connect::{Client, ClientArgs};
@@ -46,13 +46,12 @@ impl Get {
         let client = self.client.connect(global).await?;
         let jobs = job_id::resolve(&client, &self.ids).await?;
         let several = jobs.len() > 1;
-        super::for_each(global, &jobs, async |id| get(&client, id, several).await).await
+        let get = |id: JobId| client.api.rpc().get_job(GetJobRequest { job_id: id.to_string() });
+        super::for_each(&client, &jobs, get, |id, answer| show(&client, id, answer, several)).await
     }
 }
 
-async fn get(client: &Client, id: JobId, several: bool) -> Result<()> {
-    let request = GetJobRequest { job_id: id.to_string() };
-    let answer = client.call(client.api.rpc().get_job(request)).await?;
+fn show(client: &Client, id: JobId, answer: GetJobResponse, several: bool) -> Result<()> {
     let job =
         answer.job.ok_or_else(|| Error::new(Exit::Other, format!("the server sent no job for {id}")))?;
     let output = &client.output;

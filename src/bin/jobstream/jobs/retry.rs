@@ -2,7 +2,7 @@
 
 use clap::Args;
 use jobstream::job::JobId;
-use jobstream::proto::v1::{JobState, Payload, RetryRequest};
+use jobstream::proto::v1::{JobState, RetryRequest, RetryResponse};
 
 use super::selection::{Action, Selection};
 use crate::connect::{Client, ClientArgs};
@@ -46,23 +46,24 @@ impl Retry {
         let payload = self.payload.as_deref().map(json_argument).transpose()?;
         let client = self.client.connect(global).await?;
         let jobs = self.selection.jobs(&client, ACTION).await?;
-        super::for_each(global, &jobs, async |id| self.retry(&client, id, payload.clone()).await).await
-    }
-
-    async fn retry(&self, client: &Client, id: JobId, payload: Option<Payload>) -> Result<()> {
-        let request = RetryRequest {
-            job_id: id.to_string(),
-            payload,
-            kind: self.new_kind.clone().unwrap_or_default(),
-            ..RetryRequest::default()
+        let retry = |id: JobId| {
+            client.api.rpc().retry(RetryRequest {
+                job_id: id.to_string(),
+                payload: payload.clone(),
+                kind: self.new_kind.clone().unwrap_or_default(),
+                ..RetryRequest::default()
+            })
         };
-        let answer = client.call(client.api.rpc().retry(request)).await?;
-        match client.output.format.is_json() {
-            true => {
-                let origin = ("originJobId", id.to_string());
-                client.output.json(&json::message_of(origin, "RetryResponse", &answer)?)
-            }
-            false => client.output.line(&answer.job_id),
+        super::for_each(&client, &jobs, retry, |id, answer| show(&client, id, &answer)).await
+    }
+}
+
+fn show(client: &Client, id: JobId, answer: &RetryResponse) -> Result<()> {
+    match client.output.format.is_json() {
+        true => {
+            let origin = ("originJobId", id.to_string());
+            client.output.json(&json::message_of(origin, "RetryResponse", answer)?)
         }
+        false => client.output.line(&answer.job_id),
     }
 }

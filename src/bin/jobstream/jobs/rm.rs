@@ -38,12 +38,12 @@ impl Rm {
     pub(super) async fn run(self, global: GlobalArgs) -> Result<Exit> {
         let client = self.client.connect(global).await?;
         let jobs = self.selection.jobs(&client, ACTION).await?;
-        super::for_each(global, &jobs, async |id| remove(&client, id).await).await
+        let remove = |id| client.api.delete(id);
+        super::for_each(&client, &jobs, remove, |id, ()| show(&client, id)).await
     }
 }
 
-async fn remove(client: &Client, id: JobId) -> Result<()> {
-    client.call(client.api.delete(id)).await?;
+fn show(client: &Client, id: JobId) -> Result<()> {
     match client.output.format.is_json() {
         true => client.output.json(&json!({ "jobId": id.to_string() })),
         false => client.output.line(&id.to_string()),
