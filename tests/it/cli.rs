@@ -2,6 +2,7 @@
 
 mod admin;
 mod config;
+mod confirm;
 mod fake;
 mod http_errors;
 mod jobs;

@@ -67,6 +67,10 @@ pub(crate) fn confirm(question: &str) -> Result<bool, Error> {
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
     read.map_err(|error| Error::new(Exit::Other, format!("cannot read the answer: {error}")))?;
+    if !answer.ends_with('\n') {
+        // The terminal does not show the end of the input as a new line.
+        print(b"\n");
+    }
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 

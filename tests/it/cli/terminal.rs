@@ -36,15 +36,21 @@ async fn on_terminal(command: Command) -> String {
     on_terminal_of_width(command, 1_000).await
 }
 
-async fn on_terminal_of_width(mut command: Command, width: u16) -> String {
+/// A pseudo terminal of this width: the side of the test, and a function that opens the side of a command.
+pub(super) fn open_terminal(width: u16) -> (OwnedFd, impl Fn() -> OwnedFd) {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("a terminal");
     let name = ptsname(&terminal, Vec::new()).expect("a name");
-    let screen = || -> OwnedFd {
-        rustix::fs::open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).expect("its other side")
-    };
     let size = Winsize { ws_col: width, ws_row: 24, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(&terminal, size).expect("a terminal has a size");
+    let screen = move || {
+        rustix::fs::open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).expect("its other side")
+    };
+    (terminal, screen)
+}
+
+async fn on_terminal_of_width(mut command: Command, width: u16) -> String {
+    let (terminal, screen) = open_terminal(width);
     command.stdout(screen()).stderr(screen());
     let mut child = command.env("TERM", "xterm").spawn().expect("the command starts");
     // Closes the other side, so that the read ends with the command.
