@@ -40,9 +40,9 @@ Examples:
   jobstream log dump /var/lib/jobstream | tail -1";
 
 const SALVAGE_EXAMPLES: &str = "\
-What was lost is only in the report: store it, and do not delete DIR. Jobs that may run
-again, because their end may be in a lost entry, are counted and named in it:
-the first 20, with -o json the first 1,000.
+What was lost is only in the report: store it, and do not delete DIR. Jobs that
+may run again, because their end may be in a lost entry, are counted and named
+in it: the first 20, with -o json the first 1,000.
 
 Examples:
   jobstream log salvage /var/lib/jobstream /var/lib/jobstream-saved";

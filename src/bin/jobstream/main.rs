@@ -139,6 +139,10 @@ mod tests {
         for line in help.lines() {
             assert!(line.chars().count() <= 80, "{path}: {line}");
         }
+        let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for line in after.lines() {
+            assert!(line.chars().count() <= 80, "{path} wraps: {line}");
+        }
         assert!(
             help.contains(&format!("  {path}")) || help.contains("(jobstream completion"),
             "{path}:\n{help}"

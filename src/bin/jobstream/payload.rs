@@ -58,7 +58,7 @@ impl PayloadArgs {
         let body = match (self.bytes, self.text) {
             (true, _) => Body::Data(Bytes::from(content)),
             (false, true) => Body::Text(utf8(content, argument)?),
-            (false, false) => return parse_json(&utf8(content, argument)?).map(Some),
+            (false, false) => return parse_json(&utf8(content, argument)?, argument).map(Some),
         };
         Ok(Some(Payload { body: Some(body), content_type }))
     }
@@ -66,7 +66,7 @@ impl PayloadArgs {
 
 /// JSON from an argument, @file or stdin.
 pub(crate) fn json_argument(argument: &str) -> Result<Payload> {
-    parse_json(&utf8(content(argument)?, argument)?)
+    parse_json(&utf8(content(argument)?, argument)?, argument)
 }
 
 fn content(argument: &str) -> Result<Vec<u8>> {
@@ -98,11 +98,24 @@ fn read(source: impl Read, name: &str) -> Result<Vec<u8>> {
 
 fn utf8(content: Vec<u8>, argument: &str) -> Result<String> {
     String::from_utf8(content).map_err(|_| {
-        Error::usage(format!("the payload {argument} is not UTF-8")).hint("send it as it is with --bytes")
+        Error::usage(format!("{} is not UTF-8", source(argument))).hint("send it as it is with --bytes")
     })
 }
 
-fn parse_json(text: &str) -> Result<Payload> {
+/// Where the content of this argument is, in messages.
+fn source(argument: &str) -> &str {
+    match argument.strip_prefix('@') {
+        None if argument == "-" => "stdin",
+        None => "the payload",
+        Some(path) => path,
+    }
+}
+
+fn parse_json(text: &str, argument: &str) -> Result<Payload> {
+    if text.trim().is_empty() {
+        return Err(Error::usage(format!("{} is empty, and no JSON", source(argument)))
+            .hint("leave the payload out to send none, or send an empty text with --text"));
+    }
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| {
         Error::usage(format!("the payload is not JSON: {error}"))
             .hint("a JSON string has double quotes of its own: '\"hello\"'")
@@ -175,6 +188,15 @@ mod tests {
     fn what_is_not_json_gets_a_way_out() {
         let error = args("hello").read().expect_err("not JSON");
         assert!(error.hints.iter().any(|hint| hint.contains("--text")), "{error:?}");
+    }
+
+    #[test]
+    fn empty_content_is_named_by_its_source() {
+        let error = args(" ").read().expect_err("no JSON");
+        assert_eq!(error.message, "the payload is empty, and no JSON");
+        assert_eq!((source("-"), source("@a.json"), source("1")), ("stdin", "a.json", "the payload"));
+        let error = utf8(vec![0xff], "-").expect_err("not UTF-8");
+        assert_eq!(error.message, "stdin is not UTF-8");
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub(crate) struct JobArgs {
     priority: i32,
     /// Start delay
     #[arg(long, value_name = "SPAN", value_parser = units::proto_duration, conflicts_with = "at")]
+    #[arg(allow_hyphen_values = true)]
     delay: Option<ProtoDuration>,
     /// Earliest start (2026-12-24T18:00:00Z)
     #[arg(long, value_name = "TIME", value_parser = units::timestamp)]

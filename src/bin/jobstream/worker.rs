@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use jobstream::server::raise_descriptor_limit;
 use jobstream::worker::{CommandHandler, RemoteOptions};
 use serde::Deserialize;
@@ -25,8 +25,8 @@ use messages::Description;
 
 const EXAMPLES: &str = "\
 The worker reconnects until the server is available; attempts continue
-meanwhile. SIGTERM, SIGHUP or Ctrl-C drains it: no new jobs, running attempts may
-finish, the others are returned to the server, and the worker ends within a
+meanwhile. SIGTERM, SIGHUP or Ctrl-C drains it: no new jobs, running attempts
+may finish, the others are returned to the server, and the worker ends within a
 second after the drain timeout. A second signal ends it within 100 ms. It exits
 0 when it was drained, by a signal or an operator (`workers drain`).
 
@@ -45,11 +45,11 @@ worker.toml, with the keys `jobstream serve --print-config` shows:
 /// Run the jobs of a remote server with local programs
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[command(group = ArgGroup::new("programs").args(["exec", "config"]).required(true).multiple(true))]
 pub(crate) struct Worker {
     /// Run a program for a kind: payload on stdin, result on
     /// stdout; repeatable
     #[arg(long, value_name = "KIND=PROGRAM ARGS", value_parser = config::exec)]
-    #[arg(required_unless_present = "config")]
     exec: Vec<String>,
     /// TOML file with [commands.KIND] tables
     #[arg(long, value_name = "FILE")]

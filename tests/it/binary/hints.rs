@@ -102,3 +102,20 @@ async fn a_job_shows_its_payload_and_outcome_by_content_type() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_mistake_in_the_input_is_named_by_its_source() {
+    let dev = Dev::start(&[]).await;
+    let refused = async |script: &str| dev.sh(&format!("{{ {script}; }} 2>&1 && exit 9 || true")).await;
+    let empty = refused("jobstream run demo.echo - </dev/null").await;
+    assert!(
+        empty.starts_with("error: stdin is empty, and no JSON\n  help: leave the payload out"),
+        "{empty}"
+    );
+    let bytes = refused("printf '\\377' | jobstream run demo.echo -").await;
+    assert!(bytes.starts_with("error: stdin is not UTF-8\n"), "{bytes}");
+    let delay = refused("jobstream submit demo.echo 1 --delay -5s").await;
+    assert!(delay.contains("invalid value '-5s' for '--delay <SPAN>'"), "{delay}");
+    let programs = refused("jobstream worker").await;
+    assert!(programs.contains("--exec <KIND=PROGRAM ARGS>|--config <FILE>"), "{programs}");
+}
