@@ -16,7 +16,7 @@ Examples:
   jobstream info
   jobstream info -o json | jq .limits.payloadBytesMax";
 
-/// EventDisplay the server: version, mode, limits, kinds
+/// Show the server: version, mode, limits, kinds
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Info {
@@ -50,7 +50,7 @@ fn server(info: &GetServerInfoResponse, address: String) -> Vec<(&'static str, F
         ("uptime", span(info.uptime.as_ref()).into()),
         ("boot id", info.boot_id.as_str().into()),
         ("draining", if info.draining { "yes" } else { "no" }.into()),
-        ("kinds", kinds(info).into()),
+        ("kinds", Field::from(kinds(info)).wrapped()),
         ("jobs", text::count(info.jobs.into()).into()),
         ("watchers", text::count(info.watchers.into()).into()),
     ]

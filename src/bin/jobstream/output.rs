@@ -183,7 +183,7 @@ impl Output {
         value: impl FnOnce() -> Result<Value>,
     ) -> Result<()> {
         match self.format {
-            Format::Table => self.raw(table::pairs(pairs, self.style).as_bytes()),
+            Format::Table => self.raw(table::pairs(pairs, self.style, self.width).as_bytes()),
             Format::Tabs => self.raw(table::pairs_tab_separated(pairs).as_bytes()),
             Format::Json | Format::Jsonl => self.json(&value()?),
         }

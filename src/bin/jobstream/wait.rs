@@ -24,6 +24,12 @@ pub(crate) async fn wait_and_show(
     interrupts: &mut Interrupts,
 ) -> Result<Exit> {
     let resume = resume_command(job_id);
+    if client.output.stderr_is_terminal && !client.output.quiet {
+        let now = get_result(client, job_id).await?;
+        if now.outcome.is_none() {
+            client.output.notice(&format!("waiting for job {job_id}: it is {}", state_and_reason(&now)));
+        }
+    }
     let answer = tokio::select! {
         answer = client.call(client.api.rpc().wait_result(job_id, limit)) => answer,
         () = interrupts.next() => return Ok(interrupt::detached(client, job_id, &resume)),
@@ -89,16 +95,20 @@ async fn with_expire_time(client: &Client, end: JobResult) -> JobResult {
 pub(crate) fn show_outcome_or_state(client: &Client, result: &JobResult) -> Result<Exit> {
     let exit = outcome::show(client, result)?;
     if !result.has_ended() {
-        let state = text::state(result.answer.state());
-        let why = match text::wait_reason(result.answer.wait_reason()) {
-            "" => String::new(),
-            reason => format!(" ({reason})"),
-        };
-        client.output.report(&format!("job {} has not ended: it is {state}{why}", result.job_id));
+        let state = state_and_reason(&result.answer);
+        client.output.report(&format!("job {} has not ended: it is {state}", result.job_id));
         let (resume, again) = (resume_command(result.job_id), client.address.as_flag());
         client.output.help(&format!("resume with `{resume}{again}`"));
     }
     Ok(exit)
+}
+
+/// `QUEUED (NO_WORKER)`.
+fn state_and_reason(answer: &GetResultResponse) -> String {
+    match (text::state(answer.state()), text::wait_reason(answer.wait_reason())) {
+        (state, "") => state.to_owned(),
+        (state, reason) => format!("{state} ({reason})"),
+    }
 }
 
 fn resume_command(job_id: JobId) -> String {

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 
 use jobstream::proto::v1::{
-    GetJobResponse, GetServerInfoResponse, Job, JobSpec, ListJobsResponse, ListQueuesResponse,
+    Attempt, GetJobResponse, GetServerInfoResponse, Job, JobSpec, ListJobsResponse, ListQueuesResponse,
     ListWorkersResponse, Log, Output, Progress, Queue, Worker,
 };
 use rustix::fs::{Mode, OFlags};
@@ -264,4 +264,40 @@ async fn pipes_and_raw_output_get_the_bytes_unchanged() {
     assert_eq!(piped.stdout, CONTROL_SEQUENCES);
     let shown = on_terminal(client(fake.address, &["result", ID, "--raw"])).await;
     assert_eq!(shown, format!("{CONTROL_SEQUENCES}\r\n"));
+}
+
+#[tokio::test]
+async fn job_and_server_fit_a_narrow_terminal() {
+    let fake = Fake::start().await;
+    let attempt = |attempt| {
+        let (_, end) = failed();
+        let End::Failure(mut failure) = end else { panic!("it failed") };
+        failure.message = "no such file ".repeat(8);
+        Attempt {
+            attempt,
+            worker: "worker-of-a-long-name".repeat(3),
+            failure: Some(failure),
+            ..Attempt::default()
+        }
+    };
+    let job = Job { job_id: ID.to_owned(), attempts: vec![attempt(1), attempt(2)], ..Job::default() };
+    fake.script().get.push_back(Ok(GetJobResponse { job: Some(job) }));
+    let kinds = (0..20).map(|number| format!("media.thumbnail.{number}")).collect();
+    fake.script().info.push_back(Ok(GetServerInfoResponse { kinds, ..Default::default() }));
+    for args in [vec!["jobs", "get", ID], vec!["info"]] {
+        let shown = on_terminal_of_width(client(fake.address, &args), 80).await;
+        assert!(shown.lines().count() > 5, "{shown}");
+        let plain = shown.replace("\u{1b}[2m", "").replace("\u{1b}[0m", "");
+        assert!(plain.lines().all(|line| line.chars().count() <= 80), "{plain}");
+    }
+}
+
+#[tokio::test]
+async fn wait_on_a_terminal_shows_what_it_waits_for() {
+    let fake = Fake::start().await;
+    let mut queued = GetResultResponse { state: JobState::Queued.into(), ..GetResultResponse::default() };
+    queued.set_wait_reason(jobstream::proto::v1::WaitReason::NoWorker);
+    fake.script().result.extend([Ok(queued), ended(succeeded("done"))]);
+    let shown = on_terminal(client(fake.address, &["result", ID, "--wait"])).await;
+    assert_eq!(shown, format!("waiting for job {ID}: it is QUEUED (NO_WORKER)\r\ndone\r\n"));
 }

@@ -11,7 +11,7 @@ pub(crate) struct ServerArgs {
     #[command(flatten)]
     overrides: Overrides,
     /// Print the effective config as TOML and exit
-    #[arg(long)]
+    #[arg(long, help_heading = "Server")]
     pub(crate) print_config: bool,
 }
 

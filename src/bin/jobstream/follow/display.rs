@@ -23,7 +23,9 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 /// The bar moves in these steps.
 const BAR_STEPS: u64 = 1_000;
 
-const BAR: &str = "[{bar:30}] {msg} (eta {eta})";
+/// The text comes last and is cut off at the width of the terminal: a line that wraps is not redrawn as one.
+const BAR: &str = "[{bar:30}] eta {eta:<4} {wide_msg}";
+const SPINNER: &str = "{spinner} {wide_msg}";
 
 const SPINNER_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -55,6 +57,7 @@ impl<'a> EventDisplay<'a> {
         let draws = output.stderr_is_terminal && !output.quiet && stdout != Stdout::Events;
         let bar = draws.then(ProgressBar::new_spinner);
         if let Some(bar) = &bar {
+            bar.set_style(spinner_style());
             bar.enable_steady_tick(SPINNER_INTERVAL);
         }
         Self { output, stdout, bar, progress_shown: None, attempt_with_chunks: 0, open_line: false }
@@ -105,7 +108,7 @@ impl<'a> EventDisplay<'a> {
         if let Some(bar) = &self.bar {
             bar.set_message(screen::clean(&line).into_owned());
             if change.state() == JobState::Running {
-                bar.set_style(ProgressStyle::default_spinner());
+                bar.set_style(spinner_style());
             }
         }
         let has_line = self.bar.is_none() || change.failure.is_some();
@@ -213,6 +216,10 @@ fn bar_style() -> ProgressStyle {
         .map_or_else(|_| ProgressStyle::default_bar(), |style| style.progress_chars("=> "))
 }
 
+fn spinner_style() -> ProgressStyle {
+    ProgressStyle::with_template(SPINNER).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,6 +227,7 @@ mod tests {
     #[test]
     fn the_bar_has_a_style() {
         assert!(ProgressStyle::with_template(BAR).is_ok());
+        assert!(ProgressStyle::with_template(SPINNER).is_ok());
         assert_eq!(steps(0.4), 400);
     }
 }

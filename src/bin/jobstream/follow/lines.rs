@@ -1,6 +1,9 @@
 //! Events of a job as one line each, for people.
 
+use std::time::SystemTime;
+
 use jobstream::proto::v1::{Gap, JobEvent, JobState, Progress, StateChange};
+use prost_types::Timestamp;
 
 use crate::output::text;
 
@@ -9,7 +12,7 @@ pub(super) fn gap_line(gap: &Gap) -> String {
     format!("events {} to {} are no longer retained", gap.first, gap.last)
 }
 
-/// `QUEUED (NO_WORKER)`, `RUNNING, attempt 2`, `SCHEDULED for 18:00:03: attempt 1 failed: HANDLER: boom`.
+/// `QUEUED (NO_WORKER)`, `RUNNING, attempt 2`, `SCHEDULED (BACK_OFF) for 1.2s: attempt 1 failed: HANDLER: boom`.
 pub(super) fn state_line(event: &JobEvent, change: &StateChange) -> String {
     let mut line = text::state(change.state()).to_owned();
     if change.state() == JobState::Running && event.attempt > 1 {
@@ -19,8 +22,10 @@ pub(super) fn state_line(event: &JobEvent, change: &StateChange) -> String {
     if !wait_reason.is_empty() {
         line += &format!(" ({wait_reason})");
     }
-    if let Some(time) = &change.next_attempt_time {
-        line += &format!(" until {time}");
+    let time = |time: Option<Timestamp>| SystemTime::try_from(time?).ok();
+    if let (Some(now), Some(next)) = (time(event.time), time(change.next_attempt_time)) {
+        let wait = next.duration_since(now).unwrap_or_default();
+        line += &format!(" for {}", text::duration(wait));
     }
     if change.cancel_requested {
         line += ", cancel requested";
@@ -75,9 +80,10 @@ mod tests {
         failure.set_reason(FailureReason::Handler);
         let mut change = StateChange { state: JobState::Scheduled.into(), ..StateChange::default() };
         change.failure = Some(failure);
-        change.next_attempt_time = Some(prost_types::Timestamp { seconds: 3, nanos: 0 });
-        let expected = "SCHEDULED until 1970-01-01T00:00:03Z: attempt 1 failed: HANDLER: boom";
-        assert_eq!(state_line(&JobEvent::default(), &change), expected);
+        change.next_attempt_time = Some(prost_types::Timestamp { seconds: 3, nanos: 200_000_000 });
+        let time = Some(prost_types::Timestamp { seconds: 2, nanos: 0 });
+        let expected = "SCHEDULED for 1.2s: attempt 1 failed: HANDLER: boom";
+        assert_eq!(state_line(&JobEvent { time, ..JobEvent::default() }, &change), expected);
 
         let change = StateChange { state: JobState::Running.into(), ..StateChange::default() };
         assert_eq!(

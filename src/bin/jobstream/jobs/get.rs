@@ -19,17 +19,25 @@ use crate::units;
 /// Most characters of a payload or outcome on a terminal.
 const TERMINAL_CHARS_MAX: usize = 2_000;
 
+const ATTEMPTS: [Column; 5] = [
+    Column::new("ATTEMPT"),
+    Column::new("STARTED").dropped(1),
+    Column::new("TOOK"),
+    Column::new("WORKER").shortened_to(12),
+    Column::new("FAILURE").shortened_to(30),
+];
+
 const EXAMPLES: &str = "\
 Payload and outcome are shown by content type: JSON, text, or the size of other
-bytes. In a pipe each line is a name and a value; an attempt has its start, end,
-worker and failure.
+bytes. A terminal shortens the failures of attempts to its width. In a pipe each
+line is a name and a value; an attempt has its start, end, worker and failure.
 
 Examples:
   id=$(jobstream submit demo.flaky --max-attempts 4)
   jobstream jobs get $id
   jobstream jobs get $id -o json | jq .attempts";
 
-/// EventDisplay all fields of jobs
+/// Show all fields of jobs
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Get {
@@ -59,7 +67,7 @@ fn show(client: &Client, id: JobId, answer: GetJobResponse, several: bool) -> Re
     match output.format {
         Format::Table if !job.attempts.is_empty() => {
             output.line("")?;
-            output.raw(attempts(&job).aligned(output.style, None).as_bytes())?;
+            output.raw(attempts(&job).aligned(output.style, output.width).as_bytes())?;
         }
         Format::Tabs => output.raw(attempt_lines(&job).tab_separated().as_bytes())?,
         Format::Table | Format::Json | Format::Jsonl => {}
@@ -93,7 +101,7 @@ fn pairs(job: &Job, format: Format, is_terminal: bool) -> Vec<(&'static str, Fie
         ("attempt", job.attempt.to_string().into()),
         ("priority", spec.priority.to_string().into()),
         ("progress", job.progress.as_ref().map(crate::follow::progress_line).unwrap_or_default().into()),
-        ("labels", labels.join(", ").into()),
+        ("labels", Field::from(labels.join(", ")).wrapped()),
         ("made from", job.origin_job_id.as_str().into()),
         ("created", time(job.create_time.as_ref()).into()),
         ("next attempt", time(job.next_attempt_time.as_ref()).into()),
@@ -125,11 +133,12 @@ fn shortened(mut text: String) -> String {
 }
 
 fn attempts(job: &Job) -> Columns {
-    let mut columns = Columns::new(["ATTEMPT", "STARTED", "TOOK", "WORKER", "FAILURE"].map(Column::new));
+    let mut columns = Columns::new(ATTEMPTS);
+    let now = units::now();
     for attempt in &job.attempts {
         columns.row([
             attempt.attempt.to_string().into(),
-            text::time(attempt.start_time.as_ref()).into(),
+            text::relative(attempt.start_time.as_ref(), now).into(),
             took(attempt).unwrap_or_default().into(),
             attempt.worker.as_str().into(),
             Field::from(attempt.failure.as_ref().map(text::failure).unwrap_or_default()),

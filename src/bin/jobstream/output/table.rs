@@ -52,6 +52,8 @@ pub(crate) struct Columns {
 pub(crate) struct Field {
     text: String,
     color: Option<Color>,
+    /// Whether the value of a pair is wrapped between its words.
+    wraps: bool,
 }
 
 impl Field {
@@ -60,11 +62,16 @@ impl Field {
         self.color = Some(color);
         self
     }
+
+    /// The same field, wrapped between its words as the value of a pair.
+    pub(crate) fn wrapped(self) -> Self {
+        Self { wraps: true, ..self }
+    }
 }
 
 impl<T: Into<String>> From<T> for Field {
     fn from(text: T) -> Self {
-        Self { text: text.into(), color: None }
+        Self { text: text.into(), color: None, wraps: false }
     }
 }
 
@@ -139,16 +146,47 @@ impl Columns {
     }
 }
 
-/// Names and values, aligned; pairs without a value are left out.
-pub(crate) fn pairs(pairs: &[(&'static str, Field)], style: Style) -> String {
-    let shown = || pairs.iter().filter(|(_, value)| !value.text.is_empty());
-    let width = shown().map(|(name, _)| name.len()).max().unwrap_or_default();
-    let line = |(name, value): &(&'static str, Field)| {
-        let (text, gap) = (screen::clean(&value.text), width - name.len() + usize::from(GAP));
-        let text = value.color.map_or(text.to_string(), |color| style.paint(color, &text));
-        format!("{}{:gap$}{text}\n", style.paint(Color::Dim, &format!("{name}:")), "")
-    };
-    shown().map(line).collect()
+/// Names and values, aligned; pairs without a value are left out, and so is a name that repeats the one above it. Words of
+/// values that wrap are below each other in lines of at most `width`.
+pub(crate) fn pairs(pairs: &[(&'static str, Field)], style: Style, width: Option<u16>) -> String {
+    let shown: Vec<_> = pairs.iter().filter(|(_, value)| !value.text.is_empty()).collect();
+    let name_chars = shown.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    // A name is followed by a colon.
+    let indent = name_chars + 1 + usize::from(GAP);
+    let mut lines = String::new();
+    let mut above = "";
+    for (name, value) in shown {
+        let label = if *name == above { String::new() } else { format!("{name}:") };
+        let text = screen::clean(&value.text);
+        let text = match width {
+            Some(width) if value.wraps => wrapped(&text, usize::from(width).saturating_sub(indent), indent),
+            _ => text.into_owned(),
+        };
+        let text = value.color.map_or(text.clone(), |color| style.paint(color, &text));
+        let gap = indent - label.len();
+        lines += &format!("{}{:gap$}{text}\n", style.paint(Color::Dim, &label), "");
+        above = name;
+    }
+    lines
+}
+
+/// The text in lines of at most `width` characters, if no word is longer. Each line but the first is indented.
+fn wrapped(text: &str, width: usize, indent: usize) -> String {
+    let mut wrapped = String::new();
+    let mut line_chars = 0;
+    for word in text.split(' ') {
+        let chars = word.chars().count();
+        if line_chars > 0 && line_chars + 1 + chars > width {
+            wrapped += &format!("\n{:indent$}", "");
+            line_chars = 0;
+        } else if line_chars > 0 {
+            wrapped.push(' ');
+            line_chars += 1;
+        }
+        wrapped += word;
+        line_chars += chars;
+    }
+    wrapped
 }
 
 /// Names and values, separated by a tab; pairs without a value are left out.
@@ -296,8 +334,18 @@ mod tests {
     #[test]
     fn pairs_leave_out_what_is_empty() {
         let shown = [("id", Field::from("7")), ("worker", Field::from("")), ("attempt", Field::from("1"))];
-        assert_eq!(pairs(&shown, Style::PLAIN), "id:       7\nattempt:  1\n");
+        assert_eq!(pairs(&shown, Style::PLAIN, None), "id:       7\nattempt:  1\n");
         assert_eq!(pairs_tab_separated(&shown), "id\t7\nattempt\t1\n");
+    }
+
+    #[test]
+    fn pairs_with_the_same_name_and_long_lists_are_below_each_other() {
+        let kinds = Field::from("resize, crop, rotate").wrapped();
+        let shown = [("kinds", kinds), ("memory", Field::from("a 1")), ("memory", Field::from("b 2"))];
+        let narrow = "kinds:   resize, crop,\n         rotate\nmemory:  a 1\n         b 2\n";
+        assert_eq!(pairs(&shown, Style::PLAIN, Some(22)), narrow);
+        let wide = "kinds:   resize, crop, rotate\nmemory:  a 1\n         b 2\n";
+        assert_eq!(pairs(&shown, Style::PLAIN, Some(80)), wide);
     }
 
     #[test]

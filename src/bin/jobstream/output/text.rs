@@ -69,10 +69,9 @@ pub(crate) fn bytes(bytes: u64) -> String {
     let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     for (unit, size) in units {
         if bytes >= size {
-            let tenths = bytes / (size / 10).max(1);
-            return match (bytes % size, tenths) {
-                (0, _) => format!("{} {unit}", bytes / size),
-                (_, tenths) => format!("{}.{} {unit}", tenths / 10, tenths % 10),
+            return match bytes % size * 10 / size {
+                0 => format!("{} {unit}", bytes / size),
+                tenths => format!("{}.{tenths} {unit}", bytes / size),
             };
         }
     }
@@ -216,6 +215,7 @@ mod tests {
             (bytes(300), bytes(1 << 20), bytes(3 << 29)),
             ("300 B".into(), "1 MiB".into(), "1.5 GiB".into())
         );
+        assert_eq!((bytes((1 << 30) + 5), bytes((1 << 30) - 1)), ("1 GiB".into(), "1023.9 MiB".into()));
     }
 
     #[test]
