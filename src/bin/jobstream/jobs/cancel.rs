@@ -31,10 +31,10 @@ pub(super) struct Cancel {
     #[command(flatten)]
     selection: Selection,
     /// Reason, stored with the job
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, help_heading = None::<&str>)]
     reason: String,
     /// How long a running handler may take to stop [default: 10s]
-    #[arg(long, value_name = "SPAN", value_parser = units::proto_duration)]
+    #[arg(long, value_name = "SPAN", value_parser = units::proto_duration, help_heading = None::<&str>)]
     grace: Option<Duration>,
     #[command(flatten)]
     client: ClientArgs,

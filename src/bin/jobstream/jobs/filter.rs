@@ -63,3 +63,24 @@ impl Filter {
 fn state(name: &str) -> Option<JobState> {
     JobState::from_str_name(&format!("JOB_STATE_{}", name.to_uppercase()))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use crate::Cli;
+
+    #[test]
+    fn only_filters_are_listed_as_filters() {
+        let cli = Cli::command();
+        let jobs = cli.find_subcommand("jobs").expect("it exists");
+        for verb in ["ls", "cancel", "retry", "rm"] {
+            let arguments = jobs.find_subcommand(verb).expect("it exists").get_arguments();
+            let filters: Vec<_> = arguments
+                .filter(|argument| argument.get_help_heading() == Some("Filters"))
+                .map(|argument| argument.get_id().as_str())
+                .collect();
+            assert_eq!(filters, ["states", "kind", "queue", "labels", "since", "before"], "{verb}");
+        }
+    }
+}

@@ -43,9 +43,10 @@ pub(super) struct Ls {
     filter: Filter,
     /// At most this many
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(help_heading = None::<&str>)]
     limit: u32,
     /// With payloads and results, for -o json
-    #[arg(long)]
+    #[arg(long, help_heading = None::<&str>)]
     payloads: bool,
     #[command(flatten)]
     client: ClientArgs,

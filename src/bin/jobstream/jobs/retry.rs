@@ -31,10 +31,10 @@ pub(super) struct Retry {
     #[command(flatten)]
     selection: Selection,
     /// Run the new jobs as another kind
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", help_heading = None::<&str>)]
     new_kind: Option<String>,
     /// Payload of the new jobs: JSON, @file, or - for stdin
-    #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
+    #[arg(long, value_name = "JSON", allow_hyphen_values = true, help_heading = None::<&str>)]
     payload: Option<String>,
     #[command(flatten)]
     client: ClientArgs,

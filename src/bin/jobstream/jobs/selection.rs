@@ -31,10 +31,10 @@ pub(super) struct Selection {
     #[command(flatten)]
     filter: Filter,
     /// With filters: only print the ids
-    #[arg(long)]
+    #[arg(long, help_heading = None::<&str>)]
     dry_run: bool,
     /// With filters: do not ask; required without a terminal
-    #[arg(long)]
+    #[arg(long, help_heading = None::<&str>)]
     yes: bool,
 }
 
