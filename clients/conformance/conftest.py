@@ -4,7 +4,7 @@ import pytest
 
 from agent import Agent
 from front import Front
-from languages import AGENTS
+from languages import AGENTS, EXCLUDED
 from proxy import Proxy
 from server import Server
 
@@ -23,6 +23,19 @@ def pytest_generate_tests(metafunc):
     for fixture in ("language", "worker_language"):
         if fixture in metafunc.fixturenames:
             metafunc.parametrize(fixture, chosen, scope="session")
+
+
+def pytest_collection_modifyitems(config, items):
+    excluded = [item for item in items if is_excluded(item)]
+    config.hook.pytest_deselected(items=excluded)
+    items[:] = [item for item in items if not is_excluded(item)]
+
+
+def is_excluded(item):
+    """Whether a language of the scenario cannot run it."""
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    languages = (parameters.get(fixture) for fixture in ("language", "worker_language"))
+    return any(item.originalname in EXCLUDED.get(language, {}) for language in languages)
 
 
 class Agents:

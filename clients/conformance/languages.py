@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sys
 
 RUST = os.environ.get("JOBSTREAM_RUST_AGENT") or "cargo run --quiet --example conformance_agent"
 
@@ -12,7 +13,16 @@ AGENTS = {
     "go": ["clients/go/run", "agent"],
     "typescript": ["clients/typescript/run", "agent"],
     "java": ["clients/java/run", "agent"],
+    "http": [sys.executable, "clients/conformance/http/main.py"],
 }
 
 FAST_FLAGS = {"java": ["-XX:TieredStopAtLevel=4"]}
 """Further arguments of agents in benchmarks. In the scenarios the Java agent is tuned for a fast start instead."""
+
+EXCLUDED = {
+    "http": {
+        "test_slots_limit_concurrent_attempts": "a worker by Lease is no connected worker, so its jobs have no WORKERS_BUSY",
+        "test_operator_drains_a_worker": "an operator drains a stream, which a worker by Lease does not have",
+    },
+}
+"""Scenarios that an agent does not run, with the reason."""

@@ -1,6 +1,6 @@
 """A TCP proxy that cuts, stalls, delays and refuses connections on demand.
 
-It parses HTTP/2 frame headers to count responses.
+It counts responses: the HEADERS frames of HTTP/2, or the heads of HTTP/1.1.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ TIMEOUT = 30
 """Timeout in seconds of a wait for a count."""
 TO_SERVER, TO_CLIENT = "to the server", "to the client"
 FRAME_HEADER_BYTES = 9
+HTTP1 = b"HTTP/1.1 "
 HEADERS = 1
 """Type of the frame that begins and ends a response."""
 
@@ -199,13 +200,20 @@ class Connection:
 
 
 class ResponseCounter:
-    """Counts the HEADERS frames of a server."""
+    """Counts the responses of a server."""
 
     def __init__(self):
         self.header = b""
         self.skip = 0
+        self.is_http1 = None
 
     def count_in(self, data):
+        if self.is_http1 is None:
+            self.is_http1 = data.startswith(HTTP1)
+        # A client without pipelining has read the whole of an earlier response.
+        return data.startswith(HTTP1) if self.is_http1 else self.headers_in(data)
+
+    def headers_in(self, data):
         found, at = 0, 0
         while at < len(data):
             if self.skip:
