@@ -18,6 +18,7 @@ mod index;
 mod key_ids;
 mod keys;
 mod lanes;
+mod lease_calls;
 mod lifecycle;
 mod list;
 mod moment;

@@ -7,6 +7,7 @@ mod commit;
 mod contents;
 mod delivery;
 mod durable;
+mod lease_call;
 mod observers;
 mod outcomes;
 mod queries;
@@ -41,6 +42,7 @@ use commit::{Commit, Position};
 use delivery::State;
 pub use delivery::Submission;
 use durable::Pending;
+pub(crate) use lease_call::LeaseCall;
 pub(crate) use outcomes::EndedJob;
 use outcomes::OutcomeQueue;
 pub use queries::{EngineInfo, JobPage, PageBounds, ResultView};
@@ -48,7 +50,7 @@ use server_log::LogLimits;
 pub(crate) use session::{Disconnect, Orders, Reporter, Session, TakeLimit};
 pub(crate) use submit_stream::{Ack as SubmitAck, StreamBatch, SubmitStream};
 pub use watch::Watch;
-pub(crate) use workers::{LeaseCall, Refusal, ReportAck, ReportAcks, WorkerSession};
+pub(crate) use workers::{Refusal, ReportAck, ReportAcks, WorkerSession};
 
 /// Bounds and defaults of the engine. Start from [`EngineOptions::within`] or [`Default`] and set fields.
 ///

@@ -61,7 +61,7 @@ pub enum ErrorKind {
     WorkerNotFound(String),
     /// The worker with this id or name is part of the server and cannot be drained on its own.
     WorkerInServer(String),
-    /// A newer stream of the same worker instance replaced this one.
+    /// A newer stream of the same worker instance replaced this one, or a repeat of a waiting Lease call took its place.
     WorkerReplaced,
     /// The worker sent no heartbeat in time.
     WorkerSilent,

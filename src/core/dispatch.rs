@@ -131,40 +131,27 @@ impl Core {
             true => Moment::NEVER,
             false => now.monotonic.saturating_add(self.options.accept_timeout).into(),
         };
-        let attempt_end = now.monotonic.saturating_add(self.attempt_timeout(key));
-        let entry = &mut self.table[key];
-        let lane_key = entry.lane;
-        let attempt = entry.next_attempt();
-        entry.set_active(Some(ActiveAttempt {
+        let attempt = self.table[key].next_attempt();
+        let active = ActiveAttempt {
             lease,
             attempt,
             session,
             attempt_deadline: Moment::NEVER,
             lease_deadline,
             cancel: None,
-        }));
+        };
+        let assignment = self.assignment(now, key, &active);
+        let entry = &mut self.table[key];
+        let lane_key = entry.lane;
+        entry.set_active(Some(active));
         if is_stream {
             // The number is recorded before the offer is sent, so that a restart does not use it again. A unary call is
             // answered after its attempts have begun.
             entry.execution_mut().offered = attempt;
             effects.record(|| Record::Offered(entry.id, attempt));
         }
-        let deadline = entry.overall_deadline().map_or(attempt_end, |end| attempt_end.min(end.into()));
-        let time_left = deadline.saturating_sub(now.monotonic);
         self.dispatches += 1;
-        let lane = &mut self.lanes[lane_key];
-        lane.last_served = self.dispatches;
-        let entry = &self.table[key];
-        let assignment = Assignment {
-            job_id: entry.id,
-            lease,
-            attempt,
-            kind: lane.kind.clone(),
-            queue: lane.queue.clone(),
-            payload: entry.payload.clone(),
-            options: entry.options.clone(),
-            time_left,
-        };
+        self.lanes[lane_key].last_served = self.dispatches;
         self.refresh_rank(lane_key);
         self.sync_siblings(lane_key);
         if let Some(session) = self.sessions.get_mut(session) {
@@ -175,6 +162,28 @@ impl Core {
             false => self.arm_attempt(key),
         }
         effects.push(Effect::Assign(session, assignment));
+    }
+
+    /// The assignment of this attempt of the job.
+    pub(super) fn assignment(&self, now: Now, key: JobKey, active: &ActiveAttempt) -> Assignment {
+        let entry = &self.table[key];
+        let lane = &self.lanes[entry.lane];
+        let attempt_end = match active.attempt_deadline != Moment::NEVER {
+            true => active.attempt_deadline.into(),
+            // The attempt has not begun.
+            false => now.monotonic.saturating_add(self.attempt_timeout(key)),
+        };
+        let deadline = entry.overall_deadline().map_or(attempt_end, |end| attempt_end.min(end.into()));
+        Assignment {
+            job_id: entry.id,
+            lease: active.lease,
+            attempt: active.attempt,
+            kind: lane.kind.clone(),
+            queue: lane.queue.clone(),
+            payload: entry.payload.clone(),
+            options: entry.options.clone(),
+            time_left: deadline.saturating_sub(now.monotonic),
+        }
     }
 
     /// Connects a new group with the lanes it serves.

@@ -288,7 +288,7 @@ impl Core {
         let link = match session.link {
             Link::Pool => WorkerLink::Pool,
             Link::Stream(_) => WorkerLink::Stream,
-            Link::Unary => WorkerLink::Unary,
+            Link::Unary(_) => WorkerLink::Unary,
         };
         let state = match session {
             Session { link: Link::Stream(_), connected: false, .. } => WorkerState::Disconnected,

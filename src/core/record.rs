@@ -95,14 +95,25 @@ pub(crate) struct Running {
 }
 
 /// The connection of a worker.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Link {
     /// A worker of the server's process.
     Pool,
     /// A stream. The instance identifies the worker when it reconnects.
     Stream(Uuid),
-    /// Unary calls for leases and reports.
-    Unary,
+    /// Unary calls for leases and reports. The request id identifies the Lease call when it is repeated.
+    Unary(Option<Uuid>),
+}
+
+impl Link {
+    pub(crate) fn is_unary(&self) -> bool {
+        matches!(self, Self::Unary(_))
+    }
+
+    /// Whether it identifies one session.
+    pub(super) fn is_unique(&self) -> bool {
+        matches!(self, Self::Stream(_) | Self::Unary(Some(_)))
+    }
 }
 
 impl Record {

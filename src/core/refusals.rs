@@ -35,6 +35,12 @@ pub(super) fn lease_lost() -> Error {
     Error::new(ErrorKind::LeaseLost, message)
 }
 
+pub(super) fn request_id_reused() -> Error {
+    let description = "is that of another request: a repeat has the same name, kinds, queues, max_jobs and \
+                       message_bytes_max; use a new UUID for each other request";
+    Error::invalid("request_id", description)
+}
+
 pub(super) fn check_size(field: &str, size: usize, limit: usize) -> Result<()> {
     if size <= limit {
         return Ok(());

@@ -267,9 +267,9 @@ impl Core {
         let running = self.recovered.running.remove(&key)?;
         let session = match running.link {
             Link::Pool => return Some(key),
-            Link::Unary => self.resume_session(now, &running),
-            Link::Stream(instance) => {
-                self.sessions.of_instance(instance).unwrap_or_else(|| self.resume_session(now, &running))
+            Link::Stream(_) | Link::Unary(_) => {
+                let known = self.sessions.of_link(&running.link);
+                known.unwrap_or_else(|| self.resume_session(now, &running))
             }
         };
         self.recovered.leases.insert(running.lease, key);
@@ -286,7 +286,7 @@ impl Core {
         None
     }
 
-    /// Opens the session of a worker that is not connected and may reconnect.
+    /// Opens the session of a worker that is not connected and may reconnect, or repeat its Lease call.
     fn resume_session(&mut self, now: Now, running: &Running) -> SessionKey {
         let spec =
             SessionSpec { name: running.worker.to_string(), kinds: Vec::new(), queues: None, slots: 0 };
@@ -298,7 +298,7 @@ impl Core {
                 session.reports_taken = reports_taken.get(&instance).copied().unwrap_or_default();
             }
         }
-        if running.link != Link::Unary {
+        if !running.link.is_unary() {
             let session_timeout = self.options.lease.max(self.options.reconnect_grace);
             self.sessions.set_timer(key, Some(now.monotonic.saturating_add(session_timeout)));
         }

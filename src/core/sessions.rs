@@ -39,6 +39,8 @@ pub(super) struct Session {
     /// Set while the session receives jobs.
     pub(super) group: Option<GroupKey>,
     pub(super) slots: u32,
+    /// Slots with which it was opened: of a Lease call, the number of jobs that it requested.
+    pub(super) slots_requested: u32,
     /// Bytes of assignments that still fit into the response of a Lease call. `None` for other sessions.
     pub(super) bytes_left: Option<usize>,
     /// Slots in use: by the session's jobs, and by revoked attempts whose handler has not stopped yet.
@@ -65,6 +67,14 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// Whether this is the request of the Lease call that opened the session. After a restart only the name is known.
+    pub(super) fn is_request(&self, spec: &SessionSpec, peer: &Peer) -> bool {
+        let is_resumed = self.capabilities.kinds.is_empty();
+        let is_same =
+            || self.capabilities == Capabilities::of(spec, peer) && self.slots_requested == spec.slots;
+        *self.name == *spec.name && (is_resumed || is_same())
+    }
+
     /// Whether an assignment of this size fits into the response. The first one always fits.
     fn fits(&self, bytes: usize) -> bool {
         self.jobs.is_empty() || self.bytes_left.is_none_or(|left| bytes <= left)
@@ -131,7 +141,8 @@ pub(super) struct Sessions {
     pub(super) sessions: HashMap<SessionKey, Session>,
     pub(super) groups: HashMap<GroupKey, Group>,
     by_capabilities: HashMap<Capabilities, GroupKey>,
-    by_instance: HashMap<Uuid, SessionKey>,
+    /// Sessions whose worker can reconnect, or repeat its Lease call.
+    by_link: HashMap<Link, SessionKey>,
     /// When the timers of sessions fire.
     pub(super) timers: BTreeSet<(Duration, SessionKey)>,
     next: u64,
@@ -178,7 +189,12 @@ impl Sessions {
     }
 
     pub(super) fn of_instance(&self, instance: Uuid) -> Option<SessionKey> {
-        self.by_instance.get(&instance).copied()
+        self.of_link(&Link::Stream(instance))
+    }
+
+    /// The session with this link, which identifies it.
+    pub(super) fn of_link(&self, link: &Link) -> Option<SessionKey> {
+        self.by_link.get(link).copied()
     }
 
     /// Adds a session without a group.
@@ -186,11 +202,11 @@ impl Sessions {
         let key = SessionKey(self.next_key());
         let bytes = session_bytes(spec, &peer, 0);
         self.bytes += bytes;
-        if let Link::Stream(instance) = link {
-            self.by_instance.insert(instance, key);
+        if link.is_unique() {
+            self.by_link.insert(link.clone(), key);
         }
         let capabilities = Capabilities::of(spec, &peer);
-        let bytes_left = (link == Link::Unary).then_some(peer.response_bytes_max);
+        let bytes_left = link.is_unary().then_some(peer.response_bytes_max);
         let session = Session {
             name: spec.name.as_str().into(),
             link,
@@ -198,6 +214,7 @@ impl Sessions {
             capabilities,
             group: None,
             slots: spec.slots,
+            slots_requested: spec.slots,
             bytes_left,
             taken: 0,
             in_rotation: false,
@@ -226,8 +243,8 @@ impl Sessions {
     pub(super) fn remove(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.remove(&key) else { return };
         self.bytes -= session.bytes;
-        if let Link::Stream(instance) = session.link {
-            self.by_instance.remove(&instance);
+        if session.link.is_unique() {
+            self.by_link.remove(&session.link);
         }
         if let Some(timer) = session.timer {
             self.timers.remove(&(timer, key));

@@ -10,6 +10,7 @@ mod fixture;
 mod id_guessing;
 mod invariants;
 mod key_ids;
+mod lease_calls;
 mod lifecycle;
 mod machine;
 mod memory;

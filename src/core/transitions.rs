@@ -8,7 +8,7 @@ use super::execution::ActiveAttempt;
 use super::history::{Detail, Transition};
 use super::keys::{JobKey, SessionKey};
 use super::moment::Moment;
-use super::record::{Link, Record, StateChanged};
+use super::record::{Record, StateChanged};
 use super::sessions::Session;
 use super::state::Core;
 use super::weight::added_bytes;
@@ -128,7 +128,7 @@ impl Core {
         let Some(session) = self.sessions.get_mut(session_key) else { return };
         session.jobs.remove(&mut self.table, key);
         self.recovered.leases.remove(&lease);
-        if session.link == Link::Unary {
+        if session.link.is_unary() {
             // The response of a Lease call has a fixed number of jobs, and a unary worker does not report that a
             // handler stopped.
             session.slots = session.slots.saturating_sub(1);
@@ -177,7 +177,7 @@ impl Core {
     /// Removes the session of a Lease call once it is disconnected and has no jobs.
     pub(super) fn remove_if_done(&mut self, key: SessionKey) {
         let is_done =
-            |session: &Session| session.link == Link::Unary && !session.connected && session.jobs.is_empty();
+            |session: &Session| session.link.is_unary() && !session.connected && session.jobs.is_empty();
         if self.sessions.get(key).is_some_and(is_done) {
             self.sessions.remove(key);
         }

@@ -162,31 +162,12 @@ impl Core {
         Ok(Welcome { session, valid_leases, reports_taken })
     }
 
-    /// Opens the session of a Lease call. Until it is disconnected it receives at most `spec.slots` jobs, whose
-    /// assignments have at most `peer.response_bytes_max` bytes together. A single larger one is sent alone.
-    ///
-    /// # Errors
-    ///
-    /// `ResourceExhausted`, `Draining`.
-    pub(crate) fn open_unary(
-        &mut self,
-        now: Now,
-        spec: &SessionSpec,
-        peer: Peer,
-        effects: &mut Effects,
-    ) -> Result<SessionKey> {
-        self.check_worker_limits(session_bytes(spec, &peer, 0), None)?;
-        let session = self.sessions.open(now, spec, Link::Unary, peer);
-        self.activate_session(now, session, effects);
-        Ok(session)
-    }
-
     /// Disconnects a worker. Its offers are requeued, its leases expire after the reconnect grace.
     pub(crate) fn disconnect(&mut self, now: Now, key: SessionKey, effects: &mut Effects) {
         self.deactivate_session(key);
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.connected = false;
-        let is_unary = session.link == Link::Unary;
+        let is_unary = session.link.is_unary();
         let grace_end = now.monotonic.saturating_add(self.options.reconnect_grace);
         let mut offered = Vec::new();
         for job in self.jobs_of(key) {
@@ -412,7 +393,7 @@ impl Core {
 
     /// Refuses a new worker while the server drains or the limit is reached, and any worker above the bound of bytes.
     /// `known` is its earlier session.
-    fn check_worker_limits(&self, bytes: u64, known: Option<SessionKey>) -> Result<()> {
+    pub(super) fn check_worker_limits(&self, bytes: u64, known: Option<SessionKey>) -> Result<()> {
         if self.draining && known.is_none() {
             return Err(draining());
         }

@@ -141,6 +141,13 @@ impl State {
         self.outboxes.get(&session).is_some_and(|current| Arc::ptr_eq(current, outbox))
     }
 
+    /// Gives the session another outbox. Returns the waker of the receiver of the former one, which it disconnects.
+    pub(super) fn replace_outbox(&mut self, session: SessionKey, outbox: Arc<Outbox>) -> Option<Waker> {
+        let before = self.outboxes.insert(session, outbox)?;
+        before.add(&mut Vec::new(), |outbox| outbox.disconnect = Some(Disconnect::Replaced));
+        before.take_waker()
+    }
+
     fn order(&self, session: SessionKey, delivery: &mut Delivery, add: impl FnOnce(&mut OutboxState)) {
         if let Some(outbox) = self.outboxes.get(&session) {
             outbox.add(&mut delivery.outboxes, add);

@@ -177,11 +177,6 @@ impl Outbox {
         };
         state.orders.iter().filter_map(lease).collect()
     }
-
-    /// Takes all orders, durable or not.
-    pub(super) fn take_all(&self) -> impl Iterator<Item = Order> {
-        std::mem::take(&mut self.state.lock().orders).into_iter().map(|(_, order)| order)
-    }
 }
 
 /// An open session. Dropping it closes it: its running attempts count as lost.

@@ -1,21 +1,17 @@
 //! Workers outside the server: their sessions, and the frames that they send.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::delivery::State;
-use super::session::{Disconnect, Orders, Outbox, TakeLimit};
+use super::session::{Orders, Outbox, TakeLimit};
 use super::{Engine, LOCK_BUDGET, Pending};
 use crate::clock::Now;
 use crate::core::{Effects, SessionKey, Welcome};
 use crate::error::Result;
-use crate::job::{
-    Assignment, AttemptReport, AttemptUpdate, Hello, LeaseId, Order, Peer, SessionSpec, Stop, WorkerFrame,
-    WorkerView,
-};
+use crate::job::{AttemptReport, AttemptUpdate, Hello, LeaseId, Stop, WorkerFrame, WorkerView};
 
 /// Most frames whose acknowledgements wait for the log.
 const ACKS_MAX: usize = 64;
@@ -57,7 +53,7 @@ impl WorkerSession {
     /// `ResourceExhausted`, `Draining`; `LogFailed`.
     pub(crate) async fn connect(engine: &Engine, hello: &Hello) -> Result<(Self, Welcome)> {
         let outbox = Arc::<Outbox>::default();
-        let mut replaced = Vec::new();
+        let mut replaced = None;
         engine.admitted().await?;
         let welcome = engine.command(|state, now, effects| {
             if let Some(session) = state.core.session_of_instance(hello.instance)
@@ -68,12 +64,10 @@ impl WorkerSession {
                 state.core.stream_broke(now, session, |lease| retained.contains(&lease), effects);
             }
             let welcome = state.core.connect(now, hello, effects)?;
-            if let Some(before) = state.outboxes.insert(welcome.session, outbox.clone()) {
-                before.add(&mut replaced, |outbox| outbox.disconnect = Some(Disconnect::Replaced));
-            }
+            replaced = state.replace_outbox(welcome.session, outbox.clone());
             Ok(welcome)
         });
-        replaced.iter().filter_map(|outbox| outbox.take_waker()).for_each(std::task::Waker::wake);
+        replaced.into_iter().for_each(Waker::wake);
         // Before the wait: the session is closed if the wait is cancelled.
         let key = welcome.value.as_ref().ok().map(|welcome| welcome.session);
         let session = key.map(|key| Self { engine: engine.clone(), key, outbox });
@@ -212,65 +206,6 @@ impl Drop for WorkerSession {
                 state.outboxes.remove(&self.key);
                 state.core.disconnect(now, self.key, effects);
             }
-        });
-    }
-}
-
-/// A worker's call for jobs. Dropping it releases the jobs that were not taken.
-pub(crate) struct LeaseCall {
-    engine: Engine,
-    key: SessionKey,
-    outbox: Arc<Outbox>,
-}
-
-impl LeaseCall {
-    /// Requests as many jobs as `spec` has slots.
-    ///
-    /// # Errors
-    ///
-    /// `ResourceExhausted`, `Draining`; `LogFailed`.
-    pub(crate) async fn open(engine: &Engine, spec: &SessionSpec, peer: Peer) -> Result<Self> {
-        let outbox = Arc::<Outbox>::default();
-        engine.admitted().await?;
-        let key = engine.command(|state, now, effects| {
-            let key = state.core.open_unary(now, spec, peer, effects)?;
-            state.outboxes.insert(key, outbox.clone());
-            Ok(key)
-        });
-        Ok(Self { engine: engine.clone(), key: key.value?, outbox })
-    }
-
-    /// Waits until there is a job, or no job can follow.
-    pub(crate) async fn ready(&self) {
-        poll_fn(|context| self.outbox.poll_ready(context)).await;
-    }
-
-    /// Takes the jobs and starts their attempts. Returns them once they are durable.
-    ///
-    /// # Errors
-    ///
-    /// `LogFailed`.
-    pub(crate) async fn take(self) -> Result<Vec<Assignment>> {
-        let taken = self.engine.command(|state, now, effects| {
-            let orders = self.outbox.take_all();
-            let assignments = orders.filter_map(|order| match order {
-                Order::Run(assignment) => Some(*assignment),
-                Order::Stop(..) => None,
-            });
-            let is_accepted = |assignment: &Assignment| {
-                state.core.accept_lease(now, self.key, assignment.lease, effects).is_ok()
-            };
-            Ok(assignments.filter(is_accepted).collect())
-        });
-        self.engine.release(taken).await
-    }
-}
-
-impl Drop for LeaseCall {
-    fn drop(&mut self) {
-        self.engine.command(|state, now, effects| {
-            state.outboxes.remove(&self.key);
-            state.core.disconnect(now, self.key, effects);
         });
     }
 }

@@ -2,6 +2,7 @@
 
 mod limits;
 mod lost;
+mod repeated_lease;
 mod stream;
 mod unary;
 

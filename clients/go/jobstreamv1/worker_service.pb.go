@@ -1306,8 +1306,19 @@ type LeaseRequest struct {
 	// Receive limit of the worker in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
 	// the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
 	MessageBytesMax *uint32 `protobuf:"varint,7,opt,name=message_bytes_max,json=messageBytesMax,proto3,oneof" json:"message_bytes_max,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// UUID of this request: a new one for each request, the same one for its repeats after a lost response. A repeat
+	// returns the leases of the first response that are still valid. It renews none, so repeat at once, and leases no
+	// other job. While the first call waits, a repeat waits in its place, and the first call ends with ABORTED
+	// (WORKER_REPLACED).
+	//
+	// The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
+	// The id is known until the last lease of the response ended or expired. After that, and after a response without
+	// leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
+	// is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
+	// is a new request.
+	RequestId     string `protobuf:"bytes,8,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LeaseRequest) Reset() {
@@ -1380,6 +1391,13 @@ func (x *LeaseRequest) GetMessageBytesMax() uint32 {
 		return *x.MessageBytesMax
 	}
 	return 0
+}
+
+func (x *LeaseRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
 }
 
 // LeaseResponse has jobs to run.
@@ -1646,14 +1664,16 @@ const file_jobstream_v1_worker_service_proto_rawDesc = "" +
 	"\x04Ping\"h\n" +
 	"\x05Drain\x126\n" +
 	"\ttime_left\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\btimeLeft\x12'\n" +
-	"\x0fserver_shutdown\x18\x02 \x01(\bR\x0eserverShutdown\"\xe1\x01\n" +
+	"\x0fserver_shutdown\x18\x02 \x01(\bR\x0eserverShutdown\"\x80\x02\n" +
 	"\fLeaseRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05kinds\x18\x02 \x03(\tR\x05kinds\x12\x16\n" +
 	"\x06queues\x18\x03 \x03(\tR\x06queues\x12\x19\n" +
 	"\bmax_jobs\x18\x04 \x01(\rR\amaxJobs\x12-\n" +
 	"\x04wait\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04wait\x12/\n" +
-	"\x11message_bytes_max\x18\a \x01(\rH\x00R\x0fmessageBytesMax\x88\x01\x01B\x14\n" +
+	"\x11message_bytes_max\x18\a \x01(\rH\x00R\x0fmessageBytesMax\x88\x01\x01\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\b \x01(\tR\trequestIdB\x14\n" +
 	"\x12_message_bytes_max\"|\n" +
 	"\rLeaseResponse\x12:\n" +
 	"\vassignments\x18\x01 \x03(\v2\x18.jobstream.v1.AssignmentR\vassignments\x12/\n" +

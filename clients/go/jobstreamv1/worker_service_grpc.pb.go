@@ -47,9 +47,11 @@ type WorkerServiceClient interface {
 	// intervals, RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING, CONNECTION_CLOSING).
 	Work(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WorkRequest, WorkResponse], error)
 	// Lease assigns jobs to a worker without a stream, and waits for the first one. Each job is RUNNING when the call
-	// returns, and its attempt is lost once `lease` passed without a Report that names its lease.
+	// returns, and its attempt is lost once `lease` passed without a Report that names its lease. With a `request_id` it
+	// is safe to repeat: a lost response loses no job.
 	//
-	// Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
+	// Errors: INVALID_ARGUMENT (INVALID_FIELD), ABORTED (WORKER_REPLACED) when a repeat of a waiting call took its place,
+	// RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
 	Lease(ctx context.Context, in *LeaseRequest, opts ...grpc.CallOption) (*LeaseResponse, error)
 	// Report renews leases, and reports and ends attempts that were assigned by Lease. It is safe to repeat: a complete,
 	// fail or release that had arrived is then refused with LEASE_LOST.
@@ -122,9 +124,11 @@ type WorkerServiceServer interface {
 	// intervals, RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING, CONNECTION_CLOSING).
 	Work(grpc.BidiStreamingServer[WorkRequest, WorkResponse]) error
 	// Lease assigns jobs to a worker without a stream, and waits for the first one. Each job is RUNNING when the call
-	// returns, and its attempt is lost once `lease` passed without a Report that names its lease.
+	// returns, and its attempt is lost once `lease` passed without a Report that names its lease. With a `request_id` it
+	// is safe to repeat: a lost response loses no job.
 	//
-	// Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
+	// Errors: INVALID_ARGUMENT (INVALID_FIELD), ABORTED (WORKER_REPLACED) when a repeat of a waiting call took its place,
+	// RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
 	Lease(context.Context, *LeaseRequest) (*LeaseResponse, error)
 	// Report renews leases, and reports and ends attempts that were assigned by Lease. It is safe to repeat: a complete,
 	// fail or release that had arrived is then refused with LEASE_LOST.

@@ -44,9 +44,9 @@ impl WorkerService for Api {
 
     async fn lease(&self, request: Request<v1::LeaseRequest>) -> Result<Response<v1::LeaseResponse>, Status> {
         let address = address(request.extensions().get());
-        let parse::Lease { spec, peer, wait } =
+        let parse::Lease { spec, peer, wait, request_id } =
             parse::lease(request.get_ref(), address).map_err(self.status())?;
-        let call = LeaseCall::open(&self.engine, &spec, peer).await.map_err(self.status())?;
+        let call = LeaseCall::open(&self.engine, &spec, peer, request_id).await.map_err(self.status())?;
         let until = respond_by(wait, request.extensions().get());
         // After the timeout the call returns the assignments that are ready, possibly none.
         let _ = tokio::time::timeout_at(until, call.ready()).await;

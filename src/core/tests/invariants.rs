@@ -92,6 +92,10 @@ fn check_sessions(core: &Core) {
         assert_eq!(session.timer.is_some(), matches!(session.link, Link::Stream(_)));
         assert!(session.timer.is_none_or(|timer| core.sessions.timers.contains(&(timer, *key))));
     }
+    for (key, session) in &core.sessions.sessions {
+        let known = session.link.is_unique().then_some(*key);
+        assert_eq!(core.sessions.of_link(&session.link), known, "a link identifies one session");
+    }
     let timers = core.sessions.sessions.values().filter(|session| session.timer.is_some()).count();
     assert_eq!(core.sessions.timers.len(), timers);
     assert_eq!(
@@ -128,7 +132,7 @@ fn check_leases(core: &Core, entries: &[&Entry]) {
         let is_own = |job: &JobKey| core.table[*job].active().is_some_and(|live| live.session == *key);
         assert!(held.iter().all(is_own), "a session holds only its own leases");
         assert!(
-            session.link != Link::Unary || session.connected || !held.is_empty(),
+            !session.link.is_unary() || session.connected || !held.is_empty(),
             "a session without work is still known"
         );
     }

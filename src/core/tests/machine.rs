@@ -279,7 +279,7 @@ impl Machine {
                 );
             }
             Command::SetSlots(session, slots) => {
-                let Some(session) = select(&linked(|link| *link != Link::Unary), session) else { return };
+                let Some(session) = select(&linked(|link| !link.is_unary()), session) else { return };
                 let key = self.sessions[session];
                 self.both(
                     |core, now, effects| core.set_slots(now, key, *slots, effects),

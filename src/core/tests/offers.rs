@@ -90,7 +90,8 @@ fn an_attempt_number_not_delivered_by_a_lease_call_is_reused() {
     for _ in 0..2 {
         let kinds = vec![super::fixture::kind("a")];
         let spec = SessionSpec { name: "call".to_owned(), kinds, queues: None, slots: 1 };
-        let call = f.run(|core, now, effects| core.open_unary(now, &spec, Peer::default(), effects)).unwrap();
+        let call =
+            f.run(|core, now, effects| core.open_unary(now, &spec, Peer::default(), None, effects)).unwrap();
         f.disconnect(call);
     }
     f.worker(1, 1);

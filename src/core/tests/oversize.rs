@@ -153,15 +153,15 @@ fn a_lease_call_gets_jobs_that_fit_its_reply() {
     let ids: Vec<_> = (0..5).map(|_| f.submit(sized("a", 1_000))).collect();
     let Hello { spec, .. } = hello(1, LARGE, 5);
     let peer = || Peer { assignment_bytes_max: LARGE, response_bytes_max: 3_000, ..Peer::default() };
-    f.run(|core, now, effects| core.open_unary(now, &spec, peer(), effects)).unwrap();
+    f.run(|core, now, effects| core.open_unary(now, &spec, peer(), None, effects)).unwrap();
     assert_eq!(f.started(), ids[..2]);
-    f.run(|core, now, effects| core.open_unary(now, &spec, peer(), effects)).unwrap();
+    f.run(|core, now, effects| core.open_unary(now, &spec, peer(), None, effects)).unwrap();
     assert_eq!(f.started(), ids[2..4], "the next call gets the following jobs");
     let alone = [f.submit(sized("a", 5_000)), f.submit(job("a"))];
     f.started();
-    f.run(|core, now, effects| core.open_unary(now, &spec, peer(), effects)).unwrap();
+    f.run(|core, now, effects| core.open_unary(now, &spec, peer(), None, effects)).unwrap();
     assert_eq!(f.started(), [ids[4]]);
-    f.run(|core, now, effects| core.open_unary(now, &spec, peer(), effects)).unwrap();
+    f.run(|core, now, effects| core.open_unary(now, &spec, peer(), None, effects)).unwrap();
     assert_eq!(f.started(), alone[..1], "a job above the limit of a batch is returned alone");
 }
 

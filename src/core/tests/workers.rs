@@ -351,7 +351,8 @@ fn leases_of_unary_workers_are_renewed_only_by_reports() {
     let mut f = Fixture::new();
     let [first, second] = [(); 2].map(|()| f.submit(job("a")));
     let spec = hello(1, &["a"], 1, &[]).spec;
-    let session = f.run(|core, now, effects| core.open_unary(now, &spec, Peer::default(), effects)).unwrap();
+    let session =
+        f.run(|core, now, effects| core.open_unary(now, &spec, Peer::default(), None, effects)).unwrap();
     f.accept(first).unwrap();
     f.disconnect(session);
     assert_eq!((f.state(first), f.wait_reason(second)), (Running, Some(WaitReason::NoWorker)));
@@ -369,7 +370,8 @@ fn a_dropped_lease_call_releases_undelivered_jobs() {
     let mut f = Fixture::new();
     let id = f.submit(job("a"));
     let spec = hello(1, &["a"], 1, &[]).spec;
-    let session = f.run(|core, now, effects| core.open_unary(now, &spec, Peer::default(), effects)).unwrap();
+    let session =
+        f.run(|core, now, effects| core.open_unary(now, &spec, Peer::default(), None, effects)).unwrap();
     assert_eq!(f.wait_reason(id), Some(WaitReason::Starting));
     f.disconnect(session);
     assert_eq!((f.wait_reason(id), f.view(id).attempt), (Some(WaitReason::NoWorker), 0));
@@ -461,7 +463,7 @@ fn a_lease_call_gets_at_most_its_number_of_jobs() {
     let mut f = Fixture::new();
     let [cancelled, waiting] = [(); 2].map(|()| f.submit(job("a")));
     let spec = hello(1, &["a"], 1, &[]).spec;
-    f.run(|core, now, effects| core.open_unary(now, &spec, Peer::default(), effects)).unwrap();
+    f.run(|core, now, effects| core.open_unary(now, &spec, Peer::default(), None, effects)).unwrap();
     f.cancel(cancelled, seconds(1)).unwrap();
     assert_eq!(f.wait_reason(waiting), Some(WaitReason::WorkersBusy), "it waits for the next call");
 }

@@ -39,6 +39,8 @@ pub(crate) struct Lease {
     pub(crate) spec: SessionSpec,
     pub(crate) peer: Peer,
     pub(crate) wait: Duration,
+    /// Identifies the request when it is repeated.
+    pub(crate) request_id: Option<Uuid>,
 }
 
 /// A parsed report of the Report call: its lease, and its update or what is wrong with it.
@@ -115,9 +117,11 @@ pub(crate) fn lease(wire: &v1::LeaseRequest, address: String) -> Result<Lease> {
     }
     let wait = found.check("wait", time::optional(wire.wait, &WAIT));
     let peer = found.check("message_bytes_max", peer(wire.message_bytes_max, address));
+    let request_id = found.check("request_id", request_id(&wire.request_id));
     found.finish(|| {
         let spec = SessionSpec { slots: wire.max_jobs.max(1), ..spec? };
-        Some(Lease { spec, peer: peer?, wait: wait?.unwrap_or_default().min(RESULT_WAIT_MAX) })
+        let wait = wait?.unwrap_or_default().min(RESULT_WAIT_MAX);
+        Some(Lease { spec, peer: peer?, wait, request_id: request_id? })
     })
 }
 
@@ -209,6 +213,16 @@ fn peer(message_bytes_max: Option<u32>, address: String) -> Result<Peer, String>
 fn instance_id(text: &str) -> Result<Uuid, String> {
     let id = Uuid::try_parse(text).ok().filter(|id| !id.is_nil());
     id.ok_or_else(|| format!("{} is not a UUID: send a new one for each start of the worker", quoted(text)))
+}
+
+/// Parses the id of a LeaseRequest; `None` if it is unset.
+fn request_id(text: &str) -> Result<Option<Uuid>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let id = Uuid::try_parse(text).ok().filter(|id| !id.is_nil());
+    let invalid = || format!("{} is not a UUID: send a new one for each request, or none", quoted(text));
+    id.map(Some).ok_or_else(invalid)
 }
 
 fn slots(slots: u32) -> Result<u32, String> {

@@ -2,12 +2,13 @@
 
 use jobstream::client::Client;
 use jobstream::job::Payload;
+use jobstream::proto::v1::worker_service_client::WorkerServiceClient;
 use jobstream::proto::v1::{self, FailureReason, JobState};
 use jobstream::worker::{RemoteOptions, Worker};
 use rustix::process::Signal;
 
 use super::{DataDir, end, get, submit, watch};
-use crate::support::{Gate, job, json, seconds, wait_for};
+use crate::support::{Gate, connect, job, json, new_id, seconds, wait_for};
 
 #[tokio::test]
 async fn an_attempt_of_the_in_process_pool_is_lost_and_retried() {
@@ -117,4 +118,31 @@ async fn an_attempt_of_a_lost_worker_ends_with_its_lease() {
     let dev = data_dir.start().await;
     let ended = end(&dev, &id).await;
     assert_eq!(ended.failure().reason(), FailureReason::WorkerLost);
+}
+
+#[tokio::test]
+async fn a_lease_call_is_repeated_after_a_kill() {
+    let mut data_dir = DataDir::new(&[]);
+    let mut dev = data_dir.start().await;
+    let ids = [submit(&dev, job("remote")).await, submit(&dev, job("remote")).await];
+    let request = v1::LeaseRequest {
+        name: "caller".to_owned(),
+        kinds: vec!["remote".to_owned()],
+        max_jobs: 2,
+        request_id: new_id(),
+        ..v1::LeaseRequest::default()
+    };
+    let mut taken = Vec::new();
+    for _ in 0..3 {
+        let channel = connect(dev.address.parse().expect("an address")).await;
+        let answer = WorkerServiceClient::new(channel).lease(request.clone()).await.expect("an answer");
+        let leases =
+            answer.into_inner().assignments.into_iter().map(|one| (one.job_id, one.lease_id, one.attempt));
+        taken.push(leases.collect::<Vec<_>>());
+        dev.kill().await;
+        dev = data_dir.start().await;
+    }
+    assert_eq!(taken[0].iter().map(|(id, ..)| id).collect::<Vec<_>>(), ids.iter().collect::<Vec<_>>());
+    assert_eq!((&taken[1], &taken[2]), (&taken[0], &taken[0]), "a kill loses no response");
+    assert!(taken[0].iter().all(|(.., attempt)| *attempt == 1));
 }

@@ -10,13 +10,19 @@ use super::{Serving, serving, span};
 
 /// A small number, so that most instances reconnect.
 const INSTANCES: u8 = 4;
+/// A small number, so that many lease requests are repeated.
+const REQUESTS: u8 = 2;
 
 #[derive(Debug, Clone)]
 pub(in super::super) enum Remote {
     /// Connects a new or known instance, which reports its leases.
     Connect(u8, Serving, Claim),
-    /// Requests jobs with a lease call.
-    Lease(Serving),
+    /// Requests jobs with a lease call, which may have an id.
+    Lease(Serving, Option<u8>),
+    /// Repeats a lease call.
+    LeaseAgain(Index),
+    /// Takes the jobs of a lease call, or those of its response again.
+    Take(Index),
     Accept(LeaseChoice),
     /// A heartbeat that lists leases.
     Heartbeat(Index, Claim),
@@ -77,7 +83,10 @@ pub(super) fn remote() -> impl Strategy<Value = Remote> {
     prop_oneof![
         7 => (0..INSTANCES, serving(), claim())
             .prop_map(|(instance, serving, claim)| Remote::Connect(instance, serving, claim)),
-        3 => serving().prop_map(Remote::Lease),
+        4 => (serving(), proptest::option::of(0..REQUESTS))
+            .prop_map(|(serving, request)| Remote::Lease(serving, request)),
+        2 => index().prop_map(Remote::LeaseAgain),
+        4 => index().prop_map(Remote::Take),
         14 => which.prop_map(Remote::Accept),
         9 => (index(), claim()).prop_map(|(session, claim)| Remote::Heartbeat(session, claim)),
         4 => index().prop_map(Remote::Disconnect),

@@ -6,14 +6,24 @@ use uuid::Uuid;
 use super::{Machine, kind_of, select};
 use crate::core::tests::commands::{Claim, DrainTarget, LeaseChoice, Remote, Serving};
 use crate::core::tests::model::{LeaseNumber, Link, Session, SessionNumber};
-use crate::core::{Effects, worker_id};
-use crate::job::{Hello, Peer};
+use crate::core::{Effects, SessionKey, worker_id};
+use crate::error::ErrorKind;
+use crate::job::{Hello, Peer, SessionSpec};
 
 impl Machine {
     pub(super) fn step_remote(&mut self, command: &Remote) {
         match command {
             Remote::Connect(instance, serving, claim) => self.connect(*instance, serving, claim),
-            Remote::Lease(serving) => self.lease(serving),
+            Remote::Lease(serving, request) => {
+                let session = serving.session(Link::Unary(*request), Remote::name_of_caller());
+                self.lease(&serving.spec(Remote::name_of_caller()), session);
+            }
+            Remote::LeaseAgain(session) => {
+                let Some(session) = self.unary(session) else { return };
+                let session = self.model.sessions[session].as_opened();
+                self.lease(&session.spec(), session);
+            }
+            Remote::Take(session) => self.take_leases(session),
             Remote::Accept(which) => self.accept(which),
             Remote::Heartbeat(session, claim) => self.heartbeat(session, claim),
             Remote::Disconnect(session) => {
@@ -75,26 +85,43 @@ impl Machine {
         };
         let mut effects = Effects::recording();
         let answer = self.core.connect(self.now, &hello, &mut effects).map_err(kind_of);
-        let answer = answer.map(|welcome| {
-            if !self.sessions.contains(&welcome.session) {
-                self.sessions.push(welcome.session);
-            }
-            let number =
-                self.sessions.iter().position(|key| *key == welcome.session).expect("the session is known");
-            (number, welcome.valid_leases, welcome.reports_taken)
-        });
+        let answer = answer
+            .map(|welcome| (self.number_of(welcome.session), welcome.valid_leases, welcome.reports_taken));
         let session = serving.session(link, name);
         self.follow(effects, answer, |model| model.connect(session, &claimed));
     }
 
-    fn lease(&mut self, serving: &Serving) {
-        let name = Remote::name_of_caller();
+    fn lease(&mut self, spec: &SessionSpec, session: Session) {
+        let Link::Unary(request) = session.link else { return };
+        let request_id = request.map(|number| Uuid::from_u128(number.into()));
         let mut effects = Effects::recording();
-        let answer = self.core.open_unary(self.now, &serving.spec(name), Peer::default(), &mut effects);
-        self.sessions.extend(answer.iter().copied());
-        let answer = answer.map(|_| self.sessions.len() - 1).map_err(kind_of);
-        let session = serving.session(Link::Unary, name);
+        let answer = self.core.open_unary(self.now, spec, Peer::default(), request_id, &mut effects);
+        let answer = answer.map(|key| self.number_of(key)).map_err(|error| match kind_of(error) {
+            ErrorKind::InvalidField(_) => ErrorKind::InvalidField(Vec::new()),
+            kind => kind,
+        });
         self.follow(effects, answer, |model| model.open_unary(session));
+    }
+
+    fn take_leases(&mut self, session: &Index) {
+        let Some(session) = self.unary(session) else { return };
+        let key = self.sessions[session];
+        self.both(
+            |core, now, effects| {
+                let taken = core.take_leases(now, key, effects).into_iter();
+                taken.map(|assignment| (assignment.lease, assignment.time_left)).collect()
+            },
+            |model| model.take_leases(session),
+        );
+    }
+
+    /// Returns the number of a session, which may be new.
+    fn number_of(&mut self, key: SessionKey) -> SessionNumber {
+        let known = self.sessions.iter().position(|known| *known == key);
+        known.unwrap_or_else(|| {
+            self.sessions.push(key);
+            self.sessions.len() - 1
+        })
     }
 
     fn accept(&mut self, which: &LeaseChoice) {
@@ -147,10 +174,16 @@ impl Machine {
     fn remote(&self, index: &Index, is_stream: bool) -> Option<SessionNumber> {
         let is_remote = |session: &SessionNumber| match self.model.sessions[*session].link {
             Link::Pool => false,
-            Link::Unary => !is_stream,
+            Link::Unary(_) => !is_stream,
             Link::Stream(_) => true,
         };
         select(&self.model.known().into_iter().filter(is_remote).collect::<Vec<_>>(), index)
+    }
+
+    /// Selects a lease call.
+    fn unary(&self, index: &Index) -> Option<SessionNumber> {
+        let is_unary = |session: &SessionNumber| self.model.sessions[*session].link.is_unary();
+        select(&self.model.known().into_iter().filter(is_unary).collect::<Vec<_>>(), index)
     }
 
     fn offered(&self) -> Vec<(SessionNumber, LeaseNumber)> {

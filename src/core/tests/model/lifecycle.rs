@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Job, JobNumber, LeaseNumber, Link, Model, ModelRecord, SessionNumber};
+use super::{Job, JobNumber, LeaseNumber, Model, ModelRecord, SessionNumber};
 use crate::error::ErrorKind;
 use crate::job::{
     AttemptEnd, Cancellation, Failure, FailureReason, JobId, JobState, Outcome, Stop, Timestamp,
@@ -118,7 +118,7 @@ impl Model {
             self.messages.stops.push((held.session, self.leases[held.lease].lease, Stop::Revoke));
             // The slot is free once the worker reports the stop. Unary workers never do.
             let session = &mut self.sessions[held.session];
-            if session.link != Link::Unary {
+            if !session.link.is_unary() {
                 session.revoked.insert(held.lease);
             }
         }
@@ -316,7 +316,7 @@ impl Model {
             (Some(recorded), Some(stopped)) if self.jobs[recorded].held.is_none() => {
                 // A job that is requeued and leased at once to a unary worker writes no record.
                 let id = self.jobs[stopped].id;
-                let is_unary = |number: SessionNumber| self.sessions[number].link == Link::Unary;
+                let is_unary = |number: SessionNumber| self.sessions[number].link.is_unary();
                 let is_next =
                     self.started.front().is_some_and(|next| next.id == id && is_unary(next.session));
                 if is_next && self.is_offered(stopped) { stopped } else { recorded }

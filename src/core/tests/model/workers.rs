@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::lifecycle::failed;
 use super::{JobNumber, LeaseNumber, Model, ModelRecord};
+use crate::core::tests::fixture::{kind, queue};
 use crate::error::ErrorKind;
-use crate::job::{Drain, FailureReason, JobState, LeaseId, Stop, WorkerState};
+use crate::job::{Drain, FailureReason, JobState, LeaseId, SessionSpec, Stop, WorkerState};
 
 /// The index of a session among all opened sessions.
 pub(in super::super) type SessionNumber = usize;
@@ -19,7 +20,14 @@ pub(in super::super) enum Link {
     Pool,
     /// The instance of the stream.
     Stream(u8),
-    Unary,
+    /// The id of the lease request.
+    Unary(Option<u8>),
+}
+
+impl Link {
+    pub(in super::super) fn is_unary(self) -> bool {
+        matches!(self, Self::Unary(_))
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -66,14 +74,32 @@ impl Session {
             reports_taken: 0,
         }
     }
+
+    /// Returns the session as it was opened.
+    pub(in super::super) fn as_opened(&self) -> Self {
+        fn names(names: &BTreeSet<String>) -> Vec<&str> {
+            names.iter().map(String::as_str).collect()
+        }
+        let (kinds, queues) = (names(&self.kinds), self.queues.as_ref().map(names));
+        Self::new(self.link, self.name.clone(), &kinds, queues.as_deref(), self.slots as u32)
+    }
+
+    /// Returns the parameters with which it was opened.
+    pub(in super::super) fn spec(&self) -> SessionSpec {
+        SessionSpec {
+            name: self.name.clone(),
+            kinds: self.kinds.iter().map(|name| kind(name)).collect(),
+            queues: self.queues.as_ref().map(|names| names.iter().map(|name| queue(name)).collect()),
+            slots: self.slots as u32,
+        }
+    }
 }
 
 impl Model {
     /// Returns whether the session is known. A unary worker without leases and calls is not.
     pub(in super::super) fn is_known(&self, session: SessionNumber) -> bool {
-        let is_done = |known: &Session| {
-            known.link == Link::Unary && !known.connected && self.held_by(session).is_empty()
-        };
+        let is_done =
+            |known: &Session| known.link.is_unary() && !known.connected && self.held_by(session).is_empty();
         self.sessions.get(session).is_some_and(|known| known.open && !is_done(known))
     }
 
@@ -111,7 +137,7 @@ impl Model {
     pub(super) fn has_free_slot(&self, session: SessionNumber) -> bool {
         let assigned = || self.leases.iter().filter(|started| started.session == session).count();
         let taken = match self.sessions[session].link {
-            Link::Unary => assigned(),
+            Link::Unary(_) => assigned(),
             Link::Pool | Link::Stream(_) => self.taken(session),
         };
         self.may_get_jobs(session) && taken < self.sessions[session].slots
@@ -144,10 +170,42 @@ impl Model {
         self.fill();
     }
 
+    /// Returns the session of the lease call, which may be a repeat.
     pub(in super::super) fn open_unary(&mut self, session: Session) -> Result<SessionNumber, ErrorKind> {
+        let is_repeated = |known: &SessionNumber| {
+            session.link != Link::Unary(None) && self.sessions[*known].link == session.link
+        };
+        if let Some(known) = self.known().into_iter().find(is_repeated) {
+            let Session { kinds, queues, slots, drained, .. } = &self.sessions[known];
+            if (kinds, queues, slots) != (&session.kinds, &session.queues, &session.slots) {
+                return Err(ErrorKind::InvalidField(Vec::new()));
+            }
+            if drained.is_some() || self.draining {
+                self.send_drain(known, Duration::ZERO, self.draining);
+            }
+            return Ok(known);
+        }
         self.check_worker_limit()?;
         self.open(session);
         Ok(self.sessions.len() - 1)
+    }
+
+    /// Takes the jobs of a lease call. Returns those that run, with the time that each has left.
+    pub(in super::super) fn take_leases(&mut self, session: SessionNumber) -> Vec<(LeaseId, Duration)> {
+        let held = if self.is_known(session) { self.held_by(session) } else { Vec::new() };
+        for number in &held {
+            if self.is_offered(*number) {
+                self.begin(*number);
+            }
+        }
+        let taken = held.iter().filter_map(|number| {
+            let held = self.jobs[*number].held?;
+            let end = held.attempt_end.into_iter().chain(self.jobs[*number].overall_deadline()).min()?;
+            Some((self.leases[held.lease].lease, end.saturating_sub(self.now.monotonic)))
+        });
+        let taken = taken.collect();
+        self.disconnect(session);
+        taken
     }
 
     pub(in super::super) fn set_slots(&mut self, session: SessionNumber, slots: u32) {
@@ -243,7 +301,7 @@ impl Model {
         self.sessions[session].connected = false;
         self.sessions[session].broken = self.now.monotonic;
         let grace_end = self.now.monotonic + self.options.reconnect_grace;
-        for number in running.iter().filter(|_| self.sessions[session].link != Link::Unary) {
+        for number in running.iter().filter(|_| !self.sessions[session].link.is_unary()) {
             let held = self.jobs[*number].held.as_mut().expect("the job has a lease");
             held.lease_end = held.lease_end.map(|end| end.min(grace_end));
         }

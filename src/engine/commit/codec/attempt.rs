@@ -53,7 +53,7 @@ impl Write<pb::Running> for Running {
         let (link, instance) = match self.link {
             Link::Pool => (pb::Link::Pool, None),
             Link::Stream(instance) => (pb::Link::Stream, Some(instance.as_u128())),
-            Link::Unary => (pb::Link::Unary, None),
+            Link::Unary(request) => (pb::Link::Unary, request.map(|id| id.as_u128())),
         };
         to.lease(Some(&self.lease.as_u128()));
         to.link(link.into());
@@ -71,7 +71,7 @@ impl Read<pb::Running> for Running {
             Ok(pb::Link::Stream) => {
                 Link::Stream(Uuid::from_u128(required("instance", message.instance)?.into()))
             }
-            Ok(pb::Link::Unary) => Link::Unary,
+            Ok(pb::Link::Unary) => Link::Unary(message.instance.map(|id| Uuid::from_u128(id.into()))),
             _ => return Err(Unreadable::Newer(format!("worker link {}", message.link))),
         };
         Ok(Self {

@@ -668,6 +668,7 @@ class LeaseRequest(google.protobuf.message.Message):
     MAX_JOBS_FIELD_NUMBER: builtins.int
     WAIT_FIELD_NUMBER: builtins.int
     MESSAGE_BYTES_MAX_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name of the worker, for people. Required; 1 to 128 characters of [A-Za-z0-9._:/-]."""
     max_jobs: builtins.int
@@ -677,6 +678,18 @@ class LeaseRequest(google.protobuf.message.Message):
     message_bytes_max: builtins.int
     """Receive limit of the worker in bytes: a job whose assignment is larger is not leased by this call. Unset: 4 MiB,
     the default of gRPC libraries. At least 65,536; INVALID_ARGUMENT (INVALID_FIELD) below that.
+    """
+    request_id: builtins.str
+    """UUID of this request: a new one for each request, the same one for its repeats after a lost response. A repeat
+    returns the leases of the first response that are still valid. It renews none, so repeat at once, and leases no
+    other job. While the first call waits, a repeat waits in its place, and the first call ends with ABORTED
+    (WORKER_REPLACED).
+
+    The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
+    The id is known until the last lease of the response ended or expired. After that, and after a response without
+    leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
+    is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
+    is a new request.
     """
     @property
     def kinds(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -699,9 +712,10 @@ class LeaseRequest(google.protobuf.message.Message):
         max_jobs: builtins.int = ...,
         wait: google.protobuf.duration_pb2.Duration | None = ...,
         message_bytes_max: builtins.int | None = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_message_bytes_max", b"_message_bytes_max", "message_bytes_max", b"message_bytes_max", "wait", b"wait"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_message_bytes_max", b"_message_bytes_max", "kinds", b"kinds", "max_jobs", b"max_jobs", "message_bytes_max", b"message_bytes_max", "name", b"name", "queues", b"queues", "wait", b"wait"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_message_bytes_max", b"_message_bytes_max", "kinds", b"kinds", "max_jobs", b"max_jobs", "message_bytes_max", b"message_bytes_max", "name", b"name", "queues", b"queues", "request_id", b"request_id", "wait", b"wait"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_message_bytes_max", b"_message_bytes_max"]) -> typing.Literal["message_bytes_max"] | None: ...
 
 Global___LeaseRequest: typing_extensions.TypeAlias = LeaseRequest

@@ -84,9 +84,11 @@ class WorkerServiceServicer(object):
 
     def Lease(self, request, context):
         """Lease assigns jobs to a worker without a stream, and waits for the first one. Each job is RUNNING when the call
-        returns, and its attempt is lost once `lease` passed without a Report that names its lease.
+        returns, and its attempt is lost once `lease` passed without a Report that names its lease. With a `request_id` it
+        is safe to repeat: a lost response loses no job.
 
-        Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), ABORTED (WORKER_REPLACED) when a repeat of a waiting call took its place,
+        RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -129,9 +129,11 @@ class WorkerServiceStub(typing.Generic[_WorkerServiceWorkType, _WorkerServiceLea
 
     Lease: _WorkerServiceLeaseType
     """Lease assigns jobs to a worker without a stream, and waits for the first one. Each job is RUNNING when the call
-    returns, and its attempt is lost once `lease` passed without a Report that names its lease.
+    returns, and its attempt is lost once `lease` passed without a Report that names its lease. With a `request_id` it
+    is safe to repeat: a lost response loses no job.
 
-    Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), ABORTED (WORKER_REPLACED) when a repeat of a waiting call took its place,
+    RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
     """
 
     Report: _WorkerServiceReportType
@@ -190,9 +192,11 @@ class WorkerServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[jobstream.v1.worker_service_pb2.LeaseResponse, collections.abc.Awaitable[jobstream.v1.worker_service_pb2.LeaseResponse]]:
         """Lease assigns jobs to a worker without a stream, and waits for the first one. Each job is RUNNING when the call
-        returns, and its attempt is lost once `lease` passed without a Report that names its lease.
+        returns, and its attempt is lost once `lease` passed without a Report that names its lease. With a `request_id` it
+        is safe to repeat: a lost response loses no job.
 
-        Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), ABORTED (WORKER_REPLACED) when a repeat of a waiting call took its place,
+        RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
         """
 
     @abc.abstractmethod

@@ -203,7 +203,8 @@ fn changed() -> BoxedStrategy<StateChanged> {
 
 fn running() -> BoxedStrategy<Running> {
     let stream = any::<u128>().prop_map(|instance| Link::Stream(Uuid::from_u128(instance)));
-    let link = prop_oneof![Just(Link::Pool), stream, Just(Link::Unary)];
+    let unary = proptest::option::of(any::<u128>()).prop_map(|id| Link::Unary(id.map(Uuid::from_u128)));
+    let link = prop_oneof![Just(Link::Pool), stream, unary];
     (any::<u128>(), link, text(), span(), of((span(), text())))
         .prop_map(|(lease, link, worker, attempt_deadline, cancel)| Running {
             lease: LeaseId::from_u128(lease),

@@ -37,6 +37,7 @@ private static final long serialVersionUID = 0L;
         com.google.protobuf.LazyStringArrayList.emptyList();
     queues_ =
         com.google.protobuf.LazyStringArrayList.emptyList();
+    requestId_ = "";
   }
 
   public static final com.google.protobuf.Descriptors.Descriptor
@@ -289,6 +290,71 @@ private static final long serialVersionUID = 0L;
     return messageBytesMax_;
   }
 
+  public static final int REQUEST_ID_FIELD_NUMBER = 8;
+  @SuppressWarnings("serial")
+  private volatile java.lang.Object requestId_ = "";
+  /**
+   * <pre>
+   * UUID of this request: a new one for each request, the same one for its repeats after a lost response. A repeat
+   * returns the leases of the first response that are still valid. It renews none, so repeat at once, and leases no
+   * other job. While the first call waits, a repeat waits in its place, and the first call ends with ABORTED
+   * (WORKER_REPLACED).
+   *
+   * The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
+   * The id is known until the last lease of the response ended or expired. After that, and after a response without
+   * leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
+   * is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
+   * is a new request.
+   * </pre>
+   *
+   * <code>string request_id = 8;</code>
+   * @return The requestId.
+   */
+  @java.lang.Override
+  public java.lang.String getRequestId() {
+    java.lang.Object ref = requestId_;
+    if (ref instanceof java.lang.String) {
+      return (java.lang.String) ref;
+    } else {
+      com.google.protobuf.ByteString bs = 
+          (com.google.protobuf.ByteString) ref;
+      java.lang.String s = bs.toStringUtf8();
+      requestId_ = s;
+      return s;
+    }
+  }
+  /**
+   * <pre>
+   * UUID of this request: a new one for each request, the same one for its repeats after a lost response. A repeat
+   * returns the leases of the first response that are still valid. It renews none, so repeat at once, and leases no
+   * other job. While the first call waits, a repeat waits in its place, and the first call ends with ABORTED
+   * (WORKER_REPLACED).
+   *
+   * The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
+   * The id is known until the last lease of the response ended or expired. After that, and after a response without
+   * leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
+   * is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
+   * is a new request.
+   * </pre>
+   *
+   * <code>string request_id = 8;</code>
+   * @return The bytes for requestId.
+   */
+  @java.lang.Override
+  public com.google.protobuf.ByteString
+      getRequestIdBytes() {
+    java.lang.Object ref = requestId_;
+    if (ref instanceof java.lang.String) {
+      com.google.protobuf.ByteString b = 
+          com.google.protobuf.ByteString.copyFromUtf8(
+              (java.lang.String) ref);
+      requestId_ = b;
+      return b;
+    } else {
+      return (com.google.protobuf.ByteString) ref;
+    }
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -320,6 +386,9 @@ private static final long serialVersionUID = 0L;
     }
     if (((bitField0_ & 0x00000002) != 0)) {
       output.writeUInt32(7, messageBytesMax_);
+    }
+    if (!com.google.protobuf.GeneratedMessage.isStringEmpty(requestId_)) {
+      com.google.protobuf.GeneratedMessage.writeString(output, 8, requestId_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -361,6 +430,9 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeUInt32Size(7, messageBytesMax_);
     }
+    if (!com.google.protobuf.GeneratedMessage.isStringEmpty(requestId_)) {
+      size += com.google.protobuf.GeneratedMessage.computeStringSize(8, requestId_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -394,6 +466,8 @@ private static final long serialVersionUID = 0L;
       if (getMessageBytesMax()
           != other.getMessageBytesMax()) return false;
     }
+    if (!getRequestId()
+        .equals(other.getRequestId())) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -425,6 +499,8 @@ private static final long serialVersionUID = 0L;
       hash = (37 * hash) + MESSAGE_BYTES_MAX_FIELD_NUMBER;
       hash = (53 * hash) + getMessageBytesMax();
     }
+    hash = (37 * hash) + REQUEST_ID_FIELD_NUMBER;
+    hash = (53 * hash) + getRequestId().hashCode();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -578,6 +654,7 @@ private static final long serialVersionUID = 0L;
         waitBuilder_ = null;
       }
       messageBytesMax_ = 0;
+      requestId_ = "";
       return this;
     }
 
@@ -636,6 +713,9 @@ private static final long serialVersionUID = 0L;
         result.messageBytesMax_ = messageBytesMax_;
         to_bitField0_ |= 0x00000002;
       }
+      if (((from_bitField0_ & 0x00000040) != 0)) {
+        result.requestId_ = requestId_;
+      }
       result.bitField0_ |= to_bitField0_;
     }
 
@@ -684,6 +764,11 @@ private static final long serialVersionUID = 0L;
       }
       if (other.hasMessageBytesMax()) {
         setMessageBytesMax(other.getMessageBytesMax());
+      }
+      if (!other.getRequestId().isEmpty()) {
+        requestId_ = other.requestId_;
+        bitField0_ |= 0x00000040;
+        onChanged();
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -745,6 +830,11 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000020;
               break;
             } // case 56
+            case 66: {
+              requestId_ = input.readStringRequireUtf8();
+              bitField0_ |= 0x00000040;
+              break;
+            } // case 66
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1408,6 +1498,143 @@ private static final long serialVersionUID = 0L;
     public Builder clearMessageBytesMax() {
       bitField0_ = (bitField0_ & ~0x00000020);
       messageBytesMax_ = 0;
+      onChanged();
+      return this;
+    }
+
+    private java.lang.Object requestId_ = "";
+    /**
+     * <pre>
+     * UUID of this request: a new one for each request, the same one for its repeats after a lost response. A repeat
+     * returns the leases of the first response that are still valid. It renews none, so repeat at once, and leases no
+     * other job. While the first call waits, a repeat waits in its place, and the first call ends with ABORTED
+     * (WORKER_REPLACED).
+     *
+     * The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
+     * The id is known until the last lease of the response ended or expired. After that, and after a response without
+     * leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
+     * is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
+     * is a new request.
+     * </pre>
+     *
+     * <code>string request_id = 8;</code>
+     * @return The requestId.
+     */
+    public java.lang.String getRequestId() {
+      java.lang.Object ref = requestId_;
+      if (!(ref instanceof java.lang.String)) {
+        com.google.protobuf.ByteString bs =
+            (com.google.protobuf.ByteString) ref;
+        java.lang.String s = bs.toStringUtf8();
+        requestId_ = s;
+        return s;
+      } else {
+        return (java.lang.String) ref;
+      }
+    }
+    /**
+     * <pre>
+     * UUID of this request: a new one for each request, the same one for its repeats after a lost response. A repeat
+     * returns the leases of the first response that are still valid. It renews none, so repeat at once, and leases no
+     * other job. While the first call waits, a repeat waits in its place, and the first call ends with ABORTED
+     * (WORKER_REPLACED).
+     *
+     * The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
+     * The id is known until the last lease of the response ended or expired. After that, and after a response without
+     * leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
+     * is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
+     * is a new request.
+     * </pre>
+     *
+     * <code>string request_id = 8;</code>
+     * @return The bytes for requestId.
+     */
+    public com.google.protobuf.ByteString
+        getRequestIdBytes() {
+      java.lang.Object ref = requestId_;
+      if (ref instanceof String) {
+        com.google.protobuf.ByteString b = 
+            com.google.protobuf.ByteString.copyFromUtf8(
+                (java.lang.String) ref);
+        requestId_ = b;
+        return b;
+      } else {
+        return (com.google.protobuf.ByteString) ref;
+      }
+    }
+    /**
+     * <pre>
+     * UUID of this request: a new one for each request, the same one for its repeats after a lost response. A repeat
+     * returns the leases of the first response that are still valid. It renews none, so repeat at once, and leases no
+     * other job. While the first call waits, a repeat waits in its place, and the first call ends with ABORTED
+     * (WORKER_REPLACED).
+     *
+     * The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
+     * The id is known until the last lease of the response ended or expired. After that, and after a response without
+     * leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
+     * is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
+     * is a new request.
+     * </pre>
+     *
+     * <code>string request_id = 8;</code>
+     * @param value The requestId to set.
+     * @return This builder for chaining.
+     */
+    public Builder setRequestId(
+        java.lang.String value) {
+      if (value == null) { throw new NullPointerException(); }
+      requestId_ = value;
+      bitField0_ |= 0x00000040;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * UUID of this request: a new one for each request, the same one for its repeats after a lost response. A repeat
+     * returns the leases of the first response that are still valid. It renews none, so repeat at once, and leases no
+     * other job. While the first call waits, a repeat waits in its place, and the first call ends with ABORTED
+     * (WORKER_REPLACED).
+     *
+     * The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
+     * The id is known until the last lease of the response ended or expired. After that, and after a response without
+     * leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
+     * is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
+     * is a new request.
+     * </pre>
+     *
+     * <code>string request_id = 8;</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearRequestId() {
+      requestId_ = getDefaultInstance().getRequestId();
+      bitField0_ = (bitField0_ & ~0x00000040);
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * UUID of this request: a new one for each request, the same one for its repeats after a lost response. A repeat
+     * returns the leases of the first response that are still valid. It renews none, so repeat at once, and leases no
+     * other job. While the first call waits, a repeat waits in its place, and the first call ends with ABORTED
+     * (WORKER_REPLACED).
+     *
+     * The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
+     * The id is known until the last lease of the response ended or expired. After that, and after a response without
+     * leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
+     * is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
+     * is a new request.
+     * </pre>
+     *
+     * <code>string request_id = 8;</code>
+     * @param value The bytes for requestId to set.
+     * @return This builder for chaining.
+     */
+    public Builder setRequestIdBytes(
+        com.google.protobuf.ByteString value) {
+      if (value == null) { throw new NullPointerException(); }
+      checkByteStringIsUtf8(value);
+      requestId_ = value;
+      bitField0_ |= 0x00000040;
       onChanged();
       return this;
     }

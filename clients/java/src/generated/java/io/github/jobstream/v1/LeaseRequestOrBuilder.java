@@ -170,4 +170,42 @@ public interface LeaseRequestOrBuilder extends
    * @return The messageBytesMax.
    */
   int getMessageBytesMax();
+
+  /**
+   * <pre>
+   * UUID of this request: a new one for each request, the same one for its repeats after a lost response. A repeat
+   * returns the leases of the first response that are still valid. It renews none, so repeat at once, and leases no
+   * other job. While the first call waits, a repeat waits in its place, and the first call ends with ABORTED
+   * (WORKER_REPLACED).
+   *
+   * The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
+   * The id is known until the last lease of the response ended or expired. After that, and after a response without
+   * leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
+   * is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
+   * is a new request.
+   * </pre>
+   *
+   * <code>string request_id = 8;</code>
+   * @return The requestId.
+   */
+  java.lang.String getRequestId();
+  /**
+   * <pre>
+   * UUID of this request: a new one for each request, the same one for its repeats after a lost response. A repeat
+   * returns the leases of the first response that are still valid. It renews none, so repeat at once, and leases no
+   * other job. While the first call waits, a repeat waits in its place, and the first call ends with ABORTED
+   * (WORKER_REPLACED).
+   *
+   * The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
+   * The id is known until the last lease of the response ended or expired. After that, and after a response without
+   * leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
+   * is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
+   * is a new request.
+   * </pre>
+   *
+   * <code>string request_id = 8;</code>
+   * @return The bytes for requestId.
+   */
+  com.google.protobuf.ByteString
+      getRequestIdBytes();
 }

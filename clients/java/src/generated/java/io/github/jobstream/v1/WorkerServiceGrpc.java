@@ -202,8 +202,10 @@ public final class WorkerServiceGrpc {
     /**
      * <pre>
      * Lease assigns jobs to a worker without a stream, and waits for the first one. Each job is RUNNING when the call
-     * returns, and its attempt is lost once `lease` passed without a Report that names its lease.
-     * Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
+     * returns, and its attempt is lost once `lease` passed without a Report that names its lease. With a `request_id` it
+     * is safe to repeat: a lost response loses no job.
+     * Errors: INVALID_ARGUMENT (INVALID_FIELD), ABORTED (WORKER_REPLACED) when a repeat of a waiting call took its place,
+     * RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
      * </pre>
      */
     default void lease(io.github.jobstream.v1.LeaseRequest request,
@@ -286,8 +288,10 @@ public final class WorkerServiceGrpc {
     /**
      * <pre>
      * Lease assigns jobs to a worker without a stream, and waits for the first one. Each job is RUNNING when the call
-     * returns, and its attempt is lost once `lease` passed without a Report that names its lease.
-     * Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
+     * returns, and its attempt is lost once `lease` passed without a Report that names its lease. With a `request_id` it
+     * is safe to repeat: a lost response loses no job.
+     * Errors: INVALID_ARGUMENT (INVALID_FIELD), ABORTED (WORKER_REPLACED) when a repeat of a waiting call took its place,
+     * RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
      * </pre>
      */
     public void lease(io.github.jobstream.v1.LeaseRequest request,
@@ -355,8 +359,10 @@ public final class WorkerServiceGrpc {
     /**
      * <pre>
      * Lease assigns jobs to a worker without a stream, and waits for the first one. Each job is RUNNING when the call
-     * returns, and its attempt is lost once `lease` passed without a Report that names its lease.
-     * Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
+     * returns, and its attempt is lost once `lease` passed without a Report that names its lease. With a `request_id` it
+     * is safe to repeat: a lost response loses no job.
+     * Errors: INVALID_ARGUMENT (INVALID_FIELD), ABORTED (WORKER_REPLACED) when a repeat of a waiting call took its place,
+     * RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
      * </pre>
      */
     public io.github.jobstream.v1.LeaseResponse lease(io.github.jobstream.v1.LeaseRequest request) throws io.grpc.StatusException {
@@ -403,8 +409,10 @@ public final class WorkerServiceGrpc {
     /**
      * <pre>
      * Lease assigns jobs to a worker without a stream, and waits for the first one. Each job is RUNNING when the call
-     * returns, and its attempt is lost once `lease` passed without a Report that names its lease.
-     * Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
+     * returns, and its attempt is lost once `lease` passed without a Report that names its lease. With a `request_id` it
+     * is safe to repeat: a lost response loses no job.
+     * Errors: INVALID_ARGUMENT (INVALID_FIELD), ABORTED (WORKER_REPLACED) when a repeat of a waiting call took its place,
+     * RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
      * </pre>
      */
     public io.github.jobstream.v1.LeaseResponse lease(io.github.jobstream.v1.LeaseRequest request) {
@@ -451,8 +459,10 @@ public final class WorkerServiceGrpc {
     /**
      * <pre>
      * Lease assigns jobs to a worker without a stream, and waits for the first one. Each job is RUNNING when the call
-     * returns, and its attempt is lost once `lease` passed without a Report that names its lease.
-     * Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
+     * returns, and its attempt is lost once `lease` passed without a Report that names its lease. With a `request_id` it
+     * is safe to repeat: a lost response loses no job.
+     * Errors: INVALID_ARGUMENT (INVALID_FIELD), ABORTED (WORKER_REPLACED) when a repeat of a waiting call took its place,
+     * RESOURCE_EXHAUSTED (WORKERS_FULL), UNAVAILABLE (DRAINING).
      * </pre>
      */
     public com.google.common.util.concurrent.ListenableFuture<io.github.jobstream.v1.LeaseResponse> lease(

@@ -211,26 +211,27 @@ public final class WorkerServiceOuterClass extends com.google.protobuf.Generated
       "\001(\t\022!\n\005error\030\003 \001(\0132\022.google.rpc.Status\"\006" +
       "\n\004Ping\"N\n\005Drain\022,\n\ttime_left\030\001 \001(\0132\031.goo" +
       "gle.protobuf.Duration\022\027\n\017server_shutdown" +
-      "\030\002 \001(\010\"\254\001\n\014LeaseRequest\022\014\n\004name\030\001 \001(\t\022\r\n" +
+      "\030\002 \001(\010\"\300\001\n\014LeaseRequest\022\014\n\004name\030\001 \001(\t\022\r\n" +
       "\005kinds\030\002 \003(\t\022\016\n\006queues\030\003 \003(\t\022\020\n\010max_jobs" +
       "\030\004 \001(\r\022\'\n\004wait\030\005 \001(\0132\031.google.protobuf.D" +
-      "uration\022\036\n\021message_bytes_max\030\007 \001(\rH\000\210\001\001B" +
-      "\024\n\022_message_bytes_max\"h\n\rLeaseResponse\022-" +
-      "\n\013assignments\030\001 \003(\0132\030.jobstream.v1.Assig" +
-      "nment\022(\n\005lease\030\002 \001(\0132\031.google.protobuf.D" +
-      "uration\"P\n\rReportRequest\022,\n\007reports\030\001 \003(" +
-      "\0132\033.jobstream.v1.AttemptReport\022\021\n\tlease_" +
-      "ids\030\002 \003(\t\"c\n\016ReportResponse\022#\n\007results\030\001" +
-      " \003(\0132\022.google.rpc.Status\022,\n\007cancels\030\002 \003(" +
-      "\0132\033.jobstream.v1.AttemptCancel2\331\001\n\rWorke" +
-      "rService\022A\n\004Work\022\031.jobstream.v1.WorkRequ" +
-      "est\032\032.jobstream.v1.WorkResponse(\0010\001\022@\n\005L" +
-      "ease\022\032.jobstream.v1.LeaseRequest\032\033.jobst" +
-      "ream.v1.LeaseResponse\022C\n\006Report\022\033.jobstr" +
-      "eam.v1.ReportRequest\032\034.jobstream.v1.Repo" +
-      "rtResponseBQ\n\026io.github.jobstream.v1P\001Z5" +
-      "github.com/jobstream/jobstream/clients/g" +
-      "o/jobstreamv1b\006proto3"
+      "uration\022\036\n\021message_bytes_max\030\007 \001(\rH\000\210\001\001\022" +
+      "\022\n\nrequest_id\030\010 \001(\tB\024\n\022_message_bytes_ma" +
+      "x\"h\n\rLeaseResponse\022-\n\013assignments\030\001 \003(\0132" +
+      "\030.jobstream.v1.Assignment\022(\n\005lease\030\002 \001(\013" +
+      "2\031.google.protobuf.Duration\"P\n\rReportReq" +
+      "uest\022,\n\007reports\030\001 \003(\0132\033.jobstream.v1.Att" +
+      "emptReport\022\021\n\tlease_ids\030\002 \003(\t\"c\n\016ReportR" +
+      "esponse\022#\n\007results\030\001 \003(\0132\022.google.rpc.St" +
+      "atus\022,\n\007cancels\030\002 \003(\0132\033.jobstream.v1.Att" +
+      "emptCancel2\331\001\n\rWorkerService\022A\n\004Work\022\031.j" +
+      "obstream.v1.WorkRequest\032\032.jobstream.v1.W" +
+      "orkResponse(\0010\001\022@\n\005Lease\022\032.jobstream.v1." +
+      "LeaseRequest\032\033.jobstream.v1.LeaseRespons" +
+      "e\022C\n\006Report\022\033.jobstream.v1.ReportRequest" +
+      "\032\034.jobstream.v1.ReportResponseBQ\n\026io.git" +
+      "hub.jobstream.v1P\001Z5github.com/jobstream" +
+      "/jobstream/clients/go/jobstreamv1b\006proto" +
+      "3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -353,7 +354,7 @@ public final class WorkerServiceOuterClass extends com.google.protobuf.Generated
     internal_static_jobstream_v1_LeaseRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_LeaseRequest_descriptor,
-        new java.lang.String[] { "Name", "Kinds", "Queues", "MaxJobs", "Wait", "MessageBytesMax", });
+        new java.lang.String[] { "Name", "Kinds", "Queues", "MaxJobs", "Wait", "MessageBytesMax", "RequestId", });
     internal_static_jobstream_v1_LeaseResponse_descriptor =
       getDescriptor().getMessageType(17);
     internal_static_jobstream_v1_LeaseResponse_fieldAccessorTable = new
