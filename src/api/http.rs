@@ -9,6 +9,7 @@ mod compression;
 mod events;
 mod idempotency;
 mod observe;
+mod page;
 mod payload;
 mod problem;
 mod query;

@@ -3,3 +3,4 @@
 mod errors;
 mod events;
 mod jobs;
+mod page;

@@ -14,6 +14,7 @@ use prost::Message;
 use tonic::Code;
 
 use super::observe::observe;
+use super::page::Page;
 use super::problem::Problem;
 use super::request::{self, BoundRequest};
 use super::route::{Body as BodyKind, Handler, Route};
@@ -40,7 +41,9 @@ pub(crate) fn router(api: &Api) -> Router {
         let handler = move |request: Request| dispatch(api.clone(), routes.clone(), request);
         router = router.route(path, any(handler));
     }
+    let page = Arc::new(Page::new());
     router
+        .route("/", any(move |request: Request| async move { page.respond(&request) }))
         .fallback(unknown_path)
         .layer(compression::layer())
         .layer(middleware::from_fn_with_state(api.call_log().clone(), observe))
@@ -125,7 +128,7 @@ fn allowed_methods<'a>(routes: impl Iterator<Item = &'a Route>) -> HeaderValue {
     HeaderValue::try_from(methods.join(", ")).unwrap_or(HeaderValue::from_static("OPTIONS"))
 }
 
-fn wrong_method(method: &Method, allow: HeaderValue) -> Problem {
+pub(super) fn wrong_method(method: &Method, allow: HeaderValue) -> Problem {
     let detail = format!("the method is {method}, this path takes {}", allow.to_str().unwrap_or_default());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented, "METHOD_NOT_ALLOWED", detail)
         .with_header(ALLOW, allow)
