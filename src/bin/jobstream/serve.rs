@@ -53,7 +53,7 @@ impl Serve {
             return print_config(&output, config);
         }
         server::start(config, |ready| {
-            output.notice(&format!("listening on {}", ready.listed()));
+            output.notice(&format!("listening on {}, gRPC and HTTP/JSON", ready.listed()));
             Ok(())
         })?;
         Ok(Exit::Ok)

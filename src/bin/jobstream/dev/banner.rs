@@ -25,6 +25,7 @@ pub(super) fn banner(ready: &Ready, style: Style) -> String {
         format!("jobstream {}, dev mode", env!("CARGO_PKG_VERSION")),
         String::new(),
         format!("{}{}, plaintext, reflection on", label("gRPC"), ready.listed()),
+        format!("{}http://{address}, JSON under /v1", label("HTTP")),
         format!("{}{storage}", label("Storage")),
     ];
     let mut name = "Kinds";
@@ -39,6 +40,8 @@ pub(super) fn banner(ready: &Ready, style: Style) -> String {
         "jobstream jobs ls".to_owned(),
         "grpcurl -plaintext -d '{\"job\": {\"kind\": \"demo.count\"}}' \\".to_owned(),
         format!("  {address} jobstream.v1.JobService/Run"),
+        "curl --json '{\"kind\": \"demo.count\"}' \\".to_owned(),
+        format!("  'http://{address}/v1/jobs?wait=30s'"),
     ]);
     let mut name = "Try";
     for line in tries {
@@ -116,6 +119,7 @@ mod tests {
             "lost on exit",
             "demo.stream",
             "127.0.0.1:54321 jobstream.v1.JobService/Run",
+            "'http://127.0.0.1:54321/v1/jobs?wait=30s'",
         ] {
             assert!(banner.contains(part), "{banner}");
         }
