@@ -69,7 +69,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`client`] | the typed client: retries, waits and watches that survive lost connections |
-//! | [`worker`] | handlers, programs as handlers, the in-process pool, the remote worker |
+//! | [`worker`] | handlers, programs and HTTP endpoints as handlers, the in-process pool, the remote worker |
 //! | [`server`] | the listener, its limits, graceful shutdown |
 //! | [`engine`] | the job engine: submit, watch, cancel, queues, without a network |
 //! | [`testing`] | a server in one line and single attempts of a handler, for tests |
@@ -89,9 +89,10 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `client` | module `client`: the typed client |
-//! | `worker` | modules `worker` and `signals`: handlers and programs that run jobs of a server elsewhere |
+//! | `worker` | modules `worker` and `signals`: handlers, programs and HTTP endpoints that run jobs of a server elsewhere |
 //! | `server` | modules `engine`, `memory`, `server`, `testing` and `wal`, and workers inside the server's process |
 //! | `cli` | the binary `jobstream` |
+//! | `tls` | `https` endpoints as handlers; needs a C compiler |
 //! | `mimalloc` | the allocator of the binary |
 //!
 //! Modules `clock`, `error`, `job` and `proto` need no feature.

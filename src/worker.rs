@@ -1,5 +1,5 @@
-//! Workers run the attempts of jobs: async functions or programs as handlers, in the server's process or on another
-//! machine.
+//! Workers run the attempts of jobs: async functions, programs or HTTP endpoints as handlers, in the server's process or
+//! on another machine.
 
 pub mod command;
 pub mod demo;
@@ -12,18 +12,21 @@ mod engine_sink;
 mod error;
 mod executor;
 mod handler;
+mod http_handler;
 #[cfg(feature = "server")]
 mod local;
 mod remote;
 mod report_sink;
 mod running;
 mod setup;
+mod start_backoff;
 
 pub use command_handler::CommandHandler;
 pub use context::JobContext;
 pub(crate) use dry_run::dry_run;
 pub use error::JobError;
 pub use handler::InlineJob;
+pub use http_handler::HttpHandler;
 pub use remote::RemoteOptions;
 pub use running::{RunningWorker, WorkerEnd, WorkerStatus};
 pub use setup::{DEFAULT_SLOTS, Worker};

@@ -1,21 +1,18 @@
 //! Runs a program as the handler of a kind: the environment of the program, its reports, and the outcome of the
 //! attempt.
 
-mod start_backoff;
-
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::command::{
     self, CommandControl, CommandEvent, CommandInput, CommandOutcome, CommandSpec, OrphanGuard, OrphanReaper,
     header_env,
 };
-use super::handler::HandlerResult;
+use super::handler::{HandlerResult, result_payload, text_or_data};
+use super::start_backoff::StartBackoff;
 use super::{JobContext, JobError};
-use crate::job::{Encoding, Failure, FailureReason, JSON, Log, Payload};
-use start_backoff::StartBackoff;
+use crate::job::{Encoding, Failure, FailureReason, Log};
 
 /// Runs the programs of one handler.
 pub(super) struct Runner {
@@ -61,11 +58,7 @@ impl Runner {
             self.backoff.reset();
             return result(outcome, context.payload().encoding);
         };
-        let delay = self.backoff.on_failure(context.kind(), message);
-        tokio::select! {
-            () = tokio::time::sleep(start_backoff::SLOT_PAUSE) => Err(JobError::release(delay)),
-            () = context.cancelled() => Err(JobError::cancelled()),
-        }
+        Err(self.backoff.release(&context, message).await)
     }
 }
 
@@ -116,7 +109,7 @@ async fn report(context: &JobContext, event: CommandEvent) {
 
 fn result(outcome: CommandOutcome, input: Encoding) -> HandlerResult {
     match outcome {
-        CommandOutcome::Success { result, content_type } => Ok(payload(result, &content_type, input)),
+        CommandOutcome::Success { result, content_type } => Ok(result_payload(result, &content_type, input)),
         CommandOutcome::Failed { exit_code, signal, message, retryable } => {
             let error_type = match (exit_code, signal) {
                 (Some(code), _) => format!("exit.{code}"),
@@ -134,23 +127,5 @@ fn result(outcome: CommandOutcome, input: Encoding) -> HandlerResult {
         CommandOutcome::NotStarted { message, retryable } => {
             Err(JobError::of(Failure { retryable, ..Failure::new(FailureReason::NotStarted, message) }))
         }
-    }
-}
-
-/// The result as a payload: JSON if the input and the result are JSON, else text if the result is UTF-8, else bytes.
-fn payload(result: Bytes, content_type: &str, input: Encoding) -> Payload {
-    let is_json = input == Encoding::Json
-        && content_type == JSON
-        && serde_json::from_slice::<serde::de::IgnoredAny>(&result).is_ok();
-    match is_json {
-        true => Payload::json_text(result),
-        false => text_or_data(result).with_content_type(content_type),
-    }
-}
-
-fn text_or_data(bytes: Bytes) -> Payload {
-    match std::str::from_utf8(&bytes) {
-        Ok(_) => Payload::utf8(bytes),
-        Err(_) => Payload::data(bytes),
     }
 }

@@ -6,12 +6,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::executor::ByKind;
 use super::{JobContext, JobError};
-use crate::job::{Assignment, AttemptEnd, Encoding, Failure, FailureReason, InlineHandler, JobId, Payload};
+use crate::job::{
+    Assignment, AttemptEnd, Encoding, Failure, FailureReason, InlineHandler, JSON, JobId, Payload,
+};
 
 /// What a handler returns.
 pub(super) type HandlerResult = Result<Payload, JobError>;
@@ -128,4 +131,28 @@ pub(super) fn json_payload(output: &impl Serialize, input: Encoding) -> HandlerR
         Encoding::Json => Payload::json_text(json),
         Encoding::Data | Encoding::Text => Payload::text(json).with_content_type("application/json"),
     })
+}
+
+/// The result of a program or an HTTP endpoint as a payload: JSON if the input and the result are JSON, else text if the
+/// result is UTF-8, else bytes.
+pub(super) fn result_payload(result: Bytes, content_type: &str, input: Encoding) -> Payload {
+    let is_json = input == Encoding::Json
+        && essence(content_type).eq_ignore_ascii_case(JSON)
+        && serde_json::from_slice::<serde::de::IgnoredAny>(&result).is_ok();
+    match is_json {
+        true => Payload::json_text(result),
+        false => text_or_data(result).with_content_type(content_type),
+    }
+}
+
+pub(super) fn text_or_data(bytes: Bytes) -> Payload {
+    match std::str::from_utf8(&bytes) {
+        Ok(_) => Payload::utf8(bytes),
+        Err(_) => Payload::data(bytes),
+    }
+}
+
+/// A MIME type without its parameters.
+pub(super) fn essence(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
 }

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::executor::ByKind;
 use super::handler::{self, AsyncHandler, HandlerResult, InlineJob};
-use super::{CommandHandler, JobContext, JobError};
+use super::{CommandHandler, HttpHandler, JobContext, JobError};
 use crate::error::Result;
 use crate::job::{AttemptEnd, InlineHandler, Kind, Payload, QueueName};
 
@@ -142,6 +142,18 @@ impl Worker {
         let handler = handler::raw(move |context| runner.clone().run(context));
         self.dedicated.push(Dedicated { kind: kind.into(), slots, revoke_grace, handler });
         self
+    }
+
+    /// Adds an HTTP endpoint as the handler of a kind. It has its own slots.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidField` if the certificate authorities of the handler or the system cannot be read.
+    pub fn http(mut self, kind: impl Into<String>, endpoint: HttpHandler) -> Result<Self> {
+        let (slots, runner) = (endpoint.slots, endpoint.runner()?);
+        let handler = handler::raw(move |context| runner.clone().run(context));
+        self.dedicated.push(Dedicated { kind: kind.into(), slots, revoke_grace: Duration::ZERO, handler });
+        Ok(self)
     }
 
     /// Adds an inline handler. It runs on the thread that dispatches the attempt, often the one that serves the client,

@@ -18,6 +18,7 @@ mod grpcurl;
 mod health_reflection;
 mod hosts;
 mod http;
+mod http_handler;
 mod limits;
 mod list;
 mod listener;

@@ -6,8 +6,10 @@ mod command;
 mod early_log_format;
 mod file;
 mod flags;
+mod http;
 mod listen;
 mod reference;
+mod table;
 mod values;
 
 use std::collections::BTreeMap;
@@ -23,6 +25,7 @@ pub(crate) use command::{CommandConfig, Kind};
 pub(crate) use early_log_format::early_log_format;
 pub(crate) use file::load;
 pub(crate) use flags::ServerArgs;
+pub(crate) use http::{HttpArgs, HttpConfig};
 pub(crate) use listen::ListenAddress;
 pub(crate) use reference::with_comments;
 pub(crate) use values::{bytes, exec};
@@ -89,6 +92,9 @@ pub(crate) struct ServerConfig {
     /// Programs that run jobs, by kind.
     #[arg(skip)]
     pub(crate) commands: BTreeMap<Kind, CommandConfig>,
+    /// HTTP endpoints that run jobs, by kind.
+    #[arg(skip)]
+    pub(crate) http: BTreeMap<Kind, HttpConfig>,
 }
 
 /// The server's log.
@@ -312,6 +318,7 @@ impl Default for ServerConfig {
             limits: LimitsConfig::default(),
             worker: WorkerConfig::default(),
             commands: BTreeMap::new(),
+            http: BTreeMap::new(),
         }
     }
 }

@@ -4,7 +4,7 @@ mod banner;
 
 use clap::Args;
 
-use crate::config::{self, ServerArgs, ServerConfig};
+use crate::config::{self, HttpArgs, ServerArgs, ServerConfig};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::{GlobalArgs, Output};
@@ -19,7 +19,8 @@ Examples:
   jobstream dev
   jobstream dev --listen 127.0.0.1:0 --slots 2
   jobstream dev --data ./jobs
-  jobstream dev --exec 'upper=tr a-z A-Z'";
+  jobstream dev --exec 'upper=tr a-z A-Z'
+  jobstream dev --http resize=http://127.0.0.1:9000/resize";
 
 /// Run a server for trying things out
 #[derive(Debug, Args)]
@@ -30,6 +31,8 @@ pub(crate) struct Dev {
     #[arg(long, value_name = "KIND=PROGRAM ARGS", value_parser = config::exec)]
     exec: Vec<String>,
     #[command(flatten)]
+    http: HttpArgs,
+    #[command(flatten)]
     server: ServerArgs,
 }
 
@@ -39,6 +42,7 @@ impl Dev {
         let output = Output::new(global, None);
         let mut config = ServerConfig { demo: true, exec: self.exec, ..ServerConfig::default() };
         self.server.apply(&mut config);
+        self.http.apply(&mut config.http)?;
         if self.server.print_config {
             return serve::print_config(&output, config);
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::{self, ServerArgs, ServerConfig};
+use crate::config::{self, HttpArgs, ServerArgs, ServerConfig};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::output::{GlobalArgs, Output};
@@ -19,6 +19,7 @@ Examples:
   jobstream serve --print-config > jobstream.toml
   JOBSTREAM_SLOTS=64 jobstream serve --listen 0.0.0.0:7070
   jobstream serve --data /var/lib/jobstream
+  jobstream serve --http resize=http://127.0.0.1:9000/resize
 
 jobstream.toml:
   listen = \"0.0.0.0:7070\"
@@ -30,7 +31,10 @@ jobstream.toml:
   [commands.thumbnail]
   program = \"convert\"
   args = [\"-\", \"-resize\", \"64x64\", \"png:-\"]
-  content_type = \"image/png\"";
+  content_type = \"image/png\"
+  [http.resize]
+  url = \"http://127.0.0.1:9000/resize\"
+  secret_file = \"/etc/jobstream/webhook-secret\"";
 
 /// Run a server
 #[derive(Debug, Args)]
@@ -40,6 +44,8 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE", env = "JOBSTREAM_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
     #[command(flatten)]
+    http: HttpArgs,
+    #[command(flatten)]
     server: ServerArgs,
 }
 
@@ -47,8 +53,10 @@ impl Serve {
     /// Runs the command.
     pub(crate) fn run(self, global: GlobalArgs) -> Result<Exit> {
         let output = Output::new(global, None);
-        let mut config = self.config.as_deref().map(config::load).transpose()?.unwrap_or_default();
+        let mut config: ServerConfig =
+            self.config.as_deref().map(config::load).transpose()?.unwrap_or_default();
         self.server.apply(&mut config);
+        self.http.apply(&mut config.http)?;
         if self.server.print_config {
             return print_config(&output, config);
         }

@@ -1,8 +1,9 @@
 //! Runs a server for `dev` and `serve`: starts engine, worker and server from the config, and stops them at a signal.
 
 mod commands;
+mod endpoints;
+mod handlers;
 
-use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroU32;
@@ -15,7 +16,7 @@ use jobstream::server::{
     Server, ServerError, ServerOptions, Shutdown, ShutdownReport, raise_descriptor_limit,
 };
 use jobstream::wal;
-use jobstream::worker::{CommandHandler, RunningWorker, Worker, command, demo};
+use jobstream::worker::{RunningWorker, Worker, command, demo};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
@@ -26,7 +27,7 @@ use crate::interrupt::{self, Interrupts};
 use crate::pages::allow_huge_pages;
 use crate::stderr::{self, LogWriter};
 
-pub(crate) use commands::handlers;
+pub(crate) use handlers::Handlers;
 
 /// The hidden argument that starts the orphan guard of a server or worker.
 pub(crate) const ORPHAN_GUARD: &str = "__orphan-guard";
@@ -87,11 +88,11 @@ async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -
     let listeners = config.listen.bind()?;
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>();
     let addresses = addresses.map_err(|error| failed("read its address", &error))?;
-    let programs = commands::handlers(&config)?;
-    warn_of_exposure(&addresses, &programs.keys().map(String::as_str).collect::<Vec<_>>());
+    let handlers = Handlers::new(&config)?;
+    warn_of_exposure(&addresses, &handlers.programs().collect::<Vec<_>>());
     let data = config.data.clone();
     let engine = engine(&config)?;
-    let worker = start_worker(&config, programs, &engine)?;
+    let worker = start_worker(&config, handlers, &engine)?;
     let begun = Instant::now();
     let info = engine.info().await.map_err(|error| log_failed(&error))?;
     let kinds = info.kinds.iter().map(|kind| (**kind).to_owned()).collect();
@@ -149,19 +150,12 @@ fn log_failed(error: &jobstream::error::Error) -> Error {
         .hint("acknowledged jobs are stored; those refused with LOG_FAILED may not be")
 }
 
-fn start_worker(
-    config: &ServerConfig,
-    programs: BTreeMap<String, CommandHandler>,
-    engine: &Engine,
-) -> Result<RunningWorker> {
+fn start_worker(config: &ServerConfig, handlers: Handlers, engine: &Engine) -> Result<RunningWorker> {
     let mut worker = Worker::new().slots(config.slots.get());
     if config.demo {
         worker = demo::add_to(worker);
     }
-    for (kind, command) in programs {
-        worker = worker.command(kind, command);
-    }
-    worker.start(engine).map_err(|error| Error::usage(error.to_string()))
+    handlers.add_to(worker)?.start(engine).map_err(|error| Error::usage(error.to_string()))
 }
 
 /// The engine, with the jobs of its directory if it has one.

@@ -1,4 +1,4 @@
-//! `jobstream worker`: runs the jobs of a remote server with local programs.
+//! `jobstream worker`: runs the jobs of a remote server with local programs and HTTP endpoints.
 
 mod messages;
 mod name;
@@ -11,16 +11,17 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 use jobstream::server::raise_descriptor_limit;
-use jobstream::worker::{CommandHandler, RemoteOptions};
+use jobstream::worker::RemoteOptions;
 use serde::Deserialize;
 
-use crate::config::{self, CommandConfig, Kind, LogConfig, LogFormat, ServerConfig};
+use crate::config::{self, CommandConfig, HttpArgs, HttpConfig, Kind, LogConfig, LogFormat, ServerConfig};
 use crate::connect::{self, Address};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::output::{GlobalArgs, Output};
-use crate::{server, units};
+use crate::server::{self, Handlers};
+use crate::units;
 use messages::Description;
 
 const EXAMPLES: &str = "\
@@ -32,6 +33,7 @@ second after the drain timeout. A second signal ends it within 100 ms. It exits
 
 Examples:
   jobstream worker --exec 'upper=tr a-z A-Z'
+  jobstream worker --http resize=http://127.0.0.1:9000/resize
   jobstream worker --address jobs.lan:7070 --queue media --slots 2 \\
     --exec 'thumbnail=convert - -resize 64x64 png:-' --drain-timeout 2m
 
@@ -42,16 +44,20 @@ worker.toml, with the keys `jobstream serve --print-config` shows:
   time_limit = \"1m\"
   slots = 4";
 
-/// Run the jobs of a remote server with local programs
+/// Run the jobs of a remote server with local programs or
+/// HTTP endpoints
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-#[command(group = ArgGroup::new("programs").args(["exec", "config"]).required(true).multiple(true))]
+#[command(override_usage = "jobstream worker [OPTIONS] <--exec ...|--http ...|--config ...>")]
+#[command(group = ArgGroup::new("handlers").args(["exec", "http", "config"]).required(true).multiple(true))]
 pub(crate) struct Worker {
     /// Run a program for a kind: payload on stdin, result on
     /// stdout; repeatable
     #[arg(long, value_name = "KIND=PROGRAM ARGS", value_parser = config::exec)]
     exec: Vec<String>,
-    /// TOML file with [commands.KIND] tables
+    #[command(flatten)]
+    http: HttpArgs,
+    /// TOML file with [commands.KIND] and [http.KIND] tables
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Name shown with each attempt
@@ -62,7 +68,8 @@ pub(crate) struct Worker {
     #[arg(long = "queue", value_name = "NAME")]
     queues: Vec<String>,
     /// Jobs of each kind at the same time
-    /// [default: 8, or as the file says]
+    /// [default: 8 for programs, 16 for endpoints, or as the file
+    /// says]
     #[arg(long, value_name = "N", env = "JOBSTREAM_WORKER_SLOTS", hide_env_values = true)]
     slots: Option<NonZeroU32>,
     /// How long running attempts may take to end after a signal
@@ -92,6 +99,8 @@ pub(crate) struct Worker {
 struct WorkerFile {
     /// Programs by kind.
     commands: BTreeMap<Kind, CommandConfig>,
+    /// HTTP endpoints by kind.
+    http: BTreeMap<Kind, HttpConfig>,
 }
 
 impl Worker {
@@ -114,15 +123,12 @@ impl Worker {
         let interrupts = interrupt::listen(Exit::Ok, Some(self.drain_timeout))?;
         let handlers = self.handlers()?;
         let name = self.name.unwrap_or_else(name::of_this_process);
-        let mut kinds = Vec::new();
+        let kinds = handlers.slots();
         let mut worker = jobstream::worker::Worker::new().name(&name);
         if !self.queues.is_empty() {
             worker = worker.queues(&self.queues);
         }
-        for (kind, handler) in handlers {
-            kinds.push((kind.clone(), handler.slots));
-            worker = worker.command(kind, handler);
-        }
+        worker = handlers.add_to(worker)?;
         let mut options = RemoteOptions::default();
         options.message_bytes_max = usize::try_from(self.message_bytes_max).unwrap_or(usize::MAX);
         let running = worker
@@ -134,16 +140,19 @@ impl Worker {
         run::report(end, output, address)
     }
 
-    fn handlers(&self) -> Result<BTreeMap<String, CommandHandler>> {
-        let file: WorkerFile = self.config.as_deref().map(config::load).transpose()?.unwrap_or_default();
-        let config =
-            ServerConfig { exec: self.exec.clone(), commands: file.commands, ..ServerConfig::default() };
-        let mut handlers = server::handlers(&config)?;
-        if handlers.is_empty() {
-            return Err(Error::usage("nothing to run: name a program with --exec or in the file"));
+    fn handlers(&self) -> Result<Handlers> {
+        let mut file: WorkerFile = self.config.as_deref().map(config::load).transpose()?.unwrap_or_default();
+        self.http.apply(&mut file.http)?;
+        let WorkerFile { commands, http } = file;
+        let config = ServerConfig { exec: self.exec.clone(), commands, http, ..ServerConfig::default() };
+        let mut handlers = Handlers::new(&config)?;
+        if handlers.slots().is_empty() {
+            return Err(Error::usage(
+                "nothing to run: name a program with --exec, an endpoint with --http, or either in the file",
+            ));
         }
         if let Some(slots) = self.slots {
-            handlers.values_mut().for_each(|handler| handler.slots = slots.get());
+            handlers.set_slots(slots.get());
         }
         Ok(handlers)
     }

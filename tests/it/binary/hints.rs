@@ -117,5 +117,5 @@ async fn a_mistake_in_the_input_is_named_by_its_source() {
     let delay = refused("jobstream submit demo.echo 1 --delay -5s").await;
     assert!(delay.contains("invalid value '-5s' for '--delay <SPAN>'"), "{delay}");
     let programs = refused("jobstream worker").await;
-    assert!(programs.contains("--exec <KIND=PROGRAM ARGS>|--config <FILE>"), "{programs}");
+    assert!(programs.contains("--exec <KIND=PROGRAM ARGS>|--http <KIND=URL>|--config <FILE>"), "{programs}");
 }

@@ -9,24 +9,8 @@ use jobstream::job;
 use jobstream::worker::command::OutputMode;
 use serde::{Deserialize, Serialize};
 
+use super::table::table;
 use super::values;
-
-/// Declares a table of the config file, with the name, type and documentation of each key for the reference.
-macro_rules! table {
-    ($(#[$attribute:meta])* pub(crate) struct $name:ident {
-        $($(#[doc = $doc:literal])+ $(#[serde($($serde:tt)*)])? pub(crate) $key:ident: $type:ty,)+
-    }) => {
-        $(#[$attribute])* pub(crate) struct $name {
-            $($(#[doc = $doc])+ $(#[serde($($serde)*)])? pub(crate) $key: $type,)+
-        }
-
-        impl $name {
-            /// The name, type and documentation of each key.
-            pub(super) const KEYS: &[(&str, &str, &str)] =
-                &[$((stringify!($key), stringify!($type), concat!($($doc),+))),+];
-        }
-    };
-}
 
 table! {
     /// A program that runs the jobs of one kind.
@@ -82,6 +66,12 @@ impl TryFrom<String> for Kind {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         job::Kind::parse("kind", &text)?;
         Ok(Self(text))
+    }
+}
+
+impl Kind {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use clap::{Arg, Args, Command};
 
-use super::{CommandConfig, LimitsConfig, LogConfig, ServerConfig, WorkerConfig};
+use super::{CommandConfig, HttpConfig, LimitsConfig, LogConfig, ServerConfig, WorkerConfig};
 
 /// Opens the default at the end of a documentation.
 const DEFAULT: &str = " [default: ";
@@ -106,8 +106,10 @@ fn keys() -> Vec<Key> {
     for (table, flags) in &tables {
         keys.extend(flags.iter().map(|flag| Key::of_flag(table, flag)));
     }
-    let commands = CommandConfig::KEYS.iter();
-    keys.extend(commands.map(|(name, rust_type, text)| Key::without_flag("commands", name, rust_type, text)));
+    for (table, declared) in [("commands", CommandConfig::KEYS), ("http", HttpConfig::KEYS)] {
+        let declared = declared.iter();
+        keys.extend(declared.map(|(name, rust_type, text)| Key::without_flag(table, name, rust_type, text)));
+    }
     keys
 }
 
@@ -115,7 +117,13 @@ fn flags<T: Args>() -> Vec<Arg> {
     T::augment_args(Command::new("")).get_arguments().cloned().collect()
 }
 
-/// Adds a comment to every key of a config file, and the keys of `[commands.KIND]` if it has no such table.
+/// Tables by kind, and their descriptions.
+const BY_KIND: [(&str, &str); 2] = [
+    ("commands", "A program that runs the jobs of KIND"),
+    ("http", "An HTTP endpoint that runs the jobs of KIND"),
+];
+
+/// Adds a comment to every key of a config file, and the keys of each table by kind if it has no such table.
 pub(crate) fn with_comments(config: &str) -> String {
     let keys = keys();
     let mut text = String::new();
@@ -124,7 +132,9 @@ pub(crate) fn with_comments(config: &str) -> String {
         if let Some(header) = line.strip_prefix('[') {
             table = match header.trim_end_matches(']') {
                 header if header.starts_with("commands.") && header.ends_with(".env") => "env",
+                header if header.starts_with("http.") && header.ends_with(".headers") => "headers",
                 header if header.starts_with("commands.") => "commands",
+                header if header.starts_with("http.") => "http",
                 header => header,
             };
         }
@@ -134,9 +144,12 @@ pub(crate) fn with_comments(config: &str) -> String {
         }
         text += &format!("{line}\n");
     }
-    if !config.contains("[commands.") {
-        text += "\n# A program that runs the jobs of KIND:\n# [commands.KIND]\n";
-        for key in keys.iter().filter(|key| key.table == "commands") {
+    for (table, description) in BY_KIND {
+        if config.contains(&format!("[{table}.")) {
+            continue;
+        }
+        text += &format!("\n# {description}:\n# [{table}.KIND]\n");
+        for key in keys.iter().filter(|key| key.table == table) {
             text += &format!("# {} ({}): {}\n", key.name, key.value, key.comment());
         }
     }
@@ -155,7 +168,7 @@ mod tests {
 
 `jobstream serve --config FILE` reads a TOML file. A flag overrides the variable beside it, that the file, and that the
 default. Unknown keys are errors. `jobstream serve --print-config` prints the effective config with comments.
-`jobstream worker --config FILE` reads a file that has `[commands.KIND]` tables only.
+`jobstream worker --config FILE` reads a file that has `[commands.KIND]` and `[http.KIND]` tables only.
 
 A duration is text such as `\"90s\"`, `\"15m\"` or `\"1h 30m\"`. A size is text such as `\"64KiB\"` or `\"1MiB\"`, or a number of
 bytes. Defaults marked (m) are shares of the memory budget, see [memory](memory.md).
@@ -180,6 +193,7 @@ This page is made from the source: `UPDATE_PAGES=1 cargo test --bin jobstream re
             ("limits", "[limits]"),
             ("worker", "[worker]: leases and timeouts of remote workers"),
             ("commands", "[commands.KIND]: a program that runs the jobs of a kind"),
+            ("http", "[http.KIND]: an HTTP endpoint that runs the jobs of a kind"),
         ] {
             text += &format!(
                 "\n## {title}\n\n| key | type | default | meaning | flag, variable |\n|---|---|---|---|---|\n"
@@ -213,12 +227,14 @@ This page is made from the source: `UPDATE_PAGES=1 cargo test --bin jobstream re
             ("limits", "[limits]\nunknown = 1"),
             ("worker", "[worker]\nunknown = 1"),
             ("commands", "[commands.x]\nunknown = 1"),
+            ("http", "[http.x]\nunknown = 1"),
         ] {
             let mut expected = parsed_keys(config);
             // Former names of keys.
             expected.retain(|key| !key.starts_with("checkpoint_"));
             if table.is_empty() {
-                expected.retain(|key| !["log", "limits", "worker", "commands"].contains(&key.as_str()));
+                let tables = ["log", "limits", "worker", "commands", "http"];
+                expected.retain(|key| !tables.contains(&key.as_str()));
             }
             let keys = keys().into_iter().filter(|key| key.table == table);
             assert_eq!(keys.map(|key| key.name).collect::<BTreeSet<_>>(), expected, "[{table}]");
@@ -229,7 +245,7 @@ This page is made from the source: `UPDATE_PAGES=1 cargo test --bin jobstream re
     fn every_key_has_a_default_or_is_required() {
         for key in keys() {
             assert!(!key.meaning.is_empty(), "{}", key.name);
-            assert_eq!(key.default.is_empty(), key.name == "program", "{}", key.name);
+            assert_eq!(key.default.is_empty(), ["program", "url"].contains(&&*key.name), "{}", key.name);
         }
     }
 
@@ -247,6 +263,7 @@ This page is made from the source: `UPDATE_PAGES=1 cargo test --bin jobstream re
         assert!(!text.contains("[commands.KIND]"), "{text}");
         let without = with_comments("slots = 1\n");
         assert!(without.contains("# [commands.KIND]\n# program (path): "), "{without}");
+        assert!(without.contains("# [http.KIND]\n# url (text): "), "{without}");
         assert_eq!(toml::from_str::<toml::Table>(&without).expect("TOML").len(), 1);
     }
 }

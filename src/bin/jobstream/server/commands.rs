@@ -16,7 +16,7 @@ use crate::stderr;
 /// # Errors
 ///
 /// For an `--exec` that cannot be parsed, and for a program that cannot be found.
-pub(crate) fn handlers(config: &ServerConfig) -> Result<BTreeMap<String, CommandHandler>> {
+pub(super) fn handlers(config: &ServerConfig) -> Result<BTreeMap<String, CommandHandler>> {
     let mut handlers = BTreeMap::new();
     for (kind, command) in &config.commands {
         handlers.insert(String::from(kind.clone()), handler(command, config));

@@ -1,21 +1,24 @@
-//! Back-off while programs cannot be started because the machine lacks file descriptors, memory or processes. The jobs
-//! are released with a growing delay, and warnings are rate-limited. Released attempts are not counted.
+//! Back-off while attempts cannot start: the machine lacks file descriptors, memory or processes for a program, or no
+//! connection to an HTTP endpoint can be made. The jobs are released with a growing delay, and warnings are rate-limited.
+//! Released attempts are not counted.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::{JobContext, JobError};
+
 /// Delay after the first failed start. It doubles with each consecutive failure.
 const DELAY_MIN: Duration = Duration::from_secs(1);
 /// Longest delay.
 const DELAY_MAX: Duration = Duration::from_secs(30);
 /// How long a failed start occupies its slot. Without it, the worker would take and release all queued jobs at once.
-pub(super) const SLOT_PAUSE: Duration = Duration::from_millis(250);
+const SLOT_PAUSE: Duration = Duration::from_millis(250);
 /// At most one warning is logged in this interval. It has the number of suppressed ones.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Counts consecutive failed starts of one handler's programs.
+/// Counts consecutive failed starts of one handler's attempts.
 #[derive(Debug, Default)]
 pub(super) struct StartBackoff(Mutex<State>);
 
@@ -32,8 +35,17 @@ impl StartBackoff {
         self.0.lock().failures = 0;
     }
 
+    /// The end of an attempt that could not start: the job is released with a delay. Occupies the slot for a pause.
+    pub(super) async fn release(&self, context: &JobContext, message: &str) -> JobError {
+        let delay = self.on_failure(context.kind(), message);
+        tokio::select! {
+            () = tokio::time::sleep(SLOT_PAUSE) => JobError::release(delay),
+            () = context.cancelled() => JobError::cancelled(),
+        }
+    }
+
     /// Records a failed start, logs a warning if one is due and returns the delay before the job is retried.
-    pub(super) fn on_failure(&self, kind: &str, message: &str) -> Duration {
+    fn on_failure(&self, kind: &str, message: &str) -> Duration {
         let (delay, warning) = self.0.lock().record_failure(Instant::now());
         if let Some(suppressed) = warning {
             tracing::warn!(kind, ?delay, suppressed, "released a job, its attempt is not counted: {message}");
