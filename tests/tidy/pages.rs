@@ -16,6 +16,13 @@ const TOURS: [(&str, &str); 4] = [
 ];
 const PROTOCOL: &str = include_str!("../../docs/protocol.md");
 const WORKER: &str = include_str!("../../examples/python/worker.py");
+const HTTP_HANDLERS: &str = include_str!("../../docs/http-handlers.md");
+const ENDPOINTS: [(&str, &str); 4] = [
+    ("python", include_str!("../../examples/http-handlers/fastapi/main.py")),
+    ("js", include_str!("../../examples/http-handlers/express/server.js")),
+    ("java", include_str!("../../examples/http-handlers/spring/src/main/java/words/Application.java")),
+    ("go", include_str!("../../examples/http-handlers/go/main.go")),
+];
 
 /// The only block of a page in this language.
 fn only_block<'a>(page: &'a str, language: &str) -> Option<&'a str> {
@@ -125,6 +132,14 @@ fn the_clients_page_shows_the_tour_of_every_client() {
     for (language, tour) in TOURS {
         let shown = only_block(CLIENTS, language).expect(language);
         assert!(quotes(shown, tour), "the block in {language} is not in the tour of its client");
+    }
+}
+
+#[test]
+fn the_endpoints_of_the_http_page_are_the_examples() {
+    for (language, endpoint) in ENDPOINTS {
+        let shown = only_block(HTTP_HANDLERS, language).expect(language);
+        assert!(shown == endpoint, "the {language} in docs/http-handlers.md is not that of the example");
     }
 }
 

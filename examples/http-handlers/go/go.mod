@@ -1,0 +1,3 @@
+module jobstream.example/words
+
+go 1.22
