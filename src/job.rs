@@ -213,6 +213,15 @@ pub const FAILURE_DETAILS_BYTES_MAX: usize = 16 * 1024;
 pub const FAILURE_SHORT_BYTES_MAX: usize = 64;
 
 impl Failure {
+    /// The message for the log of a server or worker. That of a decoder may quote the payload, so BAD_PAYLOAD has a fixed one.
+    #[cfg(feature = "worker")]
+    pub(crate) fn log_message(&self) -> &str {
+        match self.reason {
+            FailureReason::BadPayload => "the input does not fit the type of the handler",
+            _ => &self.message,
+        }
+    }
+
     /// A retryable failure with this reason and message, without type and details.
     pub fn new(reason: FailureReason, message: impl Into<String>) -> Self {
         let message = message.into();

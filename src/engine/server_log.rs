@@ -68,7 +68,7 @@ fn write(line: LogLine) {
     match line {
         LogLine::JobFailed { id, kind, queue, failure } => {
             let (attempt, reason, mut error) =
-                (failure.attempt, failure.reason.name(), failure.message.clone());
+                (failure.attempt, failure.reason.name(), failure.log_message().to_owned());
             truncate(&mut error, MESSAGE_BYTES_MAX);
             tracing::warn!(job = %id, %kind, %queue, attempt, reason, error, "job failed");
         }

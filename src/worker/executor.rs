@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::handler::{self, AsyncHandler};
 use super::report_sink::ReportSink;
 use super::{JobContext, JobError};
-use crate::job::{Assignment, AttemptEnd, LeaseId, Order, Stop};
+use crate::job::{Assignment, AttemptEnd, Failure, JobId, LeaseId, Order, Stop};
 
 pub(super) type ByKind<T> = HashMap<Arc<str>, T>;
 
@@ -122,6 +122,7 @@ impl Executor {
         let control = Control { cancel: CancellationToken::new(), force: self.stop.child_token() };
         let attempts = self.attempts.clone();
         attempts.lock().insert(lease, control.clone());
+        let (job_id, kind, number) = (assignment.job_id, assignment.kind.clone(), assignment.attempt);
         let context = JobContext::new(assignment, sink.clone(), control.cancel);
         let attempt = async move {
             let attempt = async move {
@@ -141,10 +142,19 @@ impl Executor {
                 end => end,
             };
             attempts.lock().remove(&lease);
+            if let (AttemptEnd::Failure(failure, _), ReportSink::Remote(_)) = (&end, &sink) {
+                log_failure(job_id, &kind, number, failure);
+            }
             sink.end(lease, end);
         };
         self.tasks.spawn(self.own_tasks.track_future(attempt));
     }
+}
+
+/// Logs the failure of a remote worker's attempt. Those of the in-process pool are in the log of the server.
+fn log_failure(job_id: JobId, kind: &str, attempt: u32, failure: &Failure) {
+    let (reason, error) = (failure.reason.name(), failure.log_message());
+    tracing::warn!(job = %job_id, kind, attempt, reason, error, "attempt failed");
 }
 
 fn force_in(control: Control, after: Duration) {

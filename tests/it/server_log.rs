@@ -112,6 +112,39 @@ async fn streams_and_jobs_of_batches_that_are_refused_are_lines() {
 }
 
 #[tokio::test]
+async fn the_message_of_a_decoder_is_not_logged_because_it_may_quote_the_payload() {
+    let dev = Dev::start(&["--log-format", "json"]).await;
+    let mut worker = RawWorker::try_open(dev.channel(), hello(7, 1)).await.expect("a welcome");
+    let request = v1::SubmitRequest { job: Some(job("remote")), ..Default::default() };
+    JobServiceClient::new(dev.channel()).submit(request).await.expect("an answer");
+    let assignment = worker.assigned(1).await.remove(0);
+    let reason = v1::FailureReason::BadPayload.into();
+    let failure = v1::Failure { reason, message: format!("not a number: {PAYLOAD}"), ..Default::default() };
+    let news = News::Fail(v1::AttemptFail { failure: Some(failure), retry_after: None });
+    let number = worker.report(&assignment.lease_id, news).await;
+    worker.acked(number).await;
+    dev.signal(Signal::TERM);
+    let (_, stderr) = dev.end().await;
+    assert!(!stderr.contains(PAYLOAD), "{stderr}");
+    assert_eq!(with_message(&json_lines(&stderr), "job failed")[0].1["reason"], "BAD_PAYLOAD");
+}
+
+#[tokio::test]
+async fn a_remote_worker_logs_each_failed_attempt_without_its_payload() {
+    let dev = Dev::start(&[]).await;
+    let exec = "broken=sh -c 'cat >/dev/null; echo no such customer >&2; exit 3'";
+    let mut remote = Remote::connected(&dev, &["--log-format", "json", "--exec", exec]).await;
+    let id = fail(&mut JobServiceClient::new(dev.channel()), PAYLOAD).await;
+    let line = remote.wait_for_line("attempt failed").await;
+    assert!(!line.contains(PAYLOAD), "{line}");
+    let lines = json_lines(&line);
+    let [("WARN", fields)] = with_message(&lines, "attempt failed")[..] else { panic!("{line}") };
+    assert_eq!((&fields["job"], &fields["kind"]), (&id.into(), &"broken".into()));
+    assert_eq!((&fields["attempt"], &fields["reason"]), (&1.into(), &"EXIT_STATUS".into()));
+    assert!(!fields["error"].as_str().expect("an error").is_empty());
+}
+
+#[tokio::test]
 async fn remote_workers_are_lines_from_their_start_to_their_end() {
     let dev = Dev::start(&["--log-format", "json"]).await;
     let remote = Remote::connected(&dev, &["--name", "leaving", "--exec", "upper=tr a-z A-Z"]).await;
