@@ -116,6 +116,11 @@ impl JobRequest {
         self
     }
 
+    /// Number of attempts, 1 to 100, with the back-off of the default policy. Default 1: no retry.
+    pub fn max_attempts(self, attempts: u32) -> Self {
+        self.retry(RetryPolicy { max_attempts: attempts, ..RetryPolicy::default() })
+    }
+
     /// The retry policy. Default: one attempt.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.spec.retry = Some(render::retry_policy(&policy));
