@@ -107,8 +107,10 @@ def failure_report(
 
 
 def name_of(error: BaseException) -> str:
+    """The name of its type as a program imports it: `ValueError`, `jobstream.PermanentError`, `shop.errors.SoldOut`."""
     kind: type[Any] = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    module = "jobstream" if kind.__module__.startswith("jobstream.") else kind.__module__
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
 
 
 def stack_of(error: BaseException) -> Payload | None:
