@@ -145,6 +145,15 @@ def test_progress_has_the_units_that_the_worker_sent(agent, server):
     assert server.raw.job(job_id).progress.fraction == 0.75, "the server derives the fraction, not the client"
 
 
+def test_state_changes_have_the_failure_of_every_attempt(agent):
+    kind = agent.work("fail").kind("fail")
+    failing = as_json({"mode": "error", "message": "no luck"})
+    job_id = agent.submit(kind, failing, max_attempts=2, initial_backoff=10)
+    changes = [item for item in agent.watch(job_id).events() if item["type"] == "state"]
+    failed = [(item["state"], item["attempt"]) for item in changes if item.get("failure") == "no luck"]
+    assert failed == [("SCHEDULED", 1), ("FAILED", 2)]
+
+
 def test_watch_of_an_unknown_job_fails_immediately(agent):
     began = time.monotonic()
     error = agent.watch(str(uuid.uuid4())).error("job_not_found")

@@ -51,7 +51,7 @@ pub struct StateChange {
     pub state: JobState,
     /// Why the job is not running, if it waits.
     pub wait_reason: Option<WaitReason>,
-    /// The failure of the attempt that ended, if it failed.
+    /// The failure of the attempt that ended, if it failed and the job continues. That of the last attempt is the outcome.
     pub failure: Option<Arc<Failure>>,
     /// When the next attempt may start, if the job is scheduled.
     pub next_attempt_time: Option<Timestamp>,

@@ -142,7 +142,8 @@ def watch_item(name, event):
     item = {"sequence": event["sequence"], "attempt": event["attempt"]}
     content = event[name]
     if name == "stateChange":
-        return item | {"type": "state", "state": state_of(content["state"])}
+        failure = content.get("failure") or content.get("outcome", {}).get("failure", {})
+        return item | {"type": "state", "state": state_of(content["state"]), "failure": failure.get("message")}
     if name == "progress":
         return item | {"type": "progress"} | {key: content.get(key) for key in ("fraction", "done", "total", "unit", "message")}
     if name == "output":

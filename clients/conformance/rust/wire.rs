@@ -6,7 +6,9 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use jobstream::client::{Error, ErrorKind, ResultError, reason};
-use jobstream::job::{Cancellation, Encoding, Event, EventBody, Failure, JSON, Payload};
+use jobstream::job::{
+    Cancellation, Encoding, Event, EventBody, Failure, JSON, Outcome, Payload, StateChange,
+};
 use serde_json::{Map, Value, json};
 
 /// The response to a command.
@@ -127,9 +129,20 @@ pub(crate) fn payload_json(payload: &Payload) -> Value {
     }
 }
 
+/// The failure of the attempt that ended. That of the last attempt is the outcome of the job.
+fn failure_of(change: &StateChange) -> Option<&Failure> {
+    match &change.outcome {
+        Some(Outcome::Failure(failure)) => Some(failure),
+        _ => change.failure.as_deref(),
+    }
+}
+
 pub(crate) fn event_json(event: &Event) -> Value {
     let mut item = match &event.body {
-        EventBody::State(change) => json!({"type": "state", "state": change.state.name()}),
+        EventBody::State(change) => json!({
+            "type": "state", "state": change.state.name(),
+            "failure": failure_of(change).map(|failure| &failure.message),
+        }),
         EventBody::Progress(progress) => json!({
             "type": "progress", "fraction": progress.fraction, "done": progress.done, "total": progress.total,
             "unit": progress.unit, "message": progress.message,

@@ -109,7 +109,7 @@ def watch_item(event: jobstream.WatchItem) -> Line:
     line: Line = {"sequence": event.sequence, "attempt": event.attempt}
     match event:
         case jobstream.StateChange():
-            line |= {"type": "state", "state": event.state}
+            line |= {"type": "state", "state": event.state, "failure": event.failure and event.failure.message}
         case jobstream.Progress():
             line |= {"type": "progress", "fraction": event.fraction, "message": event.message}
             line |= {"done": event.done, "total": event.total, "unit": event.unit}

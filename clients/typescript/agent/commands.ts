@@ -187,8 +187,8 @@ function eventFields(event: JobEvent): Record<string, unknown> {
     case "output":
       return { ...event, payload: wireOf(event.payload) };
     case "state": {
-      const { type, state, sequence, attempt } = event;
-      return { type, state, sequence, attempt };
+      const { type, state, failure, sequence, attempt } = event;
+      return { type, state, failure: failure?.message, sequence, attempt };
     }
     default:
       return { ...event };

@@ -150,9 +150,10 @@ test("a worker logs a lost connection once, and its reconnect", async () => {
   await using second = await startServer({ listen });
   await reconnected.passed;
   assert.equal(second.address, first.address);
-  assert.equal(logger.lines.length, 2, logger.lines.join("\n"));
-  assert.match(logger.lines[0] ?? "", /^warn jobstream: worker w lost its connection: .*; tries again in \d+ ms$/);
-  assert.equal(logger.lines[1], "info jobstream: worker w is connected");
+  assert.equal(logger.lines.length, 3, logger.lines.join("\n"));
+  assert.match(logger.lines[1] ?? "", /^warn jobstream: worker w lost its connection: .*; tries again in \d+ ms$/);
+  const connected = `info jobstream: worker w is connected to ${first.address}`;
+  assert.deepEqual([logger.lines[0], logger.lines[2]], [connected, connected]);
 });
 
 test("an unreachable server is Unavailable, an unresponsive one is DeadlineExceeded", async () => {

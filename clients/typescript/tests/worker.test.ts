@@ -83,7 +83,7 @@ test("each failed attempt is one warning without its payload", async () => {
     });
     worker.handle("parses", { input: z.object({ width: z.int() }) }, ({ width }) => width);
   };
-  await using _ = await working(client, prepare, { logger });
+  await using _ = await working(client, prepare, { name: "failing", logger });
   const failed = await client.submit("fails", "secret", { maxAttempts: 2, retry: { initialBackoff: 1 } });
   await assert.rejects(failed.result({ timeout: 10_000 }), JobFailed);
   const unfit = await client.submit("parses", Payload.text("secret", "application/json"));
@@ -91,6 +91,7 @@ test("each failed attempt is one warning without its payload", async () => {
   const failure = (attempt: number) =>
     `warn jobstream: job ${failed.id} (kind fails, attempt ${attempt}) failed: RangeError: too far`;
   assert.deepEqual(logger.lines, [
+    `info jobstream: worker failing is connected to ${server.address}`,
     failure(1),
     failure(2),
     `warn jobstream: job ${unfit.id} (kind parses, attempt 1) failed: BAD_PAYLOAD: the input does not fit the handler, ` +
@@ -294,6 +295,7 @@ test("an aborted signal of run drains the worker", async () => {
   }).handle("x", () => 1);
   await worker.run({ signals: false, signal: stop.signal });
   assert.deepEqual(logger.lines, [
+    `info jobstream: worker brief is connected to ${server.address}`,
     "warn jobstream: a callback of the worker failed: error of a callback",
     "info jobstream: worker brief is drained",
   ]);

@@ -136,7 +136,11 @@ func (a *agent) watch(ctx context.Context, c *command) error {
 func showEvent(event jobstream.Event) (map[string]any, error) {
 	switch event := event.(type) {
 	case *jobstream.StateChange:
-		return item("state", event.Moment, map[string]any{"state": event.State}), nil
+		fields := map[string]any{"state": event.State}
+		if event.Failure != nil {
+			fields["failure"] = event.Failure.Message
+		}
+		return item("state", event.Moment, fields), nil
 	case *jobstream.Progress:
 		return item("progress", event.Moment, map[string]any{
 			"fraction": event.Fraction, "done": event.Done, "total": event.Total, "unit": event.Unit,

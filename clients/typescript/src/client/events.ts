@@ -33,7 +33,7 @@ export interface StateEvent extends EventHeader {
   readonly type: "state";
   readonly state: JobState;
   readonly waitReason: WaitReason | undefined;
-  /** The failure of the attempt that ended, if it failed and the job continues. */
+  /** The failure of the attempt that ended, also of the last attempt; undefined if it did not fail. */
   readonly failure: Failure | undefined;
   /** Earliest start of the next attempt, if SCHEDULED. */
   readonly nextAttemptTime: Date | undefined;
@@ -119,10 +119,12 @@ export function readTime(time: wire.JobEvent["time"]): Date | undefined {
 }
 
 function readStateChange(change: wire.StateChange) {
+  const end = change.outcome?.end;
+  const failure = change.failure ?? (end?.case === "failure" ? end.value : undefined);
   return {
     state: readState(change.state),
     waitReason: readWaitReason(change.waitReason),
-    failure: change.failure && readFailure(change.failure),
+    failure: failure && readFailure(failure),
     nextAttemptTime: readTime(change.nextAttemptTime),
     outcome: change.outcome && readOutcome(change.outcome),
     cancelRequested: change.cancelRequested,

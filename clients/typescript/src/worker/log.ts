@@ -28,10 +28,8 @@ export class WorkerLog {
     readonly logger: Logger,
   ) {}
 
-  connected(): void {
-    if (this.#isConnected === false) {
-      this.#write("info", `worker ${this.name} is connected`);
-    }
+  connected(address: string): void {
+    this.#write("info", `worker ${this.name} is connected to ${address}`);
     this.#isConnected = true;
   }
 

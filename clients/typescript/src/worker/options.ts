@@ -19,7 +19,8 @@ export interface WorkerOptions {
   /** Time in milliseconds for running attempts to finish after a signal. Default 10 000. */
   readonly drainTimeout?: number | undefined;
   /**
-   * Receives a warning for each failed attempt and each lost connection, and an info line once the worker is drained.
+   * Receives a warning for each failed attempt and each lost connection, and an info line for each connect and once the
+   * worker is drained.
    * No line has a payload. Default: the console, on stderr.
    */
   readonly logger?: Logger | undefined;

@@ -138,7 +138,7 @@ export class Worker implements AsyncDisposable {
       queues,
       slots,
       connected: ({ workerId, serverVersion }) => {
-        this.#log.connected();
+        this.#log.connected(this.client.address);
         this.#callSafely(() => onConnected?.({ workerId, serverVersion }));
       },
       disconnected: (reason, retryIn) => {

@@ -11,10 +11,17 @@ import io.grpc.Status;
 import java.lang.reflect.Type;
 import java.util.List;
 import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /** Encodes values to payloads and decodes them: JSON, except bytes, plain text and payloads. */
 final class Codec {
+    /** Jackson's message for a component of a primitive type without a value. */
+    private static final Pattern MISSING = Pattern.compile("Cannot map `null` into type (`\\w+`)");
+    /** What Jackson adds for the author of the mapper. */
+    private static final Pattern HINT = Pattern.compile(" \\((set DeserializationConfig|but might if coercion).*\\)$");
+
     private final ObjectMapper mapper;
 
     Codec(ObjectMapper mapper) {
@@ -89,7 +96,15 @@ final class Codec {
 
     /** The error with its path: {@code field width: Cannot deserialize value ...}. */
     static String describe(JsonProcessingException error) {
-        return path(error).map(path -> "field " + path + ": ").orElse("") + error.getOriginalMessage();
+        return path(error).map(path -> "field " + path + ": ").orElse("") + explain(error.getOriginalMessage());
+    }
+
+    /** The message of Jackson without its hints for the author of the mapper. */
+    private static String explain(String message) {
+        Matcher missing = MISSING.matcher(message);
+        return missing.lookingAt()
+                ? "missing or null: must be of type " + missing.group(1)
+                : HINT.matcher(message).replaceFirst("");
     }
 
     /** The path of the error, if any, without its message, which may quote the content: {@code , field width}. */

@@ -47,9 +47,19 @@ final class EventReader {
                 attempt,
                 Wire.state(change.getState()),
                 Wire.waitReason(change.getWaitReason()),
-                change.hasFailure() ? Optional.of(Wire.failure(change.getFailure())) : Optional.empty(),
+                failure(change),
                 change.hasNextAttemptTime() ? Optional.of(Wire.instant(change.getNextAttemptTime())) : Optional.empty(),
                 change.getCancelRequested());
+    }
+
+    /** The failure of the attempt that ended. That of the last attempt is the outcome of the job. */
+    private static Optional<Failure> failure(StateChange change) {
+        if (change.hasFailure()) {
+            return Optional.of(Wire.failure(change.getFailure()));
+        }
+        return change.getOutcome().hasFailure()
+                ? Optional.of(Wire.failure(change.getOutcome().getFailure()))
+                : Optional.empty();
     }
 
     private static JobEvent progress(long sequence, Instant time, int attempt, Progress progress) {

@@ -17,7 +17,7 @@ public sealed interface JobEvent {
      * @param attempt attempt that produced the event; 0 before the first
      * @param state the new state
      * @param waitReason why the job waits, if it waits
-     * @param failure the failure of the attempt that ended, if it failed and the job continues
+     * @param failure the failure of the attempt that ended, also of the last attempt, if it failed
      * @param nextAttemptTime earliest start of the next attempt, if SCHEDULED
      * @param cancelRequested whether a cancellation was requested while an attempt was running
      */

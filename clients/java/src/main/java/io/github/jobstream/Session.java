@@ -38,6 +38,8 @@ final class Session implements Runnable {
 
     /** Whether the server has accepted the worker since the last pause. */
     private boolean wasConnected;
+    /** Whether no try to connect has ended yet. */
+    private boolean isFirstTry = true;
 
     private Duration idleTimeout = WELCOME_TIME_MAX;
     private volatile WorkStream stream;
@@ -121,12 +123,13 @@ final class Session implements Runnable {
             return;
         }
         Duration pause = backoff.next(error.retryAfter().orElse(null));
-        String what = wasConnected ? " lost its connection and reconnects in " : " reconnects in ";
+        String what = wasConnected ? " lost its connection and reconnects in " : " cannot connect, tries again in ";
         Worker.log(
-                wasConnected ? Level.WARNING : Level.INFO,
+                wasConnected || isFirstTry ? Level.WARNING : Level.INFO,
                 () -> "worker " + hello.getName() + what + pause.toMillis() + " ms: " + error.getMessage(),
                 null);
         wasConnected = false;
+        isFirstTry = false;
         long untilNanos = System.nanoTime() + Blocking.nanos(pause);
         while (System.nanoTime() < untilNanos) {
             long leftNanos = Math.min(untilNanos - System.nanoTime(), leaseLeftNanos());
@@ -218,6 +221,7 @@ final class Session implements Runnable {
     }
 
     private void notifyConnected(String workerId) {
+        Worker.log(Level.INFO, () -> "worker " + hello.getName() + " is connected to " + calls.address(), null);
         try {
             onConnected.accept(workerId);
         } catch (RuntimeException | Error broken) {

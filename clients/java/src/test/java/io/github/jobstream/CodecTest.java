@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class CodecTest {
@@ -85,6 +86,18 @@ class CodecTest {
         var error = assertThrows(JsonProcessingException.class, () -> decode(payload, Image.class));
         String description = Codec.describe(error);
         assertTrue(description.startsWith("field sizes[1].width: "), description);
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "{} | field width: missing or null: must be of type `int`",
+                "{\"width\": \"7\"} | field width: Cannot coerce String value (\"7\") to `int` value",
+            })
+    void aMismatchIsExplainedToTheCaller(String json, String expected) {
+        var error = assertThrows(JsonProcessingException.class, () -> decode(Payload.json(json), Size.class));
+        assertEquals(expected, Codec.describe(error));
     }
 
     @Test

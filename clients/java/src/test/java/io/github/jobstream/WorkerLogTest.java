@@ -71,6 +71,21 @@ class WorkerLogTest {
     }
 
     @Test
+    void aServerThatCannotBeReachedIsAWarning() throws Exception {
+        try (CutProxy proxy = new CutProxy(server.address())) {
+            proxy.close();
+            try (Client away = Client.connect(proxy.address());
+                    Worker worker = Worker.builder(away)
+                            .name("thumbnails")
+                            .handle("resize", Size.class, (size, context) -> size.width())
+                            .start()) {
+                String line = log.await("cannot connect");
+                assertTrue(line.startsWith("WARNING worker thumbnails cannot connect, tries again in "), line);
+            }
+        }
+    }
+
+    @Test
     void aLostConnectionIsAWarningAndADrainIsLogged() throws Exception {
         try (CutProxy proxy = new CutProxy(server.address());
                 Client cut = Client.connect(proxy.address())) {
@@ -81,6 +96,7 @@ class WorkerLogTest {
                     .handle("resize", Size.class, (size, context) -> size.width())
                     .start();
             connected.await();
+            assertEquals("INFO worker thumbnails is connected to " + proxy.address(), log.await("is connected"));
             proxy.cut();
             assertTrue(log.await("lost its connection").startsWith("WARNING worker thumbnails lost its connection"));
             worker.close();

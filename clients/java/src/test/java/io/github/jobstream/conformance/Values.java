@@ -71,8 +71,10 @@ final class Values {
 
     static ObjectNode event(JobEvent event) {
         if (event instanceof JobEvent.StateChange change) {
-            return item("state", event, change.attempt())
+            ObjectNode item = item("state", event, change.attempt())
                     .put("state", change.state().name());
+            change.failure().ifPresent(failure -> item.put("failure", failure.message()));
+            return item;
         }
         if (event instanceof JobEvent.Progress progress) {
             ObjectNode item = item("progress", event, progress.attempt())
