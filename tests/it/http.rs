@@ -3,4 +3,5 @@
 mod errors;
 mod events;
 mod jobs;
+mod json;
 mod page;

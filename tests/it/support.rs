@@ -18,7 +18,7 @@ mod watching;
 pub(crate) use fault_proxy::{FaultProxy, Towards};
 pub(crate) use gate::Gate;
 pub(crate) use handlers::{Chatter, test_worker};
-pub(crate) use http::{Http, read_until};
+pub(crate) use http::{Answer, Http, read_until};
 pub(crate) use process::{Dev, Remote, send};
 pub(crate) use raw::{frame, http1, raw_call, raw_call_to};
 pub(crate) use refusal::{refused, refused_in_batch};

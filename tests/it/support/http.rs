@@ -60,6 +60,17 @@ impl Http {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Answer {
+        self.send_bytes(method, path, headers, body.into()).await
+    }
+
+    /// Like [`Self::send`], with a body of bytes.
+    pub(crate) async fn send_bytes(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Answer {
         let (status, headers, body) = self.open(method, path, headers, body).await;
         let body = wait_for("the body", body.collect()).await.expect("a complete body").to_bytes();
         Answer { status, headers, body }
@@ -71,13 +82,13 @@ impl Http {
         method: Method,
         path: &str,
         headers: &[(&str, &str)],
-        body: &str,
+        body: impl Into<Vec<u8>>,
     ) -> (StatusCode, HeaderMap, Incoming) {
         let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::from(body.to_owned())).expect("a valid request");
+        let request = request.body(Full::from(body.into())).expect("a valid request");
         let response = wait_for("the response", self.client.request(request)).await.expect("a response");
         let (parts, body) = response.into_parts();
         (parts.status, parts.headers, body)
