@@ -58,17 +58,15 @@ class Caller:
         return error
 
     def submit(self, line):
-        job_id = checked(line.get("job_id") or str(uuid.uuid4()))
         try:
-            _, response = self.http.call("POST", "/v1/jobs", wire.spec_of(line, job_id))
+            _, response = self.http.call("POST", "/v1/jobs", own_spec(line), headers=key_of(line))
         except ApiError as error:
             raise of_spec(error) from error
         return self.submitted(response)
 
     def run(self, line):
-        job_id = checked(line.get("job_id") or str(uuid.uuid4()))
-        body = {"job": wire.spec_of(line, job_id), "types": ["EVENT_TYPE_STATE_CHANGE"]}
-        watch = Watch(self.http, job_id, types=["STATE_CHANGE"], body=body)
+        body = {"job": own_spec(line), "types": ["EVENT_TYPE_STATE_CHANGE"]}
+        watch = Watch(self.http, None, types=["STATE_CHANGE"], body=body, headers=key_of(line))
         timer = threading.Timer(line["wait"] / 1000, watch.stop) if "wait" in line else None
         if timer:
             timer.start()
@@ -156,7 +154,7 @@ class Caller:
                 return
 
     def batch(self, line):
-        specs = [wire.spec_of(job, checked(job.get("job_id") or str(uuid.uuid4()))) for job in line["jobs"]]
+        specs = [own_spec(job) | {"jobId": job.get("job_id") or str(uuid.uuid4())} for job in line["jobs"]]
         results = []
         for part in parts(specs):
             _, response = self.http.call("POST", "/v1/jobs:batch", {"jobs": part})
@@ -229,6 +227,16 @@ def checked(job_id):
     if not UUID.fullmatch(job_id):
         raise ApiError("", "", f"the job id {job_id!r} is not a UUID")
     return job_id
+
+
+def own_spec(line):
+    """The JobSpec of a submit, with the id of the job if the scenario sets it."""
+    return wire.spec_of(line) | ({"jobId": checked(line["job_id"])} if "job_id" in line else {})
+
+
+def key_of(line):
+    """The header that makes a request safe to repeat if the scenario sets no id."""
+    return {} if "job_id" in line else {"idempotency-key": f'"request {uuid.uuid4()}"'}
 
 
 def of_spec(error):

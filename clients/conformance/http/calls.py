@@ -28,12 +28,12 @@ class Http:
         self.idle = []
         self.lock = threading.Lock()
 
-    def call(self, method, path, body=None, tries=None):
+    def call(self, method, path, body=None, tries=None, headers=()):
         """Sends an idempotent request, again after transient errors. Returns the status and the JSON."""
         backoff, until = Backoff(), time.monotonic() + self.call_timeout
         for left in range((tries or self.tries) - 1, -1, -1):
             try:
-                return self.send(method, path, body, until - time.monotonic())
+                return self.send(method, path, body, until - time.monotonic(), headers)
             except ApiError as error:
                 pause = backoff.pause(error)
                 if not error.is_transient or not left or time.monotonic() + pause > until:
@@ -44,12 +44,12 @@ class Http:
         """Sends a request that the server answers after `wait` seconds at the latest; one try."""
         return self.send(method, path, body, wait + (patience or self.call_timeout))
 
-    def send(self, method, path, body, timeout):
+    def send(self, method, path, body, timeout, headers=()):
         """Sends a request once."""
         with self.lock:
             connection = self.idle.pop() if self.idle else self.connection()
         try:
-            response = self.request(connection, method, path, body, timeout)
+            response = self.request(connection, method, path, body, timeout, headers)
             content = response.read()
         except BROKEN as error:
             connection.close()

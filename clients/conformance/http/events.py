@@ -13,12 +13,12 @@ FINAL_STATES = ("SUCCEEDED", "FAILED", "CANCELLED")
 
 
 class Watch:
-    """The events of a job. `body` is the request of a run, which submits the job first."""
+    """The events of a job. `body` is the request of a run, which submits the job first, and `headers` are its headers."""
 
-    def __init__(self, http, job_id, after=0, heartbeat=HEARTBEAT, types=(), body=None):
+    def __init__(self, http, job_id, after=0, heartbeat=HEARTBEAT, types=(), body=None, headers=()):
         self.http, self.job_id, self.after, self.heartbeat = http, job_id, after, heartbeat
         self.last = ""
-        self.types, self.body = types, body
+        self.types, self.body, self.headers = types, body, dict(headers)
         self.connection = None
         self.is_stopped = self.is_ended = False
 
@@ -55,7 +55,7 @@ class Watch:
         """Yields the events of one connection, and None for a heartbeat."""
         timeout = MISSED_MAX * self.heartbeat
         if self.body:
-            opened = self.http.open("/v1/jobs:run", {}, timeout, "POST", self.body)
+            opened = self.http.open("/v1/jobs:run", self.headers, timeout, "POST", self.body)
         else:
             query = f"?afterSequence={self.after}&heartbeat={self.heartbeat:.3f}s"
             query += "".join(f"&types={name}" for name in self.types)
@@ -91,7 +91,7 @@ class Watch:
             self.last = fields["id"]
         if fields["event"] == "submitted":
             # From here on the run is a watch: the job is not submitted again.
-            self.body = None
+            self.body, self.job_id = None, data["jobId"]
             return
         state = data.get("stateChange", {}).get("state", "")
         self.is_ended = state_of(state) in FINAL_STATES

@@ -117,9 +117,9 @@ def from_api(payload):
     return {"type": "data", "base64": base64.b64encode(data).decode(), "content_type": content_type}
 
 
-def spec_of(line, job_id):
+def spec_of(line):
     """The JobSpec of a submit."""
-    spec = {"jobId": job_id, "kind": line["kind"], "payload": to_api(line["payload"])}
+    spec = {"kind": line["kind"], "payload": to_api(line["payload"])}
     spec |= {name: line[name] for name in ("queue", "priority", "labels", "headers") if name in line}
     times = {"delay": "startDelay", "timeout": "timeout", "attempt_timeout": "attemptTimeout", "retention": "retention"}
     spec |= {field: duration(line[name]) for name, field in times.items() if name in line}
