@@ -2,6 +2,7 @@
 
 mod errors;
 mod events;
+mod hostile;
 mod jobs;
 mod json;
 mod page;

@@ -2,8 +2,8 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tonic::{Code, Status};
 
@@ -79,4 +79,25 @@ pub(super) fn check_is_json(headers: &HeaderMap) -> Result<(), Problem> {
         "UNSUPPORTED_MEDIA_TYPE",
         detail,
     ))
+}
+
+/// Checks that a body is not compressed.
+///
+/// # Errors
+///
+/// 415 with the header Accept-Encoding.
+pub(super) fn check_is_not_encoded(headers: &HeaderMap) -> Result<(), Problem> {
+    let is_identity = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    let Some(encoding) = headers.get_all(CONTENT_ENCODING).iter().find(|value| !is_identity(value)) else {
+        return Ok(());
+    };
+    let encoding = quoted(encoding.to_str().unwrap_or("\u{fffd}"));
+    let detail = format!("the body has the content encoding {encoding}: send it without compression");
+    let problem = Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Code::InvalidArgument,
+        "UNSUPPORTED_CONTENT_ENCODING",
+        detail,
+    );
+    Err(problem.with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity")))
 }

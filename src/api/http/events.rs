@@ -8,7 +8,7 @@ use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use prost::Message;
 use serde_json::{Map, Value};
-use tokio_stream::{Stream, StreamExt};
+use tokio_stream::{Empty, Stream, StreamExt};
 use tonic::{Code, Status};
 
 use super::problem::Problem;
@@ -47,7 +47,7 @@ enum Format {
 /// Follows the events of one job.
 pub(super) async fn watch(api: Api, request: BoundRequest<'_>) -> Result<Response, Problem> {
     let format = format(&request.parts.headers)?;
-    let parameters = query::pairs(request.parts.uri.query());
+    let parameters = query::pairs(request.parts.uri.query())?;
     let resumed = request.header(LAST_EVENT_ID).filter(|id| !id.is_empty());
     let parameters: Vec<_> =
         parameters.into_iter().filter(|(name, _)| resumed.is_none() || name != AFTER_SEQUENCE).collect();
@@ -58,8 +58,12 @@ pub(super) async fn watch(api: Api, request: BoundRequest<'_>) -> Result<Respons
             Error::invalid("Last-Event-ID", description)
         })?;
     }
-    if message.after_sequence > 0 && has_ended_by(&api, &message, &request).await? {
-        return Ok(StatusCode::NO_CONTENT.into_response());
+    if message.after_sequence > 0 {
+        match has_ended_by(&api, &message, &request).await {
+            Ok(true) => return Ok(StatusCode::NO_CONTENT.into_response()),
+            Ok(false) => {}
+            Err(status) => return respond(format, Err::<Empty<_>, _>(status)),
+        }
     }
     let rpc = tonic::Request::from_parts(Default::default(), request.parts.extensions.clone(), message);
     let stream = api.watch_result(rpc).await;
@@ -82,7 +86,7 @@ async fn has_ended_by(
     api: &Api,
     message: &WatchResultRequest,
     request: &BoundRequest<'_>,
-) -> Result<bool, Problem> {
+) -> Result<bool, Status> {
     let result = GetResultRequest { job_id: message.job_id.clone(), wait: None };
     let result =
         call::get_result(api.clone(), result.encode_to_vec(), request.parts.extensions.clone()).await?;

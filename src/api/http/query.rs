@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode_str;
 use prost_reflect::{
     DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value,
 };
@@ -17,9 +18,18 @@ use crate::proto::json::messages;
 const DURATION: &str = "google.protobuf.Duration";
 
 /// The decoded names and values of a query string.
-pub(super) fn pairs(query: Option<&str>) -> Vec<(String, String)> {
-    let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
+///
+/// # Errors
+///
+/// `InvalidField` if they are not UTF-8.
+pub(super) fn pairs(query: Option<&str>) -> Result<Vec<(String, String)>> {
+    let query = query.unwrap_or_default();
+    // The parser below replaces what is not UTF-8.
+    if percent_decode_str(query).decode_utf8().is_err() {
+        return Err(Error::invalid("query", "is not UTF-8 after percent-decoding"));
+    }
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    Ok(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
 }
 
 /// The fields of a route's request message that query parameters set, with the name of the parameter.
@@ -43,16 +53,20 @@ fn parameter_name<'a>(route: &'a Route, field: &'a FieldDescriptor) -> Cow<'a, s
     alias.map_or_else(|| field.json_name().to_owned().into(), |(alias, _)| (*alias).into())
 }
 
-/// Sets the field of a query parameter.
+/// Sets the field of a query parameter, one of these.
 ///
 /// # Errors
 ///
 /// `InvalidField` if there is no such parameter, or its value does not fit.
-pub(super) fn set(message: &mut DynamicMessage, route: &Route, name: &str, text: &str) -> Result<()> {
-    let parameters = parameters(route);
+pub(super) fn set(
+    message: &mut DynamicMessage,
+    parameters: &[(String, FieldDescriptor)],
+    name: &str,
+    text: &str,
+) -> Result<()> {
     let (base, key) = name.split_once('.').map_or((name, None), |(base, key)| (base, Some(key)));
     let known = parameters.iter().find(|(known, field)| known == base && field.is_map() == key.is_some());
-    let Some((_, field)) = known else { return Err(unknown(name, &parameters)) };
+    let Some((_, field)) = known else { return Err(unknown(name, parameters)) };
     if let Some(key) = key {
         if let Value::Map(map) = message.get_field_mut(field) {
             map.insert(MapKey::String(key.to_owned()), Value::String(text.to_owned()));
@@ -116,7 +130,7 @@ fn value(field: &FieldDescriptor, text: &str) -> Result<Value, String> {
     }
 }
 
-/// A duration, from its text: `30s`.
+/// A duration that is not negative, from its text: `30s`.
 ///
 /// # Errors
 ///
@@ -124,8 +138,12 @@ fn value(field: &FieldDescriptor, text: &str) -> Result<Value, String> {
 pub(super) fn duration(name: &str, text: &str) -> Result<prost_types::Duration> {
     let message =
         messages().get_message_by_name(DURATION).and_then(|descriptor| from_text(&descriptor, text));
-    let duration = message.and_then(|message| message.transcode_to().ok());
-    duration.ok_or_else(|| Error::invalid(name, bad_duration(text)))
+    let duration = message.and_then(|message| message.transcode_to::<prost_types::Duration>().ok());
+    let duration = duration.ok_or_else(|| Error::invalid(name, bad_duration(text)))?;
+    match duration.seconds < 0 || duration.nanos < 0 {
+        true => Err(Error::invalid(name, format!("is {}: it must not be negative", quoted(text)))),
+        false => Ok(duration),
+    }
 }
 
 fn bad_duration(text: &str) -> String {

@@ -26,7 +26,7 @@ impl BoundRequest<'_> {
     ///
     /// `InvalidField` with the JSON names of the fields.
     pub(super) fn message(&self) -> Result<DynamicMessage> {
-        let parameters = query::pairs(self.parts.uri.query());
+        let parameters = query::pairs(self.parts.uri.query())?;
         self.message_with(&parameters)
     }
 
@@ -49,8 +49,9 @@ impl BoundRequest<'_> {
             self.check_not_repeated(&message, &field)?;
             message.set_field(&field, Value::String(value.clone()));
         }
+        let known = query::parameters(self.route);
         for (name, value) in parameters {
-            query::set(&mut message, self.route, name, value)?;
+            query::set(&mut message, &known, name, value)?;
         }
         Ok(message)
     }
@@ -100,8 +101,9 @@ pub(super) fn json_path(route: &Route, path: &str) -> String {
         Body::Field(name) => path.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')).unwrap_or(path),
         Body::None | Body::Message => path,
     };
-    let alias = route.aliases.iter().find(|(_, field)| *field == path);
-    alias.map_or_else(|| camel_case(path), |(name, _)| (*name).to_owned())
+    let name_end = path.find(['.', '[']).unwrap_or(path.len());
+    let alias = route.aliases.iter().find(|(_, field)| *field == &path[..name_end]);
+    alias.map_or_else(|| camel_case(path), |(name, _)| format!("{name}{}", &path[name_end..]))
 }
 
 /// The path with each name up to the first quoted key in lower camel case.

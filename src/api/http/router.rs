@@ -83,19 +83,19 @@ async fn handle(api: Api, routes: &[Route], request: Request) -> Result<Response
     let Some(route) = candidates().find(|route| route.method == *method) else {
         return Err(wrong_method(&parts.method, allow));
     };
-    let captures = request::captures(route, path, name)?;
+    let rename = |problem: Problem| problem.map_fields(|field| request::json_path(route, field));
+    let captures = request::captures(route, path, name).map_err(|error| rename(error.into()))?;
     let body = match route.body {
         BodyKind::None => bytes::Bytes::new(),
         _ => {
             body::check_is_json(&parts.headers)?;
+            body::check_is_not_encoded(&parts.headers)?;
             body::read(http_body, api.message_bytes_max()).await?
         }
     };
     let bound = BoundRequest { route, parts, captures, body };
     let has_key = idempotency::has_key(&bound);
-    answer(api, bound).await.map_err(|problem| {
-        idempotency::adjust(problem, has_key).map_fields(|field| request::json_path(route, field))
-    })
+    answer(api, bound).await.map_err(|problem| rename(idempotency::adjust(problem, has_key)))
 }
 
 async fn answer(api: Api, request: BoundRequest<'_>) -> Result<Response, Problem> {

@@ -23,7 +23,7 @@ const POLL_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// Submits a job. 201 if it is new, 200 if it existed or was only validated.
 pub(super) async fn submit(api: Api, request: BoundRequest<'_>) -> Result<Response, Problem> {
-    let parameters = query::pairs(request.parts.uri.query());
+    let parameters = query::pairs(request.parts.uri.query())?;
     let (wait, parameters): (Vec<_>, Vec<_>) = parameters.into_iter().partition(|(name, _)| name == WAIT);
     let mut message = request.message_with(&parameters)?;
     idempotency::apply(&api, &request, &mut message).await?;

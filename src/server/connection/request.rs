@@ -7,8 +7,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Context, Poll};
 
-use ::http::{Request, Response};
+use ::http::header::TRANSFER_ENCODING;
+use ::http::{HeaderMap, Request, Response};
 use futures_util::future::{Either, ready};
+use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
 
@@ -20,6 +22,8 @@ use super::call_shape::{CallShape, RequestShape, ResponseShape};
 use super::request_body::{Framing, RequestBody, too_many_streams};
 use super::response_body::ResponseBody;
 use crate::api::http;
+
+const CHUNKED: &[u8] = b"chunked";
 
 /// The service of one connection.
 #[derive(Debug, Clone)]
@@ -51,8 +55,11 @@ where
         let open = Some(OpenRequest::start(self.shared.clone()));
         let budget = &self.shared.budget;
         let is_grpc = is_grpc(request.headers());
-        let (call, shape) = if budget.is_exhausted() {
-            let refusal = too_many_streams();
+        let refusal = match request.headers() {
+            headers if has_unknown_coding(headers) => Some(unknown_coding()),
+            _ => budget.is_exhausted().then(too_many_streams),
+        };
+        let (call, shape) = if let Some(refusal) = refusal {
             let response = if is_grpc { refusal.into_http() } else { http::refusal(refusal) };
             (Either::Right(ready(Ok(response))), ResponseShape::Small)
         } else {
@@ -66,6 +73,19 @@ where
         };
         OpenCall { call, open, shape, admission: AdmissionWait::default() }
     }
+}
+
+/// Whether the body of an HTTP/1.1 request has another transfer coding than `chunked` once. It would be read with its coding.
+fn has_unknown_coding(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let first = codings.next().map_or(CHUNKED, |coding| coding.as_bytes());
+    !first.eq_ignore_ascii_case(CHUNKED) || codings.next().is_some()
+}
+
+fn unknown_coding() -> Status {
+    Status::unimplemented(
+        "the transfer coding of the body is not known: send transfer-encoding: chunked once, or a length",
+    )
 }
 
 /// A guard: its request is counted as open until it is dropped.
