@@ -8,6 +8,7 @@ mod downtime;
 mod evicted;
 mod failing;
 mod full;
+mod http;
 mod injected;
 mod kills;
 mod load;
