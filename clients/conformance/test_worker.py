@@ -1,6 +1,7 @@
 """Tests the worker rules of docs/protocol.md."""
 
 import time
+import uuid
 
 import pytest
 
@@ -117,6 +118,17 @@ def test_worker_cancels_attempts_whose_leases_expired(agent, new_server, new_pro
     work.wait_started(job_id, attempt=2)
     agent.release(job_id)
     agent.result(job_id)
+
+
+def test_first_assignment_survives_a_lost_response(agent, proxy):
+    kind = f"echo-{uuid.uuid4().hex[:8]}"
+    job_id = agent.submit(kind, as_json("not lost"))
+    proxy.cut_on_response()
+    work = agent.start_work("echo", kinds=[kind], address=proxy.address)
+    proxy.wait_for(cuts=1, refused=1)
+    proxy.accept()
+    work.wait_connected()
+    assert read_json(agent.result(job_id, timeout=20)) == "not lost", "a lease lasts 30 s"
 
 
 def test_attempt_continues_after_a_reconnect(agent, new_server, new_proxy):

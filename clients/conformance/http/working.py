@@ -2,6 +2,7 @@
 
 import threading
 import time
+import uuid
 
 import wire
 from calls import Backoff
@@ -26,9 +27,10 @@ class Worker:
         self.request = {"name": line["name"], "kinds": list(self.handlers)}
         if "message_bytes_max" in line:
             self.request["messageBytesMax"] = line["message_bytes_max"]
+        self.lease_request = None
         self.changed = threading.Condition()
         self.attempts = {}
-        self.is_draining = self.is_connected = self.has_ended = False
+        self.is_draining = self.is_stopping = self.is_connected = self.has_ended = False
         self.is_leasing = True
         self.lease_time = 30.0
         self.error = None
@@ -76,6 +78,8 @@ class Worker:
             self.changed.wait_for(lambda: self.has_ended)
 
     def stop(self):
+        """Releases all attempts. Gives up if the server cannot be reached."""
+        self.is_stopping = True
         self.drain(0)
 
     def has_free_slot(self):
@@ -87,8 +91,11 @@ class Worker:
     def lease(self):
         with self.changed:
             free = self.slots - len(self.attempts)
-        body = {**self.request, "maxJobs": free, "wait": f"{LEASE_WAIT}s"}
+        # A repeat of a request whose answer was lost returns the same leases.
+        self.lease_request = self.lease_request or {**self.request, "maxJobs": free, "requestId": str(uuid.uuid4())}
+        body = self.lease_request | {"wait": f"{LEASE_WAIT}s"}
         _, leased = self.http.wait("POST", "/v1/leases", body, LEASE_WAIT)
+        self.lease_request = None
         self.connected()
         self.lease_time = wire.seconds(leased["lease"])
         for assignment in leased["assignments"]:
@@ -120,6 +127,8 @@ class Worker:
             except ApiError:
                 self.is_connected = False
                 self.expire(began)
+                if self.is_stopping:
+                    self.forget_all()
                 time.sleep(RENEW_INTERVAL)
                 continue
             self.connected()
@@ -149,6 +158,11 @@ class Worker:
             for cancel in response["cancels"]:
                 if attempt := self.attempts.get(cancel["leaseId"]):
                     attempt.revoke() if cancel["revoked"] else attempt.cancel()
+            self.changed.notify_all()
+
+    def forget_all(self):
+        with self.changed:
+            self.attempts.clear()
             self.changed.notify_all()
 
     def expire(self, now):
