@@ -39,7 +39,7 @@ macro_rules! unary_calls {
 }
 
 unary_calls! {
-    JobService { submit, batch_submit, get_result, get_job, list_jobs, cancel, retry, delete }
+    JobService { batch_submit, get_result, get_job, list_jobs, cancel, retry, delete }
     WorkerService { lease, report }
     AdminService {
         get_server_info, list_queues, pause_queue, resume_queue, purge_queue, list_workers, drain_worker

@@ -34,7 +34,7 @@ pub(super) fn pairs(query: Option<&str>) -> Result<Vec<(String, String)>> {
 
 /// The fields of a route's request message that query parameters set, with the name of the parameter.
 pub(super) fn parameters(route: &Route) -> Vec<(String, FieldDescriptor)> {
-    let Some(input) = route.input() else { return Vec::new() };
+    let input = route.rpc.input();
     let captures: Vec<_> = route.captures().collect();
     let is_parameter = |field: &FieldDescriptor| match route.body {
         Body::Message => false,

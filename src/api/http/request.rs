@@ -32,8 +32,7 @@ impl BoundRequest<'_> {
 
     /// The request message, from these query parameters instead of all.
     pub(super) fn message_with(&self, parameters: &[(String, String)]) -> Result<DynamicMessage> {
-        let missing = || Error::new(crate::error::ErrorKind::Internal, "the route has no descriptor");
-        let input = self.route.input().ok_or_else(missing)?;
+        let input = self.route.rpc.input();
         let mut message = match self.route.body {
             Body::Message if !self.body.is_empty() => json::parse(&input, &self.body)?,
             _ => DynamicMessage::new(input.clone()),

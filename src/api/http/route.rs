@@ -1,10 +1,9 @@
 //! A route: an HTTP method and path, the RPC that it calls, and how the request message is bound.
 
 use http::Method;
-use prost_reflect::{MessageDescriptor, MethodDescriptor};
+use prost_reflect::MethodDescriptor;
 
 use super::call::UnaryCall;
-use crate::proto::json::messages;
 
 /// One entry of the route table.
 pub(super) struct Route {
@@ -13,7 +12,7 @@ pub(super) struct Route {
     pub(super) path: &'static str,
     /// The action after the last `:` of the path: `cancel`. Empty for none.
     pub(super) action: &'static str,
-    pub(super) rpc: &'static Rpc,
+    pub(super) rpc: MethodDescriptor,
     pub(super) body: Body,
     /// Query parameters that have another name than the field: (parameter, field).
     pub(super) aliases: &'static [(&'static str, &'static str)],
@@ -30,13 +29,6 @@ pub(super) enum IdempotencyKey {
     Sets(&'static [&'static str]),
     /// The request creates several jobs, which have ids of their own.
     Refused,
-}
-
-/// The RPC of a route, by the names of its service and method.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Rpc {
-    pub(super) service: &'static str,
-    pub(super) method: &'static str,
 }
 
 /// Which part of the request message is the body of the HTTP request.
@@ -70,17 +62,6 @@ pub(super) enum Handler {
 }
 
 impl Route {
-    /// The descriptor of the RPC. A test checks that each route has one.
-    pub(super) fn method_descriptor(&self) -> Option<MethodDescriptor> {
-        let name = format!("jobstream.v1.{}", self.rpc.service);
-        messages().get_service_by_name(&name)?.methods().find(|method| method.name() == self.rpc.method)
-    }
-
-    /// The descriptor of the request message.
-    pub(super) fn input(&self) -> Option<MessageDescriptor> {
-        Some(self.method_descriptor()?.input())
-    }
-
     /// The names of the captures, in the order of the path.
     pub(super) fn captures(&self) -> impl Iterator<Item = &'static str> {
         self.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))

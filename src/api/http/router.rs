@@ -110,8 +110,7 @@ async fn answer(api: Api, request: BoundRequest<'_>) -> Result<Response, Problem
             let mut message = request.message()?;
             idempotency::apply(&api, &request, &mut message).await?;
             let answer = call(api, message.encode_to_vec(), request.parts.extensions.clone()).await?;
-            let Some(method) = request.route.method_descriptor() else { return Err(unknown_rpc()) };
-            let answer = response::decode(method.output(), &answer)?;
+            let answer = response::decode(request.route.rpc.output(), &answer)?;
             Ok(response::respond(StatusCode::OK, &response::to_json(&answer)?))
         }
     }
@@ -143,10 +142,6 @@ fn unknown_action(routes: &[Route], action: &str) -> Problem {
         false => format!("the action is {}: this path takes {known}", quoted(action)),
     };
     Problem::new(StatusCode::NOT_FOUND, Code::Unimplemented, "UNKNOWN_PATH", detail)
-}
-
-fn unknown_rpc() -> Problem {
-    tonic::Status::internal("the route has no descriptor").into()
 }
 
 async fn unknown_path(request: Request) -> Problem {

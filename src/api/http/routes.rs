@@ -1,9 +1,11 @@
 //! The route table: every HTTP path of the API. The router, the OpenAPI document and the tests read it.
 
 use http::Method;
+use prost_reflect::MethodDescriptor;
 
 use super::call::{self, UnaryCall};
-use super::route::{Body, Handler, IdempotencyKey, Route, Rpc};
+use super::route::{Body, Handler, IdempotencyKey, Route};
+use crate::proto::json::messages;
 
 const JOB: &str = "/v1/jobs/{job_id}";
 const QUEUE: &str = "/v1/queues/{queue}";
@@ -11,76 +13,67 @@ const QUEUE: &str = "/v1/queues/{queue}";
 /// The routes, in the order of the documentation.
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        route(Method::POST, "/v1/jobs", &SUBMIT, Handler::Submit)
+        route(Method::POST, "/v1/jobs", "JobService.Submit", Handler::Submit)
             .body(Body::Field("job"))
             .idempotency_key(IdempotencyKey::Sets(&["job", "job_id"])),
-        unary(Method::POST, "/v1/jobs:batch", &BATCH_SUBMIT, call::batch_submit)
+        unary(Method::POST, "/v1/jobs:batch", "JobService.BatchSubmit", call::batch_submit)
             .body(Body::Message)
             .idempotency_key(IdempotencyKey::Refused),
-        route(Method::POST, "/v1/jobs:run", &RUN, Handler::Run)
+        route(Method::POST, "/v1/jobs:run", "JobService.Run", Handler::Run)
             .body(Body::Message)
             .idempotency_key(IdempotencyKey::Sets(&["job", "job_id"])),
-        unary(Method::GET, "/v1/jobs", &LIST_JOBS, call::list_jobs)
+        unary(Method::GET, "/v1/jobs", "JobService.ListJobs", call::list_jobs)
             .aliases(&[("state", "states"), ("label", "labels")]),
-        unary(Method::GET, JOB, &GET_JOB, call::get_job),
-        unary(Method::DELETE, JOB, &DELETE, call::delete),
-        route(Method::GET, "/v1/jobs/{job_id}/payload", &GET_JOB, Handler::JobPayload),
-        route(Method::GET, "/v1/jobs/{job_id}/result", &GET_RESULT, Handler::Result),
-        route(Method::GET, "/v1/jobs/{job_id}/result/payload", &GET_RESULT, Handler::ResultPayload),
-        route(Method::GET, "/v1/jobs/{job_id}/events", &WATCH_RESULT, Handler::Events),
-        unary(Method::POST, JOB, &CANCEL, call::cancel).action("cancel").body(Body::Message),
-        unary(Method::POST, JOB, &RETRY, call::retry)
+        unary(Method::GET, JOB, "JobService.GetJob", call::get_job),
+        unary(Method::DELETE, JOB, "JobService.Delete", call::delete),
+        route(Method::GET, "/v1/jobs/{job_id}/payload", "JobService.GetJob", Handler::JobPayload),
+        route(Method::GET, "/v1/jobs/{job_id}/result", "JobService.GetResult", Handler::Result),
+        route(
+            Method::GET,
+            "/v1/jobs/{job_id}/result/payload",
+            "JobService.GetResult",
+            Handler::ResultPayload,
+        ),
+        route(Method::GET, "/v1/jobs/{job_id}/events", "JobService.WatchResult", Handler::Events),
+        unary(Method::POST, JOB, "JobService.Cancel", call::cancel).action("cancel").body(Body::Message),
+        unary(Method::POST, JOB, "JobService.Retry", call::retry)
             .action("retry")
             .body(Body::Message)
             .idempotency_key(IdempotencyKey::Sets(&["new_job_id"])),
-        unary(Method::POST, "/v1/leases", &LEASE, call::lease).body(Body::Message),
-        unary(Method::POST, "/v1/reports", &REPORT, call::report).body(Body::Message),
-        unary(Method::GET, "/v1/queues", &LIST_QUEUES, call::list_queues),
-        unary(Method::POST, QUEUE, &PAUSE_QUEUE, call::pause_queue).action("pause").body(Body::Message),
-        unary(Method::POST, QUEUE, &RESUME_QUEUE, call::resume_queue).action("resume").body(Body::Message),
-        unary(Method::POST, QUEUE, &PURGE_QUEUE, call::purge_queue).action("purge").body(Body::Message),
-        unary(Method::GET, "/v1/workers", &LIST_WORKERS, call::list_workers),
-        unary(Method::POST, "/v1/workers/{worker}", &DRAIN_WORKER, call::drain_worker)
+        unary(Method::POST, "/v1/leases", "WorkerService.Lease", call::lease).body(Body::Message),
+        unary(Method::POST, "/v1/reports", "WorkerService.Report", call::report).body(Body::Message),
+        unary(Method::GET, "/v1/queues", "AdminService.ListQueues", call::list_queues),
+        unary(Method::POST, QUEUE, "AdminService.PauseQueue", call::pause_queue)
+            .action("pause")
+            .body(Body::Message),
+        unary(Method::POST, QUEUE, "AdminService.ResumeQueue", call::resume_queue)
+            .action("resume")
+            .body(Body::Message),
+        unary(Method::POST, QUEUE, "AdminService.PurgeQueue", call::purge_queue)
+            .action("purge")
+            .body(Body::Message),
+        unary(Method::GET, "/v1/workers", "AdminService.ListWorkers", call::list_workers),
+        unary(Method::POST, "/v1/workers/{worker}", "AdminService.DrainWorker", call::drain_worker)
             .action("drain")
             .body(Body::Message),
-        unary(Method::GET, "/v1/server", &GET_SERVER_INFO, call::get_server_info),
+        unary(Method::GET, "/v1/server", "AdminService.GetServerInfo", call::get_server_info),
     ]
 }
 
-/// The RPCs without a route: streams of requests, which HTTP/JSON cannot express.
-#[cfg(test)]
-pub(super) const WITHOUT_ROUTE: [Rpc; 2] = [rpc("JobService", "SubmitStream"), rpc("WorkerService", "Work")];
-
-const SUBMIT: Rpc = rpc("JobService", "Submit");
-const BATCH_SUBMIT: Rpc = rpc("JobService", "BatchSubmit");
-const RUN: Rpc = rpc("JobService", "Run");
-const GET_RESULT: Rpc = rpc("JobService", "GetResult");
-const WATCH_RESULT: Rpc = rpc("JobService", "WatchResult");
-const GET_JOB: Rpc = rpc("JobService", "GetJob");
-const LIST_JOBS: Rpc = rpc("JobService", "ListJobs");
-const CANCEL: Rpc = rpc("JobService", "Cancel");
-const RETRY: Rpc = rpc("JobService", "Retry");
-const DELETE: Rpc = rpc("JobService", "Delete");
-const LEASE: Rpc = rpc("WorkerService", "Lease");
-const REPORT: Rpc = rpc("WorkerService", "Report");
-const GET_SERVER_INFO: Rpc = rpc("AdminService", "GetServerInfo");
-const LIST_QUEUES: Rpc = rpc("AdminService", "ListQueues");
-const PAUSE_QUEUE: Rpc = rpc("AdminService", "PauseQueue");
-const RESUME_QUEUE: Rpc = rpc("AdminService", "ResumeQueue");
-const PURGE_QUEUE: Rpc = rpc("AdminService", "PurgeQueue");
-const LIST_WORKERS: Rpc = rpc("AdminService", "ListWorkers");
-const DRAIN_WORKER: Rpc = rpc("AdminService", "DrainWorker");
-
-const fn rpc(service: &'static str, method: &'static str) -> Rpc {
-    Rpc { service, method }
+/// The descriptor of an RPC: `JobService.Submit`. A test makes all routes, so that a wrong name does not get far.
+fn rpc(name: &str) -> MethodDescriptor {
+    let (service, method) = name.split_once('.').expect("a service and a method");
+    let service =
+        messages().get_service_by_name(&format!("jobstream.v1.{service}")).expect("a service of the API");
+    service.methods().find(|rpc| rpc.name() == method).expect("a method of the service")
 }
 
-fn route(method: Method, path: &'static str, rpc: &'static Rpc, handler: Handler) -> Route {
+fn route(method: Method, path: &'static str, rpc: &str, handler: Handler) -> Route {
     Route {
         method,
         path,
         action: "",
-        rpc,
+        rpc: self::rpc(rpc),
         body: Body::None,
         aliases: &[],
         idempotency_key: IdempotencyKey::Ignored,
@@ -88,7 +81,7 @@ fn route(method: Method, path: &'static str, rpc: &'static Rpc, handler: Handler
     }
 }
 
-fn unary(method: Method, path: &'static str, rpc: &'static Rpc, call: UnaryCall) -> Route {
+fn unary(method: Method, path: &'static str, rpc: &str, call: UnaryCall) -> Route {
     route(method, path, rpc, Handler::Unary(call))
 }
 
@@ -119,32 +112,19 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::proto::json::messages;
 
     #[test]
     fn every_rpc_has_a_route_except_streams_of_requests() {
-        let routed: BTreeSet<_> =
-            routes().iter().map(|route| (route.rpc.service, route.rpc.method)).collect();
-        for service in messages().services() {
-            for method in service.methods() {
-                let without = WITHOUT_ROUTE
-                    .iter()
-                    .any(|rpc| (rpc.service, rpc.method) == (service.name(), method.name()));
-                assert_eq!(without, method.is_client_streaming(), "{}", method.full_name());
-                assert_ne!(
-                    without,
-                    routed.contains(&(service.name(), method.name())),
-                    "{}",
-                    method.full_name()
-                );
-            }
+        let routed: BTreeSet<_> = routes().iter().map(|route| route.rpc.full_name().to_owned()).collect();
+        for rpc in messages().services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+            assert_ne!(rpc.is_client_streaming(), routed.contains(rpc.full_name()), "{}", rpc.full_name());
         }
     }
 
     #[test]
     fn the_names_of_each_route_are_those_of_its_request_message() {
         for route in routes() {
-            let input = route.input().expect("the RPC exists");
+            let input = route.rpc.input();
             let is_field =
                 |name: &str| assert!(input.get_field_by_name(name).is_some(), "{}: {name}", route.path);
             route.captures().for_each(is_field);

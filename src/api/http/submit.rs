@@ -14,7 +14,8 @@ use super::{call, idempotency, query, response};
 use crate::api::grpc::Api;
 use crate::error::Error;
 use crate::proto::json;
-use crate::proto::v1::{Disposition, GetResultRequest, GetResultResponse, SubmitRequest, SubmitResponse};
+use crate::proto::v1::job_service_server::JobService;
+use crate::proto::v1::{Disposition, GetResultRequest, GetResultResponse, SubmitRequest};
 
 /// The query parameter that waits for the result.
 const WAIT: &str = "wait";
@@ -33,13 +34,14 @@ pub(super) async fn submit(api: Api, request: BoundRequest<'_>) -> Result<Respon
         [(_, text)] => Some(query::duration(WAIT, text)?),
         _ => return Err(Error::invalid(WAIT, "is given twice: give it once").into()),
     };
+    let validate_only = message.validate_only;
     let extensions = request.parts.extensions.clone();
-    let submitted = call::submit(api.clone(), message.encode_to_vec(), extensions.clone()).await?;
-    let submitted = decode::<SubmitResponse>(&submitted)?;
-    let is_created = submitted.disposition() == Disposition::Created && !message.validate_only;
+    let rpc = tonic::Request::from_parts(Default::default(), extensions.clone(), message);
+    let submitted = JobService::submit(&api, rpc).await?.into_inner();
+    let is_created = submitted.disposition() == Disposition::Created && !validate_only;
     let status = if is_created { StatusCode::CREATED } else { StatusCode::OK };
     let body = render("SubmitResponse", &submitted)?;
-    let body = match wait.filter(|_| !message.validate_only) {
+    let body = match wait.filter(|_| !validate_only) {
         None => body,
         Some(wait) => {
             let result = GetResultRequest { job_id: submitted.job_id.clone(), wait: Some(wait) };
@@ -54,9 +56,7 @@ pub(super) async fn submit(api: Api, request: BoundRequest<'_>) -> Result<Respon
         }
     };
     let mut response = response::respond(status, &body);
-    if !message.validate_only
-        && let Ok(location) = HeaderValue::try_from(format!("/v1/jobs/{}", submitted.job_id))
-    {
+    if !validate_only && let Ok(location) = HeaderValue::try_from(format!("/v1/jobs/{}", submitted.job_id)) {
         response.headers_mut().insert(LOCATION, location);
     }
     Ok(response)
@@ -76,6 +76,7 @@ pub(super) async fn result(api: Api, request: BoundRequest<'_>) -> Result<Respon
     Ok(response)
 }
 
+/// The message as its generated type, within the limits of requests.
 pub(super) fn transcode<T: Message + Default>(message: &DynamicMessage) -> Result<T, Problem> {
     Ok(crate::proto::codec::decode_request(&message.encode_to_vec())?)
 }

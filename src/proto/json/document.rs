@@ -6,12 +6,17 @@ use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use smallvec::SmallVec;
+
 use crate::job::quoted;
 
 /// Most values of one document. Each takes about 1 KB while the document is converted.
 pub(crate) const VALUES_MAX: usize = 65_536;
 /// Deepest nesting of a document. Payloads have a lower limit of their own.
 const DEPTH_MAX: usize = 100;
+
+/// Keys of an object that are compared one by one.
+const FEW_KEYS: usize = 8;
 
 /// Checks the syntax and the bounds of a document.
 ///
@@ -118,14 +123,35 @@ impl<'de> Visitor<'de> for Check<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         self.check_depth()?;
-        let mut keys = HashSet::new();
+        let mut keys = Keys::default();
         while let Some(Key(key)) = map.next_key()? {
-            if let Some(repeated) = keys.replace(key) {
-                return Err(de::Error::custom(format_args!("has the key {} twice", quoted(&repeated))));
+            if !keys.insert(&key) {
+                return Err(de::Error::custom(format_args!("has the key {} twice", quoted(&key))));
             }
             map.next_value_seed(self.inner())?;
         }
         Ok(())
+    }
+}
+
+/// The keys of one object. Most objects have few, which are compared without hashing.
+#[derive(Default)]
+struct Keys<'a> {
+    few: SmallVec<[Cow<'a, str>; FEW_KEYS]>,
+    many: HashSet<Cow<'a, str>>,
+}
+
+impl<'a> Keys<'a> {
+    /// Returns false if the key is there already.
+    fn insert(&mut self, key: &Cow<'a, str>) -> bool {
+        if self.few.contains(key) {
+            return false;
+        }
+        if self.few.len() < FEW_KEYS {
+            self.few.push(key.clone());
+            return true;
+        }
+        self.many.insert(key.clone())
     }
 }
 
