@@ -11,6 +11,7 @@ mod allocator;
 mod calls;
 mod child;
 mod echo;
+mod http;
 mod jobs;
 mod overload;
 #[path = "../../src/bin/jobstream/pages.rs"]
@@ -63,7 +64,7 @@ Examples:
 #[derive(Debug, Clone, Parser)]
 #[command(name = "jobstream-bench", after_help = EXAMPLES, max_term_width = 80)]
 struct Bench {
-    /// submit, enqueue, run, submit-stream, remote, durable, restart, backlog, overload, watch, latency or memory; all of
+    /// submit, enqueue, run, http, submit-stream, remote, durable, restart, backlog, overload, watch, latency or memory; all of
     /// them if none is given
     #[arg(value_enum, hide_possible_values = true, value_name = "SCENARIO")]
     scenarios: Vec<Scenario>,
@@ -113,6 +114,8 @@ enum Scenario {
     Enqueue,
     /// Run: submit to outcome in one call
     Run,
+    /// Submit as HTTP/JSON, beside a bare JSON echo of axum
+    Http,
     /// SubmitStream with outcomes, 1 and 100 jobs a message
     SubmitStream,
     /// The same with the jobs run by a worker in a process of its own

@@ -5,7 +5,7 @@ use super::child::ServerProcess;
 use super::sample::Sample;
 use super::server::ServerKind;
 use super::stream::{self, StreamLoad};
-use super::{Bench, Result, Scenario, jobs, overload, restart, watch};
+use super::{Bench, Result, Scenario, http, jobs, overload, restart, watch};
 
 /// One kind of measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,10 @@ pub(super) enum Probe {
     EchoIdle(ServerKind),
     /// Submit of an echo job, which runs as well.
     Submit,
+    /// The bare JSON echo over HTTP/1.1.
+    HttpEcho,
+    /// Submit as HTTP/JSON over HTTP/1.1.
+    HttpSubmit,
     /// Submit, one in flight.
     SubmitAlone,
     /// Another measurement on a server with a log on disk.
@@ -62,6 +66,7 @@ impl Scenario {
         match self {
             Self::Submit => vec![Probe::Submit],
             Self::Enqueue => vec![Probe::Enqueue],
+            Self::Http => vec![Probe::HttpSubmit],
             Self::Run => vec![Probe::Run],
             Self::SubmitStream => vec![Probe::Stream(1), Probe::Stream(100)],
             Self::Remote => vec![Probe::Stream(100), Probe::RemoteStream(100)],
@@ -92,6 +97,8 @@ impl Probe {
             Self::EchoAlone(kind) => format!("echo, one in flight{}", layout(kind)),
             Self::EchoStream(kind) => format!("echo, as a stream{}", layout(kind)),
             Self::EchoIdle(kind) => format!("echo, idle stream{}", layout(kind)),
+            Self::HttpEcho => "JSON echo of axum".to_owned(),
+            Self::HttpSubmit => "submit, HTTP/JSON".to_owned(),
             Self::Submit => "submit".to_owned(),
             Self::SubmitAlone => "submit, one in flight".to_owned(),
             Self::Durable(probe) => format!("{}, on disk", probe.name()),
@@ -118,7 +125,8 @@ impl Probe {
         let both = |echo: fn(ServerKind) -> Self| vec![echo(ServerKind::Echo), echo(ServerKind::EchoStock)];
         match self {
             Self::Echo(_) | Self::EchoAlone(_) | Self::EchoStream(_) | Self::EchoIdle(_) => Vec::new(),
-            Self::Memory => Vec::new(),
+            Self::Memory | Self::HttpEcho => Vec::new(),
+            Self::HttpSubmit => vec![Self::HttpEcho],
             Self::Start | Self::Restart | Self::Busy | Self::Refused | Self::WatchLeft => Vec::new(),
             Self::Submit | Self::Enqueue | Self::Watch => both(Self::Echo),
             Self::Run => [both(Self::Echo), both(Self::EchoStream)].concat(),
@@ -156,6 +164,7 @@ impl Probe {
         match self {
             Self::Echo(kind) | Self::EchoAlone(kind) => kind,
             Self::EchoStream(kind) | Self::EchoIdle(kind) => kind,
+            Self::HttpEcho => ServerKind::EchoHttp,
             Self::Durable(_) | Self::Start | Self::Restart => ServerKind::Durable,
             Self::Busy | Self::Overload | Self::Refused => ServerKind::Small,
             _ => ServerKind::Jobs,
@@ -191,6 +200,8 @@ impl Probe {
             Self::EchoAlone(_) => loop_of(jobs::echo()?, alone).await,
             Self::EchoStream(_) => loop_of(jobs::echo_stream()?, load).await,
             Self::EchoIdle(_) => watch::idle_echo(&server, bench.watchers.get()).await,
+            Self::HttpEcho => http::measure(&server, load, http::echo()).await,
+            Self::HttpSubmit => http::measure(&server, load, http::submit()).await,
             Self::Submit => loop_of(jobs::submit(jobs::ECHO_KIND)?, load).await,
             Self::SubmitAlone => loop_of(jobs::submit(jobs::ECHO_KIND)?, alone).await,
             Self::Durable(_) | Self::Backlog(_) | Self::Start => {

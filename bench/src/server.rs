@@ -7,6 +7,9 @@ use std::path::Path;
 use std::process;
 use std::thread;
 
+use axum::routing::post;
+use axum::serve::ListenerExt;
+use axum::{Json, Router};
 use clap::ValueEnum;
 use jobstream::engine::{Engine, EngineOptions};
 use jobstream::server::{self, Server, ServerOptions, Shutdown};
@@ -17,7 +20,7 @@ use tonic::transport::server::TcpIncoming;
 
 use super::echo::EchoService;
 use super::jobs::REMOTE_KIND;
-use super::{Failed, Result, overload};
+use super::{Failed, Result, http, overload};
 use crate::pages::allow_huge_pages;
 
 /// Bound of the queue, large enough that no job of a fast run is refused.
@@ -36,6 +39,8 @@ pub(super) enum ServerKind {
     Echo,
     /// The echo behind tonic's own server, on the multi-thread runtime.
     EchoStock,
+    /// A bare JSON echo of axum, on the multi-thread runtime.
+    EchoHttp,
     /// A worker, connected to a job server.
     Worker,
 }
@@ -71,6 +76,7 @@ pub(super) fn serve(kind: ServerKind, location: &str) -> Result<()> {
             ServerKind::Small => serve_few_jobs(listener).await,
             ServerKind::Echo => serve_echo(listener).await,
             ServerKind::EchoStock => serve_stock_echo(listener).await,
+            ServerKind::EchoHttp => serve_http_echo(listener).await,
             ServerKind::Worker => Ok(()),
         }
     })
@@ -138,5 +144,16 @@ async fn serve_stock_echo(listener: TcpListener) -> Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     tonic::transport::Server::builder().add_service(EchoService).serve_with_incoming(incoming).await?;
+    Ok(())
+}
+
+async fn serve_http_echo(listener: TcpListener) -> Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?.tap_io(|stream| {
+        // An error shows as a slow echo.
+        let _ = stream.set_nodelay(true);
+    });
+    let echo = |Json(value): Json<serde_json::Value>| async { Json(value) };
+    axum::serve(listener, Router::new().route(http::ECHO_PATH, post(echo))).await?;
     Ok(())
 }
