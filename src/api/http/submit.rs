@@ -15,7 +15,9 @@ use crate::api::grpc::Api;
 use crate::error::Error;
 use crate::proto::json;
 use crate::proto::v1::job_service_server::JobService;
-use crate::proto::v1::{Disposition, GetResultRequest, GetResultResponse, SubmitRequest};
+use crate::proto::v1::{
+    Disposition, GetResultRequest, GetResultResponse, SubmitRequest, SubmitResponse, WaitReason,
+};
 
 /// The query parameter that waits for the result.
 const WAIT: &str = "wait";
@@ -40,7 +42,7 @@ pub(super) async fn submit(api: Api, request: BoundRequest<'_>) -> Result<Respon
     let submitted = JobService::submit(&api, rpc).await?.into_inner();
     let is_created = submitted.disposition() == Disposition::Created && !validate_only;
     let status = if is_created { StatusCode::CREATED } else { StatusCode::OK };
-    let body = render("SubmitResponse", &submitted)?;
+    let body = submitted_json(&submitted);
     let body = match wait.filter(|_| !validate_only) {
         None => body,
         Some(wait) => {
@@ -76,6 +78,21 @@ pub(super) async fn result(api: Api, request: BoundRequest<'_>) -> Result<Respon
     Ok(response)
 }
 
+/// A SubmitResponse as JSON. A conversion by the descriptors would take a quarter of the time of a submit.
+fn submitted_json(submitted: &SubmitResponse) -> Value {
+    let mut json = Map::new();
+    let mut field = |name: &str, value: Value| json.insert(name.to_owned(), value);
+    field("jobId", submitted.job_id.as_str().into());
+    field("disposition", submitted.disposition().as_str_name().into());
+    field("state", submitted.state().as_str_name().into());
+    field("durability", submitted.durability().as_str_name().into());
+    field("sequence", submitted.sequence.into());
+    if submitted.wait_reason() != WaitReason::Unspecified {
+        field("waitReason", submitted.wait_reason().as_str_name().into());
+    }
+    Value::Object(json)
+}
+
 /// The message as its generated type, within the limits of requests.
 pub(super) fn transcode<T: Message + Default>(message: &DynamicMessage) -> Result<T, Problem> {
     Ok(crate::proto::codec::decode_request(&message.encode_to_vec())?)
@@ -90,4 +107,23 @@ pub(super) fn render(name: &str, message: &impl Message) -> Result<Value, Proble
     let descriptor = json::messages().get_message_by_name(&format!("jobstream.v1.{name}"));
     let descriptor = descriptor.ok_or_else(|| Problem::from(Status::internal("unknown message")))?;
     response::to_json(&response::decode(descriptor, &message.encode_to_vec())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::v1::{Durability, JobState};
+
+    #[test]
+    fn a_submit_response_has_the_json_of_its_descriptor() {
+        let mut submitted = SubmitResponse { job_id: "some".into(), sequence: 3, ..Default::default() };
+        submitted.set_disposition(Disposition::Existing);
+        submitted.set_state(JobState::Queued);
+        submitted.set_durability(Durability::Disk);
+        for reason in [WaitReason::Unspecified, WaitReason::NoWorker] {
+            submitted.set_wait_reason(reason);
+            let generic = render("SubmitResponse", &submitted).expect("a form in JSON");
+            assert_eq!(submitted_json(&submitted).to_string(), generic.to_string());
+        }
+    }
 }
