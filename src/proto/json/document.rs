@@ -125,8 +125,8 @@ impl<'de> Visitor<'de> for Check<'_> {
         self.check_depth()?;
         let mut keys = Keys::default();
         while let Some(Key(key)) = map.next_key()? {
-            if !keys.insert(&key) {
-                return Err(de::Error::custom(format_args!("has the key {} twice", quoted(&key))));
+            if let Some(repeated) = keys.insert(key) {
+                return Err(de::Error::custom(format_args!("has the key {} twice", quoted(&repeated))));
             }
             map.next_value_seed(self.inner())?;
         }
@@ -142,16 +142,16 @@ struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
-    /// Returns false if the key is there already.
-    fn insert(&mut self, key: &Cow<'a, str>) -> bool {
-        if self.few.contains(key) {
-            return false;
+    /// Adds a key. Returns it if it is there already.
+    fn insert(&mut self, key: Cow<'a, str>) -> Option<Cow<'a, str>> {
+        if self.few.contains(&key) {
+            return Some(key);
         }
         if self.few.len() < FEW_KEYS {
-            self.few.push(key.clone());
-            return true;
+            self.few.push(key);
+            return None;
         }
-        self.many.insert(key.clone())
+        self.many.replace(key)
     }
 }
 
