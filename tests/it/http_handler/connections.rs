@@ -95,7 +95,9 @@ async fn the_time_limit_closes_the_connection() {
         handler.time_limit = Some(Duration::from_millis(200));
         handler
     });
-    let ended = server.await.run_to_end(http_job()).await;
+    // It lives on: the end of the server would close the connection too.
+    let server = server.await;
+    let ended = server.run_to_end(http_job()).await;
     assert_eq!(ended.failure().reason(), FailureReason::AttemptTimeout);
     assert!(ended.failure().retryable && ended.failure().message.contains("200ms"), "{ended:?}");
     assert_eq!(wait_for("the request begins", events.recv()).await, Some("begin"));
