@@ -94,7 +94,7 @@ async fn has_ended_by(
     Ok(result.outcome.is_some() && message.after_sequence >= result.sequence)
 }
 
-/// The form that the request accepts. Server-sent events unless it accepts only NDJSON.
+/// The form that the request accepts. Server-sent events unless it accepts only NDJSON, or only JSON as `curl --json` does.
 fn format(headers: &HeaderMap) -> Result<Format, Problem> {
     let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
     if accepted.peek().is_none() {
@@ -107,7 +107,7 @@ fn format(headers: &HeaderMap) -> Result<Format, Problem> {
     let accepts = |names: &[&str]| types.iter().any(|range| names.contains(&range.as_str()));
     if accepts(&[EVENT_STREAM]) {
         Ok(Format::ServerSentEvents)
-    } else if accepts(&[NDJSON, "application/ndjson", "application/*"]) {
+    } else if accepts(&[NDJSON, "application/ndjson", "application/json", "application/*"]) {
         Ok(Format::NewlineDelimitedJson)
     } else if accepts(&["*/*", "text/*"]) {
         Ok(Format::ServerSentEvents)

@@ -30,8 +30,11 @@ async fn a_stream_is_ndjson_for_clients_that_ask_for_it() {
     let server = TestServer::start().await;
     let http = Http::new(server.address, true);
     let path = format!("/v1/jobs/{}/events?types=STATE_CHANGE", finished_job(&http).await);
+    // `curl --json` accepts application/json.
+    let as_json = http.send(Method::GET, &path, &[("accept", "application/json")], "").await;
     let events = http.send(Method::GET, &path, &[("accept", "application/x-ndjson")], "").await;
     assert_eq!(events.header("content-type"), "application/x-ndjson");
+    assert_eq!((as_json.header("content-type"), &as_json.body), ("application/x-ndjson", &events.body));
     let lines: Vec<serde_json::Value> = events
         .body
         .split(|byte| *byte == b'\n')
