@@ -48,6 +48,11 @@ install_strace() {
   require strace strace && strace -f -qq -e trace=fsync true
 }
 
+# What the pages about HTTP/JSON call.
+curl_and_jq() {
+  require curl curl && require jq jq
+}
+
 # The linter of the API, into $tools/buf.
 install_buf() {
   local home=$tools/buf-$BUF_VERSION

@@ -56,7 +56,7 @@ const GOAWAY_GRACE: Duration = Duration::from_millis(300);
 pub struct ServerOptions {
     /// Options of the listener: limits, connection threads, web origins, hosts.
     pub serve: ServeOptions,
-    /// Largest gRPC message that the server reads, in bytes. Default 4 MiB.
+    /// Largest gRPC message or HTTP body that the server reads, in bytes. Default 4 MiB.
     pub message_bytes_max: usize,
     /// Time for running jobs to finish after a graceful shutdown began. Default 10 s.
     pub drain_timeout: Duration,

@@ -1,6 +1,7 @@
 //! The command blocks of the pages. Each is run by a test or listed here with a reason.
 
 mod flags;
+mod http;
 mod source;
 
 use std::path::{Path, PathBuf};
@@ -11,8 +12,15 @@ use tokio::process::Command;
 use self::source::{blocks, page, pages};
 use crate::support::{Dev, Remote, new_id, wait_for};
 
-/// Pages whose `sh` blocks are run by a test of this file, except for those listed below.
-const TESTED: [&str; 4] = ["README.md", "docs/operations.md", "docs/protocol.md", "docs/storage.md"];
+/// Pages whose `sh` blocks are run by a test of this module, except for those listed below.
+const TESTED: [&str; 6] = [
+    "README.md",
+    "docs/http.md",
+    "docs/operations.md",
+    "docs/protocol.md",
+    "docs/shell-worker.md",
+    "docs/storage.md",
+];
 /// Blocks that no test runs: the page, the start of the block, the reason.
 const NOT_RUN: [(&str, &str, &str); 5] = [
     (
@@ -30,8 +38,9 @@ const NOT_RUN: [(&str, &str, &str); 5] = [
     ("docs/performance.md", "RUSTFLAGS=", "perf needs privileges"),
 ];
 /// Languages of blocks that other tests check: tests/tidy compares them with examples, rustdoc compiles Rust,
-/// and the test of a page reads its `toml`. `ini` and `text` hold no commands.
-const OTHER_LANGUAGES: [&str; 9] = ["rust,no_run", "python", "go", "js", "ts", "java", "toml", "ini", "text"];
+/// the test of a page reads its `toml`, and tests/browser runs `html` and `js`. `ini` and `text` hold no commands.
+const OTHER_LANGUAGES: [&str; 11] =
+    ["rust,no_run", "python", "go", "ts", "java", "bash", "html", "js", "toml", "ini", "text"];
 /// Prefixes of command lines.
 const COMMANDS: [&str; 9] =
     ["jobstream ", "cargo ", "grpcurl ", "bash ", "pip ", "python ", "npm ", "./", "$ "];
@@ -78,8 +87,13 @@ impl Drop for Directory {
 }
 
 async fn has_grpcurl() -> bool {
-    let found = Command::new("grpcurl").arg("-version").output().await.is_ok();
-    assert!(found || std::env::var("CI").as_deref() != Ok("true"), "grpcurl must be there in CI");
+    has("grpcurl", "-version").await
+}
+
+/// Whether a program that pages call is installed.
+async fn has(program: &str, version_flag: &str) -> bool {
+    let found = Command::new(program).arg(version_flag).output().await.is_ok();
+    assert!(found || std::env::var("CI").as_deref() != Ok("true"), "{program} must be there in CI");
     found
 }
 
@@ -145,6 +159,14 @@ async fn every_command_of_the_readme_works() {
             "cargo run --release -- dev"
             | "cargo test"
             | "jobstream worker --address localhost:7070 --exec 'reverse=rev'" => seen.0 += 1,
+            curl if curl.starts_with("curl") && !has("curl", "--version").await => {
+                println!("no curl: skipped")
+            }
+            curl if curl.starts_with("curl") => {
+                let stdout = dev.sh(&script).await;
+                assert!(stdout.contains(r#""outcome":{"result":{"json":{"counted":3}}}"#), "{stdout}");
+                seen.1 += 1;
+            }
             grpcurl if grpcurl.contains("grpcurl") && !has_grpcurl().await => println!("no grpcurl: skipped"),
             grpcurl if grpcurl.contains("grpcurl") => {
                 let stdout = dev.sh(&script).await;
@@ -158,7 +180,7 @@ async fn every_command_of_the_readme_works() {
             }
         }
     }
-    assert!(seen.0 == 3 && seen.1 >= 2, "the README has other commands now: {seen:?}");
+    assert!(seen.0 == 3 && seen.1 >= 3, "the README has other commands now: {seen:?}");
 }
 
 #[tokio::test]

@@ -23,6 +23,8 @@ const ENDPOINTS: [(&str, &str); 4] = [
     ("java", include_str!("../../examples/http-handlers/spring/src/main/java/words/Application.java")),
     ("go", include_str!("../../examples/http-handlers/go/main.go")),
 ];
+const SHELL_WORKER: [&str; 2] =
+    [include_str!("../../docs/shell-worker.md"), include_str!("../../examples/shell/worker.sh")];
 
 /// The only block of a page in this language.
 fn only_block<'a>(page: &'a str, language: &str) -> Option<&'a str> {
@@ -149,6 +151,12 @@ fn the_worker_of_the_protocols_page_is_the_example() {
     let differs = shown.lines().zip(WORKER.lines()).position(|(shown, example)| shown != example);
     assert_eq!(differs.map(|line| line + 1), None, "the line of examples/python/worker.py that differs");
     assert_eq!(shown, WORKER);
+}
+
+#[test]
+fn the_worker_of_the_shell_page_is_the_example() {
+    let [page, example] = SHELL_WORKER;
+    assert_eq!(only_block(page, "bash"), Some(example));
 }
 
 #[test]

@@ -148,7 +148,7 @@ pub(crate) struct LimitsConfig {
     #[arg(env = "JOBSTREAM_PAYLOAD_BYTES_MAX", hide_env_values = true)]
     #[serde(with = "values::size")]
     pub(crate) payload_bytes_max: u64,
-    /// Largest gRPC message read [default: 4MiB]
+    /// Largest gRPC message or HTTP body read [default: 4MiB]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     #[arg(env = "JOBSTREAM_MESSAGE_BYTES_MAX", hide_env_values = true)]
     #[serde(with = "values::size")]
