@@ -40,6 +40,9 @@ const RECONNECT_AFTER_MS: u64 = 1_000;
 /// The form of an event stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
+    /// Server-sent events for a client that names their type, such as EventSource: it reconnects by itself.
+    EventSource,
+    /// Server-sent events for other clients, such as curl.
     ServerSentEvents,
     NewlineDelimitedJson,
 }
@@ -72,7 +75,11 @@ pub(super) async fn watch(api: Api, request: BoundRequest<'_>) -> Result<Respons
 
 /// Submits a job and follows its events.
 pub(super) async fn run(api: Api, request: BoundRequest<'_>) -> Result<Response, Problem> {
-    let format = format(&request.parts.headers)?;
+    // An EventSource cannot send this request, and a client that repeats it would submit another job.
+    let format = match format(&request.parts.headers)? {
+        Format::EventSource => Format::ServerSentEvents,
+        format => format,
+    };
     let mut message = request.message()?;
     idempotency::apply(&api, &request, &mut message).await?;
     let message: RunRequest = transcode(&message)?;
@@ -106,7 +113,7 @@ fn format(headers: &HeaderMap) -> Result<Format, Problem> {
         .collect();
     let accepts = |names: &[&str]| types.iter().any(|range| names.contains(&range.as_str()));
     if accepts(&[EVENT_STREAM]) {
-        Ok(Format::ServerSentEvents)
+        Ok(Format::EventSource)
     } else if accepts(&[NDJSON, "application/ndjson", "application/json", "application/*"]) {
         Ok(Format::NewlineDelimitedJson)
     } else if accepts(&["*/*", "text/*"]) {
@@ -132,14 +139,14 @@ where
             )
         }
         // A browser would not reconnect after a 503.
-        Err(status) if format == Format::ServerSentEvents && status.code() == Code::Unavailable => {
+        Err(status) if format == Format::EventSource && status.code() == Code::Unavailable => {
             Body::from(reconnect())
         }
         Err(status) => return Err(status.into()),
     };
     let mut response = Response::new(body);
     let media_type = match format {
-        Format::ServerSentEvents => EVENT_STREAM,
+        Format::EventSource | Format::ServerSentEvents => EVENT_STREAM,
         Format::NewlineDelimitedJson => NDJSON,
     };
     let headers = response.headers_mut();
@@ -207,7 +214,7 @@ impl Format {
     /// What the stream starts with, so that proxies forward the headers at once.
     fn preamble(self) -> String {
         match self {
-            Self::ServerSentEvents => reconnect(),
+            Self::EventSource | Self::ServerSentEvents => reconnect(),
             Self::NewlineDelimitedJson => String::new(),
         }
     }
@@ -218,32 +225,30 @@ impl Format {
             Ok(Item::Event { name, sequence, json: Ok(json) }) => self.event(name, sequence, json),
             Ok(Item::Event { json: Err(problem), .. }) => self.problem(&problem),
             Ok(Item::Heartbeat { sequence }) => match self {
-                Self::ServerSentEvents => ": heartbeat\n\n".to_owned(),
+                Self::EventSource | Self::ServerSentEvents => ": heartbeat\n\n".to_owned(),
                 Self::NewlineDelimitedJson => line("heartbeat", serde_json::json!({ "sequence": sequence })),
             },
-            Err(status) if self == Self::ServerSentEvents && status.code() == Code::Unavailable => {
-                reconnect()
-            }
+            Err(status) if self == Self::EventSource && status.code() == Code::Unavailable => reconnect(),
             Err(status) => self.problem(&status.into()),
         }
     }
 
     fn event(self, name: &str, sequence: Option<u32>, json: Value) -> String {
         match (self, sequence) {
-            (Self::ServerSentEvents, Some(sequence)) => {
-                format!("id: {sequence}\nevent: {name}\ndata: {json}\n\n")
-            }
-            (Self::ServerSentEvents, None) => format!("event: {name}\ndata: {json}\n\n"),
             (Self::NewlineDelimitedJson, _) => {
                 let key = if matches!(name, "submitted" | "gap") { name } else { "event" };
                 line(key, json)
             }
+            (_, Some(sequence)) => format!("id: {sequence}\nevent: {name}\ndata: {json}\n\n"),
+            (_, None) => format!("event: {name}\ndata: {json}\n\n"),
         }
     }
 
     fn problem(self, problem: &Problem) -> String {
         match self {
-            Self::ServerSentEvents => format!("event: problem\ndata: {}\n\n", problem.to_json()),
+            Self::EventSource | Self::ServerSentEvents => {
+                format!("event: problem\ndata: {}\n\n", problem.to_json())
+            }
             Self::NewlineDelimitedJson => line("error", problem.to_json()),
         }
     }

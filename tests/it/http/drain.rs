@@ -14,7 +14,10 @@ async fn a_draining_server_ends_streams_with_a_retry_and_refuses_jobs() {
     let waiting = server.submit(job("nobody")).await;
     let http = Http::new(server.address, true);
     let events = |id: &str| format!("/v1/jobs/{id}/events");
-    let (_, _, mut stream) = http.open(Method::GET, &events(&waiting), &[], "").await;
+    let event_stream = [("accept", "text/event-stream")];
+    let (_, _, mut stream) = http.open(Method::GET, &events(&waiting), &event_stream, "").await;
+    let (_, _, mut of_curl) = http.open(Method::GET, &events(&waiting), &[("accept", "*/*")], "").await;
+    read_until(&mut of_curl, "\nid: 1\n").await;
     let begin = read_until(&mut stream, "\nid: 1\n").await;
     let (_, _, mut live) = http.open(Method::GET, &events(&running), &[], "").await;
     read_until(&mut live, "JOB_STATE_RUNNING").await;
@@ -25,6 +28,10 @@ async fn a_draining_server_ends_streams_with_a_retry_and_refuses_jobs() {
     let rest = rest.expect("a complete stream").to_bytes();
     let text = begin + &String::from_utf8_lossy(&rest);
     assert!(text.ends_with("\n\nretry: 1000\n\n") && !text.contains("problem"), "{text}");
+    read_until(&mut of_curl, "event: problem\ndata: {").await;
+    let refused =
+        http.send(Method::POST, "/v1/jobs:run", &event_stream, r#"{"job": {"kind": "nobody"}}"#).await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "a job that was not submitted is no success");
     let refused = http.post("/v1/jobs", r#"{"kind": "nobody"}"#).await;
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{refused:?}");
     assert_eq!(
