@@ -14,7 +14,7 @@ use tonic::{Code, Status};
 use super::problem::Problem;
 use super::request::BoundRequest;
 use super::submit::{render, transcode};
-use super::{call, idempotency, query};
+use super::{call, idempotency};
 use crate::api::grpc::Api;
 use crate::error::Error;
 use crate::job::quoted;
@@ -30,7 +30,6 @@ const EVENT_STREAM: &str = "text/event-stream";
 const NDJSON: &str = "application/x-ndjson";
 /// The header with which a browser resumes after the last event that it received.
 const LAST_EVENT_ID: &str = "last-event-id";
-const AFTER_SEQUENCE: &str = "afterSequence";
 /// Turns off the buffering of nginx.
 const NO_BUFFERING: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
@@ -50,11 +49,8 @@ enum Format {
 /// Follows the events of one job.
 pub(super) async fn watch(api: Api, request: BoundRequest<'_>) -> Result<Response, Problem> {
     let format = format(&request.parts.headers)?;
-    let parameters = query::pairs(request.parts.uri.query())?;
+    let mut message: WatchResultRequest = transcode(&request.message()?)?;
     let resumed = request.header(LAST_EVENT_ID).filter(|id| !id.is_empty());
-    let parameters: Vec<_> =
-        parameters.into_iter().filter(|(name, _)| resumed.is_none() || name != AFTER_SEQUENCE).collect();
-    let mut message: WatchResultRequest = transcode(&request.message_with(&parameters)?)?;
     if let Some(id) = resumed {
         message.after_sequence = id.parse().map_err(|_| {
             let description = format!("is {}: send the id of the last event, a whole number", quoted(id));

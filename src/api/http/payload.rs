@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tonic::Code;
 
 use super::problem::Problem;
+use super::query;
 use super::request::BoundRequest;
 use crate::api::grpc::Api;
 use crate::error::{Error, ErrorKind};
@@ -50,7 +51,9 @@ pub(super) async fn of_result(api: Api, request: BoundRequest<'_>) -> Result<Res
     }
 }
 
+/// The id in the path. These requests have no query parameters.
 fn job_id(request: &BoundRequest<'_>) -> Result<JobId, Problem> {
+    query::refuse_all(request.parts.uri.query())?;
     let id = request.captures.first().map_or("", |(_, id)| id);
     JobId::parse("jobId", id).map_err(Problem::from)
 }
@@ -78,14 +81,15 @@ fn respond(payload: &Payload, headers: &HeaderMap) -> Response {
     response
 }
 
-fn etag(bytes: &[u8]) -> String {
+/// The ETag of these bytes.
+pub(super) fn etag(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
     let hex: String = digest.iter().take(ETAG_BYTES).map(|byte| format!("{byte:02x}")).collect();
     format!("\"{hex}\"")
 }
 
 /// Whether the client has these bytes already.
-fn is_matched(headers: &HeaderMap, etag: &str) -> bool {
+pub(super) fn is_matched(headers: &HeaderMap, etag: &str) -> bool {
     let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     values
         .flat_map(|value| value.split(','))

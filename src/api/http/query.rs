@@ -90,6 +90,15 @@ pub(super) fn set(
     Ok(())
 }
 
+/// Refuses all query parameters, for a request without any.
+///
+/// # Errors
+///
+/// `InvalidField` with the name of the first one.
+pub(super) fn refuse_all(query: Option<&str>) -> Result<()> {
+    pairs(query)?.first().map_or(Ok(()), |(name, _)| Err(unknown(name, &[])))
+}
+
 fn unknown(name: &str, parameters: &[(String, FieldDescriptor)]) -> Error {
     let shown = |(name, field): &(String, FieldDescriptor)| match field.is_map() {
         true => format!("{name}.KEY"),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::spec::{map, new_job, optional_job_id};
 use super::time::{self, GRACE, HEARTBEAT, WAIT};
 use super::{
-    BATCH_JOBS_MAX, GRACE_DEFAULT, HEARTBEAT_DEFAULT, JOBS_PAGE_SIZE, PAGE_SIZE_MAX, PayloadSource,
-    RESULT_WAIT_MAX, Violations, payload, required,
+    BATCH_JOBS_MAX, ENUM_ENTRIES_MAX, GRACE_DEFAULT, HEARTBEAT_DEFAULT, JOBS_PAGE_SIZE, PAGE_SIZE_MAX,
+    PayloadSource, RESULT_WAIT_MAX, Violations, payload, required,
 };
 use crate::error::{Error, Result};
 use crate::job::{
@@ -249,6 +249,11 @@ fn states(field: &str, wire: &[i32]) -> Result<StateSet> {
 
 /// Parses a list of enum values. Only the first invalid entry is reported, since the list may be long.
 fn each_known<T>(field: &str, wire: &[i32], what: &str, known: impl Fn(i32) -> Option<T>) -> Result<Vec<T>> {
+    if wire.len() > ENUM_ENTRIES_MAX {
+        let description =
+            format!("has {} entries, the limit is {ENUM_ENTRIES_MAX}: name each once", wire.len());
+        return Err(Error::invalid(field, description));
+    }
     let Some(bad) = wire.iter().position(|number| known(*number).is_none()) else {
         return Ok(wire.iter().filter_map(|number| known(*number)).collect());
     };

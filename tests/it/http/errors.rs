@@ -41,6 +41,15 @@ async fn a_wrong_request_has_a_problem_with_words() {
         ),
         (Method::GET, "/v1/jobs?staet=QUEUED", json, "", 400, "INVALID_FIELD", "state"),
         (Method::GET, "/v1/jobs?pageSize=x", json, "", 400, "INVALID_FIELD", "pageSize"),
+        (
+            Method::GET,
+            "/v1/jobs/01890000-0000-7000-8000-000000000000/payload?wait=1s",
+            json,
+            "",
+            400,
+            "INVALID_FIELD",
+            "wait",
+        ),
         (Method::GET, "/v1/jobs/seven", json, "", 400, "INVALID_FIELD", "jobId"),
         (Method::GET, "/v1/jobs/01890000-0000-7000-8000-000000000000", json, "", 404, "JOB_NOT_FOUND", ""),
     ];
