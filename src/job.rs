@@ -20,8 +20,8 @@ pub use event::{
     WatchItem,
 };
 pub use filter::{JobFilter, StateSet};
-pub(crate) use name::quoted;
 pub use name::{JobId, Kind, QueueName, Timestamp};
+pub(crate) use name::{NAME_CHARS_MAX, quoted};
 pub use number::json_arm_carries;
 pub(crate) use number::{JSON_DEPTH_MAX, JSON_NUMBER_MAX, double_as_json, json_too_deep};
 pub(crate) use payload::JSON_WIRE_BYTES_MAX;

@@ -9,6 +9,7 @@ mod compression;
 mod events;
 mod idempotency;
 mod observe;
+mod openapi;
 mod page;
 mod payload;
 mod problem;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 
 /// Most characters of a kind or queue name.
-const NAME_CHARS_MAX: usize = 128;
+pub(crate) const NAME_CHARS_MAX: usize = 128;
 
 /// The id of a job: a UUID that is also the job's idempotency key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -19,8 +19,11 @@ pub(crate) use request::{
     retry, run, watch_result,
 };
 pub(crate) use spec::new_job;
+#[cfg(feature = "server")]
+pub(crate) use time::{DELAY, DRAIN, DurationRange, GRACE, HEARTBEAT, TIMEOUT, WAIT};
 pub(crate) use worker::{
-    Lease, PROTOCOL_VERSION, SERVED_MAX, SLOTS_MAX, UNARY_MAX, drain_worker, frame, hello, lease, reports,
+    Lease, MESSAGE_BYTES_MIN, PROTOCOL_VERSION, SERVED_MAX, SLOTS_MAX, UNARY_MAX, drain_worker, frame, hello,
+    lease, reports,
 };
 
 use std::fmt;

@@ -7,5 +7,6 @@ mod hostile;
 mod jobs;
 mod json;
 mod nginx;
+mod openapi;
 mod page;
 mod streams;

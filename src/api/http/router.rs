@@ -19,7 +19,7 @@ use super::problem::Problem;
 use super::request::{self, BoundRequest};
 use super::route::{Body as BodyKind, Handler, Route};
 use super::routes::routes;
-use super::{body, compression, events, idempotency, payload, response, submit};
+use super::{body, compression, events, idempotency, openapi, payload, response, submit};
 use crate::api::grpc::Api;
 use crate::job::quoted;
 
@@ -44,6 +44,7 @@ pub(crate) fn router(api: &Api) -> Router {
     let page = Arc::new(Page::new());
     router
         .route("/", any(move |request: Request| async move { page.respond(&request) }))
+        .route(openapi::PATH, any(openapi::respond))
         .fallback(unknown_path)
         .layer(compression::layer())
         .layer(middleware::from_fn_with_state(api.call_log().clone(), observe))

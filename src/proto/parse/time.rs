@@ -13,29 +13,29 @@ const FIRST_SECOND: i64 = -62_135_596_800;
 const LAST_SECOND: i64 = 253_402_300_799;
 
 /// The valid durations of a field, both ends included.
-pub(super) struct DurationRange {
-    min: Duration,
-    max: Duration,
+pub(crate) struct DurationRange {
+    pub(crate) min: Duration,
+    pub(crate) max: Duration,
     text: &'static str,
 }
 
 /// A delay: not negative, at most 10 years.
-pub(super) const DELAY: DurationRange =
+pub(crate) const DELAY: DurationRange =
     DurationRange { min: Duration::ZERO, max: DURATION_MAX, text: "0 to 10 years" };
 /// A time limit: at least 1 ms, at most 10 years.
-pub(super) const TIMEOUT: DurationRange =
+pub(crate) const TIMEOUT: DurationRange =
     DurationRange { min: Duration::from_millis(1), max: DURATION_MAX, text: "1 ms to 10 years" };
 /// A heartbeat interval: 1 s to 1 h.
-pub(super) const HEARTBEAT: DurationRange =
+pub(crate) const HEARTBEAT: DurationRange =
     DurationRange { min: Duration::from_secs(1), max: Duration::from_secs(3600), text: "1 s to 1 h" };
 /// A grace period after a cancel: at most 1 h.
-pub(super) const GRACE: DurationRange =
+pub(crate) const GRACE: DurationRange =
     DurationRange { min: Duration::ZERO, max: Duration::from_secs(3600), text: "0 to 1 h" };
 /// The time for the running attempts of a drained worker: at most 24 h.
-pub(super) const DRAIN: DurationRange =
+pub(crate) const DRAIN: DurationRange =
     DurationRange { min: Duration::ZERO, max: Duration::from_secs(24 * 3600), text: "0 to 24 h" };
 /// A wait of any length.
-pub(super) const WAIT: DurationRange =
+pub(crate) const WAIT: DurationRange =
     DurationRange { min: Duration::ZERO, max: Duration::MAX, text: "0 or more" };
 
 /// Parses a duration within the range.

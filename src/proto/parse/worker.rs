@@ -29,7 +29,7 @@ const SDK_BYTES_MAX: usize = 128;
 /// Largest message that a worker reads unless it states another limit, in bytes: the default of gRPC libraries.
 const MESSAGE_BYTES_DEFAULT: usize = 4 << 20;
 /// Smallest message limit of a worker, in bytes: several times the largest message without a payload.
-const MESSAGE_BYTES_MIN: usize = 64 << 10;
+pub(crate) const MESSAGE_BYTES_MIN: usize = 64 << 10;
 /// Bytes of a message reserved for fields other than assignments: ping, drain, lease duration.
 const OTHER_FIELDS_BYTES: usize = 64;
 
