@@ -41,6 +41,8 @@ mod result;
 mod rpc;
 mod run;
 pub(crate) mod status;
+#[cfg(feature = "tls")]
+mod tls;
 mod tries;
 mod watch;
 
@@ -52,6 +54,8 @@ pub use list::Jobs;
 pub use options::{ClientOptions, RetryOptions, WatchOptions};
 pub use request::JobRequest;
 pub use rpc::Rpc;
+#[cfg(feature = "tls")]
+pub use tls::{ClientIdentity, ClientTls};
 pub use tries::Retrying;
 pub use watch::Watch;
 
@@ -94,7 +98,8 @@ struct Inner {
 }
 
 impl Client {
-    /// Connects to a server, with every option at its default. The address is `http://host:port` or `host:port`.
+    /// Connects to a server, with every option at its default. The address is `http://host:port`, `host:port`, or with the
+    /// feature `tls` `https://host:port`.
     ///
     /// # Errors
     ///

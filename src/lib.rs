@@ -92,7 +92,7 @@
 //! | `worker` | modules `worker` and `signals`: handlers, programs and HTTP endpoints that run jobs of a server elsewhere |
 //! | `server` | modules `engine`, `memory`, `server`, `testing` and `wal`, and workers inside the server's process |
 //! | `cli` | the binary `jobstream` |
-//! | `tls` | `https` endpoints as handlers; needs a C compiler |
+//! | `tls` | TLS of the client, of the server and of `https` endpoints as handlers; it needs a C compiler |
 //! | `mimalloc` | the allocator of the binary |
 //!
 //! Modules `clock`, `error`, `job` and `proto` need no feature.

@@ -54,7 +54,7 @@ impl Connection {
         let (address, endpoint) = endpoint(address, options)?;
         let why = match time::timeout(options.connect_timeout, endpoint.connect()).await {
             Ok(Ok(channel)) => return Ok(Self::new(address, endpoint, channel)),
-            Ok(Err(error)) => status::innermost(&error),
+            Ok(Err(error)) => return Err(status::unreachable_by(&address, &error)),
             Err(_) => format!("no connection within {:?}", options.connect_timeout),
         };
         Err(status::unreachable(&address, &why))
@@ -115,12 +115,15 @@ impl Connection {
 fn endpoint(address: &str, options: &ClientOptions) -> Result<(String, Endpoint)> {
     let address = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
     let uri: Uri = address.parse().map_err(|error| bad_address(&address, &format!("{error}")))?;
-    if uri.scheme_str() != Some("http") {
-        return Err(bad_address(&address, "only http is supported: end TLS in a proxy"));
-    }
-    let endpoint = Endpoint::from(uri)
+    let endpoint = match uri.scheme_str() {
+        Some("http") => Endpoint::from(uri),
+        Some("https") => with_tls(&uri, options)
+            .map_err(|why| invalid(format!("TLS to {address} is not possible: {why}")))?,
+        _ => return Err(bad_address(&address, "only http and https are supported")),
+    };
+    let endpoint = endpoint
         .user_agent(options.name.as_str())
-        .map_err(|_| Error::new(ErrorKind::InvalidArgument, reason::INVALID_FIELD, bad_name(options)))?
+        .map_err(|_| invalid(bad_name(options)))?
         .connect_timeout(options.connect_timeout)
         .tcp_nodelay(true)
         .tcp_keepalive(None::<Duration>)
@@ -132,8 +135,21 @@ fn endpoint(address: &str, options: &ClientOptions) -> Result<(String, Endpoint)
     Ok((address, endpoint))
 }
 
+#[cfg(feature = "tls")]
+fn with_tls(uri: &Uri, options: &ClientOptions) -> Result<Endpoint, String> {
+    super::tls::with_tls(Endpoint::from(uri.clone()), uri, options)
+}
+
+#[cfg(not(feature = "tls"))]
+fn with_tls(_uri: &Uri, _options: &ClientOptions) -> Result<Endpoint, String> {
+    Err("this program was built without the feature tls of jobstream".to_owned())
+}
+
 fn bad_address(address: &str, why: &str) -> Error {
-    let message = format!("{address} is not a server address: {why}: write http://host:port");
+    invalid(format!("{address} is not a server address: {why}: write http://host:port or https://host:port"))
+}
+
+fn invalid(message: String) -> Error {
     Error::new(ErrorKind::InvalidArgument, reason::INVALID_FIELD, message)
 }
 
@@ -146,11 +162,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_address_needs_no_scheme_but_no_other_than_http() {
+    async fn an_address_needs_no_scheme_but_no_other_than_http_and_https() {
         let lazy = |address| Connection::lazy(address, &ClientOptions::default());
         assert_eq!(lazy("jobs:7070").unwrap().address(), "http://jobs:7070");
         assert_eq!(lazy("http://[::1]:7070").unwrap().address(), "http://[::1]:7070");
-        for address in ["https://jobs:7070", "http://", "", "jobs 7070"] {
+        for address in ["ftp://jobs:7070", "http://", "", "jobs 7070"] {
             let error = lazy(address).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{address}: {error}");
         }

@@ -69,6 +69,21 @@ pub mod reason {
     pub const QUEUE_FULL: &str = "QUEUE_FULL";
     /// The server shuts down.
     pub const DRAINING: &str = "DRAINING";
+    /// Set by the client: the server's certificate is from an authority that the client does not trust.
+    pub const UNKNOWN_CA: &str = "UNKNOWN_CA";
+    /// Set by the client: the server's certificate is for another name, has expired, or is invalid otherwise.
+    pub const INVALID_CERTIFICATE: &str = "INVALID_CERTIFICATE";
+    /// Set by the client: the server requires a client certificate, or refuses that of the client.
+    pub const CLIENT_CERTIFICATE: &str = "CLIENT_CERTIFICATE";
+    /// Set by the client: the address begins with `https://`, but the server does not answer with TLS.
+    pub const NOT_TLS: &str = "NOT_TLS";
+    /// Set by the client: the TLS handshake failed for another reason.
+    pub const TLS_FAILED: &str = "TLS_FAILED";
+}
+
+/// Whether a retry cannot help, because the certificates stay as they are.
+fn is_of_certificates(reason: &str) -> bool {
+    [reason::UNKNOWN_CA, reason::INVALID_CERTIFICATE, reason::NOT_TLS].contains(&reason)
 }
 
 /// Why a call failed: a kind and a reason to match on, and a message that names the server.
@@ -163,7 +178,8 @@ impl Error {
     /// Whether the same call may succeed later. It does not mean that the call may be sent twice.
     pub fn is_transient(&self) -> bool {
         match self.kind() {
-            ErrorKind::Unavailable | ErrorKind::Unreachable => true,
+            ErrorKind::Unreachable => !is_of_certificates(self.reason()),
+            ErrorKind::Unavailable => true,
             ErrorKind::ResourceExhausted => self.retry_after().is_some(),
             _ => false,
         }

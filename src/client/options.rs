@@ -38,6 +38,9 @@ pub struct ClientOptions {
     pub keepalive_timeout: Duration,
     /// The user agent. Default `jobstream-rust/` and the version.
     pub name: String,
+    /// TLS of addresses that begin with `https://`.
+    #[cfg(feature = "tls")]
+    pub tls: super::ClientTls,
 }
 
 impl Default for ClientOptions {
@@ -50,6 +53,8 @@ impl Default for ClientOptions {
             keepalive_interval: Duration::from_secs(10),
             keepalive_timeout: Duration::from_secs(5),
             name: concat!("jobstream-rust/", env!("CARGO_PKG_VERSION")).to_owned(),
+            #[cfg(feature = "tls")]
+            tls: super::ClientTls::default(),
         }
     }
 }

@@ -10,6 +10,9 @@ use super::error::{Details, Error, ErrorKind};
 use crate::error::Violation;
 use crate::proto::status::DOMAIN;
 
+/// In the text of h2's error for bytes that are not HTTP/2, such as those of TLS.
+const FRAME_ERROR: &str = "frame with invalid size";
+
 /// The error for the status of a call to the server at `address`.
 pub(super) fn from_status(status: &Status, address: &str) -> Error {
     if is_timeout(status) {
@@ -18,8 +21,11 @@ pub(super) fn from_status(status: &Status, address: &str) -> Error {
     if let Some(error) = status.source().and_then(|source| source.downcast_ref()) {
         return from_http(status, error, address);
     }
-    let source = status.source().map(innermost);
-    read(status.code(), status.message(), &status.get_error_details(), source, address)
+    match status.source() {
+        // This side made the status.
+        Some(cause) => unreachable_by(address, cause),
+        None => read(status.code(), status.message(), &status.get_error_details(), address),
+    }
 }
 
 /// The error for an HTTP error of a proxy.
@@ -34,7 +40,7 @@ fn from_http(status: &Status, error: &HttpError, address: &str) -> Error {
 /// The error for one job of a batch.
 pub(super) fn from_rpc_status(status: &tonic_types::Status, address: &str) -> Error {
     let details = status.get_error_details();
-    read(Code::from(status.code), &status.message, &details, None, address)
+    read(Code::from(status.code), &status.message, &details, address)
 }
 
 /// No answer came in time.
@@ -52,6 +58,24 @@ pub(super) fn unreachable(address: &str, why: &str) -> Error {
     Error::new(ErrorKind::Unreachable, "", message).with_short_message(why)
 }
 
+/// No server answers, or the connection broke: with the reason and the text if TLS is the cause.
+pub(super) fn unreachable_by(address: &str, cause: &(dyn StdError + 'static)) -> Error {
+    #[cfg(feature = "tls")]
+    if let Some((reason, why)) = super::tls::explain(cause) {
+        let kind = match reason {
+            super::error::reason::CLIENT_CERTIFICATE => ErrorKind::Unauthenticated,
+            _ => ErrorKind::Unreachable,
+        };
+        let message = format!("cannot use the server at {address}: {why}");
+        return Error::new(kind, reason, message).with_short_message(&why);
+    }
+    let why = innermost(cause);
+    match why.contains(FRAME_ERROR) && address.starts_with("http://") {
+        true => unreachable(address, &format!("{why} (if it serves TLS, its address begins with https://)")),
+        false => unreachable(address, &why),
+    }
+}
+
 /// A response that this client cannot read.
 pub(super) fn unreadable(address: &str, what: &str) -> Error {
     let message = format!(
@@ -60,8 +84,12 @@ pub(super) fn unreadable(address: &str, what: &str) -> Error {
     Error::new(ErrorKind::Unreadable, "", message).with_short_message(what)
 }
 
-/// The end of a chain of sources: `Connection refused (os error 111)`.
-pub(crate) fn innermost(error: &dyn StdError) -> String {
+/// The end of a chain of sources: `Connection refused (os error 111)`. A failed TLS handshake in words.
+pub(crate) fn innermost(error: &(dyn StdError + 'static)) -> String {
+    #[cfg(feature = "tls")]
+    if let Some((_, why)) = super::tls::explain(error) {
+        return why;
+    }
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
@@ -69,8 +97,7 @@ pub(crate) fn innermost(error: &dyn StdError) -> String {
     error.to_string()
 }
 
-/// `source` is set if this side made the status.
-fn read(code: Code, message: &str, details: &ErrorDetails, source: Option<String>, address: &str) -> Error {
+fn read(code: Code, message: &str, details: &ErrorDetails, address: &str) -> Error {
     let info = details.error_info().filter(|info| info.domain == DOMAIN);
     let (reason, facts) = match info {
         Some(info) => (info.reason.as_str(), info.metadata.clone()),
@@ -79,10 +106,10 @@ fn read(code: Code, message: &str, details: &ErrorDetails, source: Option<String
     let message = if message.is_empty() { "no message" } else { message };
     let kind = match info {
         Some(_) => kind_of(code),
-        None => foreign_kind_of(code, source.is_some()),
+        None => foreign_kind_of(code),
     };
     match kind {
-        ErrorKind::Unreachable => return unreachable(address, source.as_deref().unwrap_or(message)),
+        ErrorKind::Unreachable => return unreachable(address, message),
         ErrorKind::DeadlineExceeded => return timed_out(address),
         ErrorKind::Unreadable => return unreadable(address, message),
         _ => {}
@@ -130,9 +157,8 @@ fn kind_of(code: Code) -> ErrorKind {
 }
 
 /// For a status without a reason of this API: the transport or a proxy made it.
-fn foreign_kind_of(code: Code, is_own: bool) -> ErrorKind {
+fn foreign_kind_of(code: Code) -> ErrorKind {
     match code {
-        _ if is_own => ErrorKind::Unreachable,
         Code::Unavailable | Code::Cancelled | Code::Aborted => ErrorKind::Unreachable,
         Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => ErrorKind::Unreachable,
         // The codec's status for a message beyond its limit.

@@ -1,6 +1,7 @@
 //! The connection of a command: its flags, its client, and how its failed calls and retries are shown.
 
 mod address;
+mod tls;
 
 use std::pin::pin;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::output::{Format, GlobalArgs, Output, text};
 use crate::units;
 
 pub(crate) use address::Address;
+pub(crate) use tls::TlsArgs;
 
 /// Sent to the server as the user agent.
 const NAME: &str = concat!("jobstream-cli/", env!("CARGO_PKG_VERSION"));
@@ -29,10 +31,12 @@ pub(crate) const PAGE_JOBS_MAX: u32 = 1_000;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Connection and output")]
 pub(crate) struct ClientArgs {
-    /// Server, host:port [env: JOBSTREAM_ADDRESS]
-    /// [default: http://127.0.0.1:7070]
+    /// Server, host:port or https://host:port
+    /// [env: JOBSTREAM_ADDRESS] [default: http://127.0.0.1:7070]
     #[arg(long, value_name = "ADDRESS")]
     address: Option<String>,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// Timeout for connecting, and for a call with its retries
     #[arg(long, value_name = "SPAN", value_parser = units::duration)]
     #[arg(env = "JOBSTREAM_RPC_TIMEOUT", hide_env_values = true, default_value = "10s")]
@@ -75,7 +79,8 @@ impl ClientArgs {
     }
 
     async fn connect_with(&self, global: GlobalArgs, mut options: ClientOptions) -> Result<Client> {
-        let address = Address::resolve(self.address.as_deref())?;
+        let mut address = Address::resolve(self.address.as_deref())?;
+        self.tls.apply(&mut address, &mut options)?;
         options.connect_timeout = self.rpc_timeout;
         options.call_timeout = self.rpc_timeout;
         options.retry.first_pause = FIRST_PAUSE;
@@ -83,12 +88,7 @@ impl ClientArgs {
         options.name = NAME.to_owned();
         match client::Client::connect_with(&address.url(), options).await {
             Ok(api) => Ok(Client { api, address, output: Output::new(global, self.output) }),
-            Err(error) => {
-                let message = format!("cannot reach the server at {address}: {}", error.short_message());
-                Err(Error::new(Exit::Unreachable, message)
-                    .hint("start one here with `jobstream dev`")
-                    .hint("or name another with --address or JOBSTREAM_ADDRESS"))
-            }
+            Err(error) => Err(error::from_connect(&error, &address)),
         }
     }
 }
@@ -97,9 +97,10 @@ impl ClientArgs {
 ///
 /// # Errors
 ///
-/// If the address is invalid.
-pub(crate) fn lazy(address: &Address) -> Result<client::Client> {
+/// If the address or a file of TLS is invalid.
+pub(crate) fn lazy(address: &mut Address, tls: &TlsArgs) -> Result<client::Client> {
     let mut options = ClientOptions::default();
+    tls.apply(address, &mut options)?;
     options.name = NAME.to_owned();
     client::Client::lazy(&address.url(), options).map_err(|error| Error::usage(error.to_string()))
 }

@@ -15,7 +15,7 @@ use jobstream::worker::RemoteOptions;
 use serde::Deserialize;
 
 use crate::config::{self, CommandConfig, HttpArgs, HttpConfig, Kind, LogConfig, LogFormat, ServerConfig};
-use crate::connect::{self, Address};
+use crate::connect::{self, Address, TlsArgs};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::interrupt;
@@ -79,10 +79,12 @@ pub(crate) struct Worker {
     /// Largest message to read; larger jobs wait for another worker
     #[arg(long, value_name = "BYTES", value_parser = config::bytes, default_value = "16MiB")]
     message_bytes_max: u64,
-    /// Server, host:port [env: JOBSTREAM_ADDRESS]
-    /// [default: http://127.0.0.1:7070]
+    /// Server, host:port or https://host:port
+    /// [env: JOBSTREAM_ADDRESS] [default: http://127.0.0.1:7070]
     #[arg(long, value_name = "ADDRESS")]
     address: Option<String>,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// warn, info, ... or directives
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     #[arg(env = "JOBSTREAM_LOG_LEVEL", hide_env_values = true)]
@@ -113,15 +115,16 @@ impl Worker {
         raise_descriptor_limit();
         let runtime = tokio::runtime::Runtime::new()
             .map_err(|error| Error::new(Exit::Other, format!("cannot start: {error}")))?;
-        let exit = runtime.block_on(self.work(&output, &address));
+        let exit = runtime.block_on(self.work(&output, address));
         // A program that cannot be killed must not delay the exit.
         runtime.shutdown_background();
         exit
     }
 
-    async fn work(self, output: &Output, address: &Address) -> Result<Exit> {
+    async fn work(self, output: &Output, mut address: Address) -> Result<Exit> {
         let interrupts = interrupt::listen(Exit::Ok, Some(self.drain_timeout))?;
         let handlers = self.handlers()?;
+        let client = connect::lazy(&mut address, &self.tls)?;
         let name = self.name.unwrap_or_else(name::of_this_process);
         let kinds = handlers.slots();
         let mut worker = jobstream::worker::Worker::new().name(&name);
@@ -131,13 +134,11 @@ impl Worker {
         worker = handlers.add_to(worker)?;
         let mut options = RemoteOptions::default();
         options.message_bytes_max = usize::try_from(self.message_bytes_max).unwrap_or(usize::MAX);
-        let running = worker
-            .connect(&connect::lazy(address)?, options)
-            .map_err(|error| Error::usage(error.to_string()))?;
+        let running = worker.connect(&client, options).map_err(|error| Error::usage(error.to_string()))?;
         let description = Description { name, address: address.url(), kinds, queues: self.queues };
-        output.notice(&description.starting(address));
+        output.notice(&description.starting(&address));
         let end = run::until_end(&running, output, &description, self.drain_timeout, interrupts).await;
-        run::report(end, output, address)
+        run::report(end, output, &address)
     }
 
     fn handlers(&self) -> Result<Handlers> {

@@ -2,6 +2,7 @@
 
 use std::env::{self, VarError};
 use std::fmt;
+use std::path::Path;
 
 use tonic::transport::Uri;
 
@@ -31,6 +32,8 @@ pub(crate) struct Address {
     pub(crate) uri: Uri,
     /// Where it came from.
     pub(crate) source: Source,
+    /// Further flags that reach it, each with a space before it.
+    flags: String,
 }
 
 impl Address {
@@ -38,7 +41,7 @@ impl Address {
     ///
     /// # Errors
     ///
-    /// If it is not `host:port` or `http://host:port`.
+    /// If it is not `host:port`, `http://host:port` or `https://host:port`.
     pub(crate) fn resolve(flag: Option<&str>) -> Result<Self> {
         let variable = match env::var(VARIABLE) {
             Err(VarError::NotUnicode(value)) if flag.is_none() => {
@@ -59,15 +62,25 @@ impl Address {
             Error::usage(format!("{text:?} ({source}) is not an address: {problem}"))
                 .hint("write host:port, such as 127.0.0.1:7070")
         })?;
-        Ok(Self { uri, source })
+        Ok(Self { uri, source, flags: String::new() })
     }
 
-    /// The flag that a suggested command needs to reach this server, with a space before it; empty unless the address came
-    /// from a flag.
+    /// Whether connections to it are TLS.
+    pub(crate) fn is_https(&self) -> bool {
+        self.uri.scheme_str() == Some("https")
+    }
+
+    /// Adds a flag that suggested commands need to reach this server.
+    pub(crate) fn add_flag(&mut self, name: &str, file: &Path) {
+        self.flags += &format!(" {name} {}", file.display());
+    }
+
+    /// The flags that a suggested command needs to reach this server, each with a space before it; empty unless the address
+    /// or the files of TLS came from flags.
     pub(crate) fn as_flag(&self) -> String {
         match self.source {
-            Source::Flag => format!(" --address {}", self.url()),
-            Source::Variable | Source::Default => String::new(),
+            Source::Flag => format!(" --address {}{}", self.url(), self.flags),
+            Source::Variable | Source::Default => self.flags.clone(),
         }
     }
 
@@ -84,9 +97,8 @@ fn parse(text: &str) -> Result<Uri, String> {
     };
     let uri: Uri = with_scheme.parse().map_err(|error| format!("{error}"))?;
     match uri.scheme_str() {
-        Some("http") => {}
-        Some("https") => return Err("TLS is not supported yet".to_owned()),
-        _ => return Err("only http is supported".to_owned()),
+        Some("http" | "https") => {}
+        _ => return Err("only http and https are supported".to_owned()),
     }
     if uri.host().is_none_or(str::is_empty) {
         return Err("the host is missing".to_owned());
@@ -137,8 +149,16 @@ mod tests {
     }
 
     #[test]
+    fn flags_of_files_are_repeated_too() {
+        let mut address = Address::choose(None, Some("https://b:2")).expect("an address");
+        assert!(address.is_https());
+        address.add_flag("--ca", Path::new("ca.crt"));
+        assert_eq!(address.as_flag(), " --ca ca.crt");
+    }
+
+    #[test]
     fn an_invalid_address_is_reported_with_its_source() {
-        for text in ["", "host", "host:0", "https://host:1", "ftp://host:1", "host:1/path", "a b:1", ":1"] {
+        for text in ["", "host", "host:0", "https://host", "ftp://host:1", "host:1/path", "a b:1", ":1"] {
             let error = Address::choose(Some(text), None).expect_err(text);
             assert!(error.message.contains("from --address"), "{error:?}");
         }

@@ -7,6 +7,24 @@ use crate::connect::Address;
 use crate::exit::Exit;
 use crate::output::text;
 
+/// The error that opening a connection to the server at `address` failed with.
+pub(crate) fn from_connect(error: &client::Error, address: &Address) -> Error {
+    if error.kind() == ErrorKind::InvalidArgument {
+        return Error::usage(error.message());
+    }
+    let exit = match error.kind() {
+        ErrorKind::Unauthenticated => Exit::Auth,
+        _ => Exit::Unreachable,
+    };
+    let shown = Error::new(exit, format!("cannot reach the server at {address}: {}", error.short_message()));
+    match hint_for(error.reason(), false, &address.as_flag()) {
+        Some(hint) => shown.hint(hint),
+        None => shown
+            .hint("start one here with `jobstream dev`")
+            .hint("or name another with --address or JOBSTREAM_ADDRESS"),
+    }
+}
+
 /// The error that a call to the server at `address` failed with.
 pub(crate) fn from_client(error: &client::Error, address: &Address) -> Error {
     let (reason, text) = (error.reason(), error.short_message());
@@ -72,6 +90,14 @@ fn hint_for(reason: &str, names_worker: bool, flag: &str) -> Option<String> {
         "JOB_ID_REUSED" => "leave --job-id out, or give the same job again in full",
         "PAYLOAD_TOO_LARGE" => "store it elsewhere and submit a reference; `jobstream info` shows the limit",
         "DRAINING" => "the server is shutting down",
+        client::reason::UNKNOWN_CA => "name the certificate of its CA with --ca FILE or JOBSTREAM_CA",
+        client::reason::CLIENT_CERTIFICATE => {
+            "name a certificate that it accepts with --client-cert and --client-key, or JOBSTREAM_CLIENT_CERT and \
+             JOBSTREAM_CLIENT_KEY"
+        }
+        client::reason::NOT_TLS | client::reason::INVALID_CERTIFICATE => {
+            "check the address, --address or JOBSTREAM_ADDRESS"
+        }
         _ => return None,
     };
     Some(hint.to_owned())
