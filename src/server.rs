@@ -20,6 +20,8 @@ mod run;
 mod serve;
 mod shutdown;
 mod throttle;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use crate::api::grpc::{ConnectionInfo, Deadline};
 pub use descriptors::raise_descriptor_limit;
@@ -29,3 +31,5 @@ pub use registry::ServeReport;
 pub use run::{Server, ServerError, ServerOptions, ShutdownReport};
 pub use serve::{ServeOptions, serve};
 pub use shutdown::Shutdown;
+#[cfg(feature = "tls")]
+pub use tls::{ServerTls, TlsError, TlsOptions};

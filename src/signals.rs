@@ -22,12 +22,18 @@ impl Interrupts {
     ///
     /// If the handlers cannot be installed.
     pub fn listen() -> io::Result<Self> {
-        let hangup = match is_ignored(SignalKind::hangup()) {
-            true => None,
-            false => Some(signal(SignalKind::hangup())?),
-        };
+        let Hangups(hangup) = Hangups::listen()?;
+        Ok(Self { hangup, ..Self::listen_except_hangup()? })
+    }
+
+    /// [`Interrupts::listen`] without SIGHUP, for a program that reloads at it: see [`Hangups`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Interrupts::listen`].
+    pub fn listen_except_hangup() -> io::Result<Self> {
         let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
-        Ok(Self { interrupt: signal(interrupt)?, terminate: signal(terminate)?, hangup })
+        Ok(Self { interrupt: signal(interrupt)?, terminate: signal(terminate)?, hangup: None })
     }
 
     /// Waits for the next signal.
@@ -37,6 +43,29 @@ impl Interrupts {
             _ = self.terminate.recv() => {}
             () = received(&mut self.hangup) => self.hangup = None,
         }
+    }
+}
+
+/// A listener for SIGHUP alone. A SIGHUP that is ignored at the start, as under `nohup`, stays ignored.
+#[derive(Debug)]
+pub struct Hangups(Option<Signal>);
+
+impl Hangups {
+    /// Installs a handler for the signal, in place of the default action, which ends the process.
+    ///
+    /// # Errors
+    ///
+    /// If the handler cannot be installed.
+    pub fn listen() -> io::Result<Self> {
+        match is_ignored(SignalKind::hangup()) {
+            true => Ok(Self(None)),
+            false => Ok(Self(Some(signal(SignalKind::hangup())?))),
+        }
+    }
+
+    /// Waits for the next signal.
+    pub async fn next(&mut self) {
+        received(&mut self.0).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! One connection: HTTP/1.1 and HTTP/2 on one port, its limits and its graceful close.
+//! One connection: HTTP/1.1 and HTTP/2 on one port, its limits and its graceful close. Module `tls` does the handshake.
 //!
 //! Each connection has two tasks. The HTTP task is polled on every packet and does nothing else. The watchdog sleeps until a
 //! deadline or a shutdown, and then ends the HTTP task.
@@ -8,6 +8,8 @@ mod executor;
 mod request;
 mod request_body;
 mod response_body;
+#[cfg(feature = "tls")]
+mod tls;
 mod watchdog;
 
 use std::net::SocketAddr;
@@ -19,8 +21,10 @@ use std::time::Duration;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 
@@ -111,16 +115,29 @@ pub(super) fn spawn(
         request_timeout: thread.limits.request_body_timeout,
     });
     let (go_away, go_away_requested) = oneshot::channel();
-    let http_task = tokio::spawn(serve_http(thread.clone(), stream, shared.clone(), go_away_requested));
-    let watchdog =
-        Watchdog::new(thread.limits.clone(), thread.shutdown.clone(), shared, permit, http_task, go_away);
+    let http_task = spawn_http(thread.clone(), stream, shared.clone(), go_away_requested);
+    let watchdog = Watchdog::new(thread, shared, permit, http_task, go_away);
     thread.connections.spawn(watchdog.run());
+}
+
+/// Spawns the task that serves the requests, over TLS if it is configured.
+fn spawn_http(
+    thread: Arc<ThreadState>,
+    stream: TcpStream,
+    shared: Arc<Shared>,
+    go_away_requested: oneshot::Receiver<()>,
+) -> JoinHandle<()> {
+    #[cfg(feature = "tls")]
+    if let Some(tls) = thread.tls.clone() {
+        return tokio::spawn(tls::serve(tls, thread, stream, shared, go_away_requested));
+    }
+    tokio::spawn(serve_http(thread, stream, shared, go_away_requested))
 }
 
 /// Serves requests until the peer closes the connection. Sends GOAWAY first when the watchdog requests it.
 async fn serve_http(
     thread: Arc<ThreadState>,
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     shared: Arc<Shared>,
     go_away_requested: oneshot::Receiver<()>,
 ) {
@@ -144,7 +161,7 @@ async fn serve_http(
 }
 
 /// Marks the connection once the peer has sent [`PREFACE_BYTES`].
-fn detect_preface(stream: TcpStream, shared: Arc<Shared>) -> InspectReader<TcpStream, impl FnMut(&[u8])> {
+fn detect_preface<S: AsyncRead>(stream: S, shared: Arc<Shared>) -> InspectReader<S, impl FnMut(&[u8])> {
     let mut missing = PREFACE_BYTES;
     InspectReader::new(stream, move |received| {
         if missing > 0 {

@@ -22,6 +22,8 @@ use super::listener::Accepted;
 use super::registry::ConnectionRegistry;
 use super::serve::Stack;
 use super::shutdown::Shutdown;
+#[cfg(feature = "tls")]
+use super::tls::ServerTls;
 
 /// Accepted sockets that may wait for a busy thread; then the listener tries the next thread.
 const QUEUED_SOCKETS_MAX: usize = 64;
@@ -73,9 +75,20 @@ pub(super) struct ThreadState {
     pub(super) connections: TaskTracker,
     pub(super) registry: Arc<ConnectionRegistry>,
     pub(super) budgets: Arc<Budgets>,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<ServerTls>,
 }
 
 impl ThreadState {
+    /// Longest time for the TLS handshake of a connection; zero without TLS.
+    pub(super) fn handshake_time_max(&self) -> Duration {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return self.limits.tls_handshake_timeout;
+        }
+        Duration::ZERO
+    }
+
     async fn run(self: Arc<Self>, mut sockets: mpsc::Receiver<Accepted>) {
         tokio::select! {
             biased;

@@ -24,7 +24,10 @@ pub struct ListenerLimits {
     pub max_concurrent_streams: u32,
     /// Most bytes of the HTTP/2 headers of one request. Larger headers get HTTP status 431. Default 8 KiB.
     pub max_header_list_bytes: u32,
-    /// Longest time from the accept of a connection to its 24th byte or first request. Default 5 s.
+    /// Longest time for a TLS handshake. Default 5 s.
+    pub tls_handshake_timeout: Duration,
+    /// Longest time from the accept of a connection to its 24th byte or first request. With TLS,
+    /// [`tls_handshake_timeout`](Self::tls_handshake_timeout) is added. Default 5 s.
     pub preface_timeout: Duration,
     /// Longest time for the head of an HTTP/1 request. It also bounds idle HTTP/1 connections. Default 15 s.
     pub http1_header_timeout: Duration,
@@ -77,6 +80,7 @@ impl Default for ListenerLimits {
             idle_timeout: Duration::from_secs(5 * 60),
             max_concurrent_streams: 1_024,
             max_header_list_bytes: 8 << 10,
+            tls_handshake_timeout: Duration::from_secs(5),
             preface_timeout: Duration::from_secs(5),
             http1_header_timeout: Duration::from_secs(15),
             keepalive_interval: Duration::from_secs(30),

@@ -34,6 +34,8 @@ use super::protocol::ProtocolService;
 use super::registry::{ConnectionBounds, ConnectionRegistry, ServeReport};
 use super::router::Router;
 use super::shutdown::Shutdown;
+#[cfg(feature = "tls")]
+use super::tls::ServerTls;
 
 /// Longest wait for the connection threads after `stop`. Threads that are still busy then are detached.
 const STOP_TIME_MAX: Duration = Duration::from_millis(150);
@@ -61,6 +63,9 @@ pub struct ServeOptions {
     /// Hosts (`host[:port]`) that requests may name, besides the listener's own address and, on loopback, localhost; `*`
     /// allows all. Needed behind a proxy that forwards the public host, and where clients use a host name. Default: none.
     pub allowed_hosts: Vec<String>,
+    /// Serves over TLS only. Default: plain text.
+    #[cfg(feature = "tls")]
+    pub tls: Option<ServerTls>,
 }
 
 impl Default for ServeOptions {
@@ -70,6 +75,8 @@ impl Default for ServeOptions {
             connection_threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             cors_origins: Vec::new(),
             allowed_hosts: Vec::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
@@ -126,12 +133,16 @@ pub(super) async fn serve_router(
             connections: TaskTracker::new(),
             registry: registry.clone(),
             budgets: budgets.clone(),
+            #[cfg(feature = "tls")]
+            tls: options.tls.clone(),
         };
         let (thread, sender) = ConnectionThread::start(index, state)?;
         threads.push(thread);
         senders.push(sender);
     }
 
+    #[cfg(feature = "tls")]
+    let _watching_tls_files = options.tls.map(ServerTls::watch_files);
     let descriptors = Descriptors::now();
     let listener = Listener::new(
         listeners,

@@ -35,5 +35,7 @@ mod shutdown;
 mod submit;
 mod submit_stream;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 mod watch;
 mod workers;

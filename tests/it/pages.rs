@@ -3,6 +3,8 @@
 mod flags;
 mod http;
 mod source;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::path::{Path, PathBuf};
 
@@ -13,13 +15,14 @@ use self::source::{blocks, page, pages};
 use crate::support::{Dev, Remote, new_id, wait_for};
 
 /// Pages whose `sh` blocks are run by a test of this module, except for those listed below.
-const TESTED: [&str; 6] = [
+const TESTED: [&str; 7] = [
     "README.md",
     "docs/http.md",
     "docs/operations.md",
     "docs/protocol.md",
     "docs/shell-worker.md",
     "docs/storage.md",
+    "docs/tls.md",
 ];
 /// Blocks that no test runs: the page, the start of the block, the reason.
 const NOT_RUN: [(&str, &str, &str); 5] = [

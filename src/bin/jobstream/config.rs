@@ -86,6 +86,8 @@ pub(crate) struct ServerConfig {
     #[command(flatten)]
     pub(crate) log: LogConfig,
     #[command(flatten)]
+    pub(crate) tls: TlsConfig,
+    #[command(flatten)]
     pub(crate) limits: LimitsConfig,
     #[command(flatten)]
     pub(crate) worker: WorkerConfig,
@@ -129,6 +131,33 @@ impl LogFormat {
             Self::Json => "json",
         }
     }
+}
+
+/// The TLS of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Args)]
+#[serde(deny_unknown_fields, default)]
+#[command(next_help_heading = "TLS")]
+pub(crate) struct TlsConfig {
+    /// Certificate of the server and the intermediate ones, PEM; all
+    /// connections are TLS then [default: none]
+    #[arg(long = "tls-cert", value_name = "FILE", env = "JOBSTREAM_TLS_CERT", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Private key of that certificate, PEM [default: none]
+    #[arg(long = "tls-key", value_name = "FILE", env = "JOBSTREAM_TLS_KEY", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<PathBuf>,
+    /// CAs of clients, PEM; each client must present a certificate of
+    /// one of them [default: none]
+    #[arg(long = "tls-client-ca", value_name = "FILE", hide_env_values = true)]
+    #[arg(env = "JOBSTREAM_TLS_CLIENT_CA")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client_ca: Option<PathBuf>,
+    /// How often the files are read for a change [default: 10s]
+    #[arg(long = "tls-poll-interval", value_name = "SPAN", value_parser = units::duration)]
+    #[arg(env = "JOBSTREAM_TLS_POLL_INTERVAL", hide_env_values = true)]
+    #[serde(with = "values::optional_span", skip_serializing_if = "Option::is_none")]
+    pub(crate) poll_interval: Option<Duration>,
 }
 
 /// The limits of a server.
@@ -315,6 +344,7 @@ impl Default for ServerConfig {
             allowed_hosts: Vec::new(),
             exec: Vec::new(),
             log: LogConfig::default(),
+            tls: TlsConfig::default(),
             limits: LimitsConfig::default(),
             worker: WorkerConfig::default(),
             commands: BTreeMap::new(),

@@ -47,7 +47,7 @@ impl Dev {
             return serve::print_config(&output, config);
         }
         let totals = server::start(config, |ready| match output.quiet {
-            true => output.line(&ready.addresses[0].to_string()),
+            true => output.line(&ready.first()),
             false => output.raw(banner::banner(ready, output.style).as_bytes()),
         })?;
         output.notice(&banner::summary(&totals));

@@ -1,6 +1,7 @@
 //! Ctrl-C, SIGTERM and SIGHUP: the first signal shuts down gracefully, the second ends the process. A thread of its own handles
 //! them, so that a blocked command cannot delay it.
 
+use std::io;
 use std::process;
 use std::thread;
 use std::time::Duration;
@@ -58,11 +59,25 @@ impl Interrupts {
 /// Handles Ctrl-C, SIGTERM and SIGHUP from now on. The second signal ends the process with this exit code; with a `drain` timeout
 /// the first one does so a second after the timeout at the latest.
 pub(crate) fn listen(exit: Exit, drain: Option<Duration>) -> Result<Interrupts> {
+    start(exit, drain, signals::Interrupts::listen)
+}
+
+/// [`listen`] without SIGHUP, for a server that reloads at it.
+#[cfg(feature = "tls")]
+pub(crate) fn listen_except_hangup(exit: Exit, drain: Option<Duration>) -> Result<Interrupts> {
+    start(exit, drain, signals::Interrupts::listen_except_hangup)
+}
+
+fn start(
+    exit: Exit,
+    drain: Option<Duration>,
+    listen: impl FnOnce() -> io::Result<signals::Interrupts>,
+) -> Result<Interrupts> {
     let failed = |error| Error::new(Exit::Other, format!("cannot catch signals: {error}"));
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let signals = {
         let _runtime = runtime.enter();
-        signals::Interrupts::listen().map_err(failed)?
+        listen().map_err(failed)?
     };
     let (sender, count) = watch::channel(Count::default());
     let handle_signals = move || runtime.block_on(end_at_signals(signals, sender, drain)).end(exit);

@@ -3,6 +3,7 @@
 mod commands;
 mod endpoints;
 mod handlers;
+mod tls;
 
 use std::io::{self, IsTerminal};
 use std::net::{SocketAddr, TcpListener};
@@ -20,10 +21,10 @@ use jobstream::worker::{RunningWorker, Worker, command, demo};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{LimitsConfig, LogConfig, LogFormat, ServerConfig};
+use crate::config::{LimitsConfig, LogConfig, LogFormat, ServerConfig, TlsConfig};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
-use crate::interrupt::{self, Interrupts};
+use crate::interrupt::Interrupts;
 use crate::pages::allow_huge_pages;
 use crate::stderr::{self, LogWriter};
 
@@ -40,6 +41,8 @@ const CLOSE_TIME_MAX: Duration = Duration::from_secs(10);
 pub(crate) struct Ready {
     /// The addresses it listens on, with their actual port; at least one.
     pub(crate) addresses: Vec<SocketAddr>,
+    /// Whether all connections are TLS.
+    pub(crate) is_tls: bool,
     /// The directory of the jobs, if there is one.
     pub(crate) data: Option<PathBuf>,
     /// The kinds it serves, in order.
@@ -47,9 +50,18 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    /// The addresses, separated by commas.
+    /// The addresses, separated by commas; with their scheme if it is https.
     pub(crate) fn listed(&self) -> String {
-        self.addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
+        self.addresses.iter().map(|address| self.shown(address)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The first address, as clients write it.
+    pub(crate) fn first(&self) -> String {
+        self.shown(&self.addresses[0])
+    }
+
+    fn shown(&self, address: &SocketAddr) -> String {
+        if self.is_tls { format!("https://{address}") } else { address.to_string() }
     }
 }
 
@@ -89,19 +101,21 @@ async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>();
     let addresses = addresses.map_err(|error| failed("read its address", &error))?;
     let handlers = Handlers::new(&config)?;
-    warn_of_exposure(&addresses, &handlers.programs().collect::<Vec<_>>());
+    let options = server_options(&config)?;
+    warn_of_exposure(&addresses, &handlers.programs().collect::<Vec<_>>(), &config.tls);
     let data = config.data.clone();
     let engine = engine(&config)?;
     let worker = start_worker(&config, handlers, &engine)?;
     let begun = Instant::now();
     let info = engine.info().await.map_err(|error| log_failed(&error))?;
     let kinds = info.kinds.iter().map(|kind| (**kind).to_owned()).collect();
-    let interrupts = interrupt::listen(Exit::Ok, Some(config.drain_timeout))?;
+    let interrupts = tls::listen_for_signals(&options, config.drain_timeout)?;
     let shutdown = shutdown_on(interrupts.clone());
-    let server = Server::new(engine.clone(), server_options(&config)).with_worker(worker);
+    let server = Server::new(engine.clone(), options).with_worker(worker);
     #[cfg(feature = "mimalloc")]
     tokio::spawn(crate::allocator::keep_purging());
-    ready(&Ready { addresses, data, kinds })?;
+    let is_tls = config.tls.cert.is_some();
+    ready(&Ready { addresses, is_tls, data, kinds })?;
     let served = server.run(listeners, shutdown).await;
     let close_time_max = interrupts.time_left().unwrap_or(CLOSE_TIME_MAX);
     let report = match served {
@@ -207,7 +221,7 @@ fn set<T>(option: &mut T, value: Option<T>) {
     }
 }
 
-fn server_options(config: &ServerConfig) -> ServerOptions {
+fn server_options(config: &ServerConfig) -> Result<ServerOptions> {
     let mut options = ServerOptions::default();
     options.message_bytes_max = size(config.limits.message_bytes_max);
     options.drain_timeout = config.drain_timeout;
@@ -222,7 +236,8 @@ fn server_options(config: &ServerConfig) -> ServerOptions {
     limits.connections_bytes_max = size(config.limits.connections_bytes());
     limits.request_body_timeout = config.limits.request_body_timeout;
     limits.max_concurrent_streams = config.limits.streams_per_connection_max.get();
-    options
+    tls::load(&config.tls, &mut options)?;
+    Ok(options)
 }
 
 /// Default: a quarter of all connections, so that one address cannot take all of them; at least 16.
@@ -238,11 +253,21 @@ fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-/// Warns if other machines can reach the server, and more clearly if they can run programs through it.
-fn warn_of_exposure(addresses: &[SocketAddr], programs: &[&str]) {
+/// Warns if other machines can reach the server, and more clearly if they can run programs through it. A server that
+/// requires client certificates is not exposed.
+fn warn_of_exposure(addresses: &[SocketAddr], programs: &[&str], tls: &TlsConfig) {
     let reachable = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
-    let Some(address) = reachable else { return };
-    let advice = "there is no TLS and no authentication: listen on 127.0.0.1 or behind a proxy that has both";
+    let Some(address) = reachable.filter(|_| tls.client_ca.is_none()) else { return };
+    let advice = match &tls.cert {
+        None => {
+            "there is no TLS and no authentication: listen on 127.0.0.1 or behind a proxy that has both, or set \
+             --tls-cert, --tls-key and --tls-client-ca"
+        }
+        Some(_) => {
+            "there is no authentication: require client certificates with --tls-client-ca, or listen on 127.0.0.1 or \
+             behind a proxy that authenticates"
+        }
+    };
     if programs.is_empty() {
         tracing::warn!("anyone who reaches {address} can submit, read and cancel every job: {advice}");
     } else {

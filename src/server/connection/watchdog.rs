@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
+use super::super::connection_thread::ThreadState;
 use super::super::limits::ListenerLimits;
 use super::super::registry::ConnectionPermit;
 use super::super::shutdown::Shutdown;
@@ -52,6 +53,8 @@ enum End {
 /// The task that ends the HTTP task of one connection.
 pub(super) struct Watchdog {
     limits: Arc<ListenerLimits>,
+    /// Longest time to the preface, with the time of a TLS handshake.
+    preface_time_max: Duration,
     shutdown: Shutdown,
     shared: Arc<Shared>,
     permit: ConnectionPermit,
@@ -62,15 +65,16 @@ pub(super) struct Watchdog {
 
 impl Watchdog {
     pub(super) fn new(
-        limits: Arc<ListenerLimits>,
-        shutdown: Shutdown,
+        thread: &ThreadState,
         shared: Arc<Shared>,
         permit: ConnectionPermit,
         http_task: JoinHandle<()>,
         go_away: oneshot::Sender<()>,
     ) -> Self {
+        let (limits, shutdown) = (thread.limits.clone(), thread.shutdown.clone());
+        let preface_time_max = thread.handshake_time_max() + limits.preface_timeout;
         let go_away = Some(go_away);
-        Self { limits, shutdown, shared, permit, http_task, go_away, draining: false }
+        Self { limits, preface_time_max, shutdown, shared, permit, http_task, go_away, draining: false }
     }
 
     /// Returns when the connection is closed.
@@ -89,7 +93,7 @@ impl Watchdog {
 
     async fn supervise(&mut self) -> End {
         let opened = Instant::now();
-        let mut event = self.wait_until(opened + self.limits.preface_timeout).await;
+        let mut event = self.wait_until(opened + self.preface_time_max).await;
         if matches!(event, Event::TimedOut) {
             if !self.shared.preface_received.load(Relaxed) {
                 return End::NoRequest;

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use jobstream::engine::QUEUES_MAX;
 
 use super::budget::check_memory;
-use super::{LimitsConfig, ServerConfig, WorkerConfig};
+use super::{LimitsConfig, ServerConfig, TlsConfig, WorkerConfig};
 use crate::error::{Error, Result};
 use crate::output::text;
 
@@ -24,12 +24,36 @@ impl ServerConfig {
                 format!("data_bytes_max is {bytes_max}, but no data directory is given: name one with data");
             return Err(Error::usage(text));
         }
+        check_tls(&self.tls)?;
         check_memory(&self.limits)?;
         check_queues(&self.limits)?;
         check_sizes(&self.limits)?;
         check_connections(&self.limits)?;
         check_garbage(self.limits.compaction_garbage)?;
         check_spans(&self.worker)
+    }
+}
+
+fn check_tls(tls: &TlsConfig) -> Result<()> {
+    let TlsConfig { cert, key, client_ca, poll_interval } = tls;
+    let is_any_set = cert.is_some() || key.is_some() || client_ca.is_some() || poll_interval.is_some();
+    if is_any_set && !cfg!(feature = "tls") {
+        let text = "tls.* is set (--tls-cert and others), but this jobstream was built without TLS: build it with \
+                    the feature tls";
+        return Err(Error::usage(text));
+    }
+    match (cert, key) {
+        (Some(_), None) => Err(Error::usage("tls.cert is set without tls.key: name the key with --tls-key")),
+        (None, Some(_)) => {
+            Err(Error::usage("tls.key is set without tls.cert: name the certificate with --tls-cert"))
+        }
+        (None, None) if is_any_set => Err(Error::usage(
+            "tls.client_ca or tls.poll_interval is set without tls.cert: TLS needs --tls-cert and --tls-key",
+        )),
+        _ if poll_interval.is_some_and(|interval| interval.is_zero()) => {
+            Err(Error::usage("tls.poll_interval is 0: it must be longer"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -125,6 +149,22 @@ mod tests {
     #[test]
     fn the_defaults_hold() {
         assert!(ServerConfig::default().check().is_ok());
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_certificate_needs_its_key_and_the_reverse() {
+        for (toml, expected) in [
+            ("cert = 'a'", "tls.cert is set without tls.key"),
+            ("key = 'a'", "tls.key is set without tls.cert"),
+            ("client_ca = 'a'", "TLS needs --tls-cert and --tls-key"),
+            ("cert = 'a'\nkey = 'b'\npoll_interval = '0s'", "tls.poll_interval is 0"),
+        ] {
+            let message = refused(&format!("[tls]\n{toml}"));
+            assert!(message.contains(expected), "{message}");
+        }
+        let both: ServerConfig = toml::from_str("[tls]\ncert = 'a'\nkey = 'b'").expect("TOML");
+        assert!(both.check().is_ok());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use clap::{Arg, Args, Command};
 
-use super::{CommandConfig, HttpConfig, LimitsConfig, LogConfig, ServerConfig, WorkerConfig};
+use super::{CommandConfig, HttpConfig, LimitsConfig, LogConfig, ServerConfig, TlsConfig, WorkerConfig};
 
 /// Opens the default at the end of a documentation.
 const DEFAULT: &str = " [default: ";
@@ -76,7 +76,7 @@ fn value_type(value_name: &str, is_list: bool) -> &'static str {
         "SPAN" => "duration",
         "N" | "PERCENT" => "number",
         "BOOL" => "true or false",
-        "DIR" => "path",
+        "DIR" | "FILE" => "path",
         _ => "text",
     }
 }
@@ -94,6 +94,7 @@ fn split(documentation: &str) -> (String, String) {
 fn keys() -> Vec<Key> {
     let tables = [
         ("log", flags::<LogConfig>()),
+        ("tls", flags::<TlsConfig>()),
         ("limits", flags::<LimitsConfig>()),
         ("worker", flags::<WorkerConfig>()),
     ];
@@ -190,6 +191,7 @@ This page is made from the source: `UPDATE_PAGES=1 cargo test --bin jobstream re
         for (table, title) in [
             ("", "Server"),
             ("log", "[log]"),
+            ("tls", "[tls]: see [tls](tls.md)"),
             ("limits", "[limits]"),
             ("worker", "[worker]: leases and timeouts of remote workers"),
             ("commands", "[commands.KIND]: a program that runs the jobs of a kind"),
@@ -224,6 +226,7 @@ This page is made from the source: `UPDATE_PAGES=1 cargo test --bin jobstream re
     fn every_key_of_the_file_is_in_the_reference() {
         for (table, config) in [
             ("", "unknown = 1"),
+            ("tls", "[tls]\nunknown = 1"),
             ("limits", "[limits]\nunknown = 1"),
             ("worker", "[worker]\nunknown = 1"),
             ("commands", "[commands.x]\nunknown = 1"),
@@ -233,7 +236,7 @@ This page is made from the source: `UPDATE_PAGES=1 cargo test --bin jobstream re
             // Former names of keys.
             expected.retain(|key| !key.starts_with("checkpoint_"));
             if table.is_empty() {
-                let tables = ["log", "limits", "worker", "commands", "http"];
+                let tables = ["log", "tls", "limits", "worker", "commands", "http"];
                 expected.retain(|key| !tables.contains(&key.as_str()));
             }
             let keys = keys().into_iter().filter(|key| key.table == table);

@@ -12,10 +12,16 @@ const WIDTH: usize = 76;
 /// The address, the storage, and commands to try.
 pub(super) fn banner(ready: &Ready, style: Style) -> String {
     let address = ready.addresses[0];
-    let again = match address.to_string().as_str() {
+    let again = match ready.first().as_str() {
         "127.0.0.1:7070" => None,
+        address if ready.is_tls => Some(format!("export JOBSTREAM_ADDRESS={address} JOBSTREAM_CA=ca.crt")),
         address => Some(format!("export JOBSTREAM_ADDRESS={address}")),
     };
+    let (security, grpcurl, curl, scheme) = match ready.is_tls {
+        true => ("TLS", "grpcurl -cacert ca.crt", "curl --cacert ca.crt", "https"),
+        false => ("plaintext", "grpcurl -plaintext", "curl", "http"),
+    };
+    let url = format!("{scheme}://{address}");
     let storage = match &ready.data {
         Some(directory) => format!("{}: jobs survive restarts", directory.display()),
         None => "in-memory: jobs are lost on exit".to_owned(),
@@ -24,8 +30,8 @@ pub(super) fn banner(ready: &Ready, style: Style) -> String {
     let mut lines = vec![
         format!("jobstream {}, dev mode", env!("CARGO_PKG_VERSION")),
         String::new(),
-        format!("{}{}, plaintext, reflection on", label("gRPC"), ready.listed()),
-        format!("{}http://{address}, JSON under /v1", label("HTTP")),
+        format!("{}{}, {security}, reflection on", label("gRPC"), ready.listed()),
+        format!("{}{url}, JSON under /v1", label("HTTP")),
         format!("{}{storage}", label("Storage")),
     ];
     let mut name = "Kinds";
@@ -38,10 +44,10 @@ pub(super) fn banner(ready: &Ready, style: Style) -> String {
         "jobstream run demo.echo '{\"hi\": \"there\"}'".to_owned(),
         "jobstream submit demo.count '{\"to\": 5}' --watch".to_owned(),
         "jobstream jobs ls".to_owned(),
-        "grpcurl -plaintext -d '{\"job\": {\"kind\": \"demo.count\"}}' \\".to_owned(),
+        format!("{grpcurl} -d '{{\"job\": {{\"kind\": \"demo.count\"}}}}' \\"),
         format!("  {address} jobstream.v1.JobService/Run"),
-        "curl --json '{\"kind\": \"demo.count\"}' \\".to_owned(),
-        format!("  'http://{address}/v1/jobs?wait=30s'"),
+        format!("{curl} --json '{{\"kind\": \"demo.count\"}}' \\"),
+        format!("  '{url}/v1/jobs?wait=30s'"),
     ]);
     let mut name = "Try";
     for line in tries {
@@ -103,6 +109,7 @@ mod tests {
             ["demo.count", "demo.echo", "demo.fail", "demo.flaky", "demo.sleep", "demo.stream", "upper"];
         Ready {
             addresses: vec![address.parse().expect("an address")],
+            is_tls: false,
             data: None,
             kinds: kinds.map(String::from).to_vec(),
         }
@@ -131,6 +138,20 @@ mod tests {
         assert!(
             banner(&ready("127.0.0.1:7071"), Style::PLAIN).contains("JOBSTREAM_ADDRESS=127.0.0.1:7071\n")
         );
+    }
+
+    #[test]
+    fn with_tls_the_lines_to_try_name_the_scheme_and_the_ca() {
+        let banner = banner(&Ready { is_tls: true, ..ready("127.0.0.1:7070") }, Style::PLAIN);
+        assert!(banner.lines().all(|line| line.len() <= 80), "{banner}");
+        for part in [
+            "https://127.0.0.1:7070, TLS, ",
+            "JOBSTREAM_ADDRESS=https://127.0.0.1:7070 JOBSTREAM_CA=ca.crt\n",
+            "grpcurl -cacert ca.crt -d ",
+            "  127.0.0.1:7070 jobstream.v1.JobService/Run",
+        ] {
+            assert!(banner.contains(part), "{banner}");
+        }
     }
 
     #[test]

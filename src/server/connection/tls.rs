@@ -1,0 +1,88 @@
+//! The TLS handshake of a connection, and how its failures are logged.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::{AlertDescription, Error, InvalidMessage};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::super::connection_thread::ThreadState;
+use super::super::tls::ServerTls;
+use super::{Shared, serve_http};
+
+/// Longest time, and most bytes, that are read from a peer after its handshake failed.
+const LINGER: Duration = Duration::from_millis(500);
+const LINGER_BYTES_MAX: u64 = 64 << 10;
+
+/// Does the handshake within its timeout, then serves requests. It ends at once if the watchdog requests a GOAWAY during the
+/// handshake.
+pub(super) async fn serve(
+    tls: ServerTls,
+    thread: Arc<ThreadState>,
+    stream: TcpStream,
+    shared: Arc<Shared>,
+    mut go_away_requested: oneshot::Receiver<()>,
+) {
+    let peer = shared.info.peer;
+    let handshake = TlsAcceptor::from(tls.config()).accept(stream).into_fallible();
+    let accepted = tokio::select! {
+        biased;
+        accepted = timeout(thread.limits.tls_handshake_timeout, handshake) => accepted,
+        _ = &mut go_away_requested => return,
+    };
+    match accepted {
+        Ok(Ok(stream)) => serve_http(thread, Box::new(stream), shared, go_away_requested).await,
+        Ok(Err((error, stream))) => {
+            log_failure(&tls, peer, &error);
+            linger(stream).await;
+        }
+        Err(_) => tracing::debug!(%peer, "closed a connection that sent no TLS handshake in time"),
+    }
+}
+
+/// Sends the end of the stream and reads what the peer has sent, for a short time. Unread bytes would reset the connection, and
+/// the peer would not see the alert with the reason.
+async fn linger(mut stream: TcpStream) {
+    // The peer may have closed the connection.
+    if stream.shutdown().await.is_ok() {
+        let mut rest = stream.take(LINGER_BYTES_MAX);
+        let _ = timeout(LINGER, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+    }
+}
+
+fn log_failure(tls: &ServerTls, peer: SocketAddr, error: &io::Error) {
+    match problem(error) {
+        Some(problem) => {
+            if let Some(suppressed) = tls.handshake_warning().pass() {
+                tracing::warn!(%peer, %error, suppressed, "closed a connection: {problem}");
+            }
+        }
+        None => tracing::debug!(%peer, %error, "the connection failed during its TLS handshake"),
+    }
+}
+
+/// What is wrong with the peer's handshake; `None` if the connection broke.
+fn problem(error: &io::Error) -> Option<&'static str> {
+    use AlertDescription::{BadCertificate, CertificateUnknown, UnknownCA};
+    let problem = match error.get_ref()?.downcast_ref::<Error>()? {
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "it sent plain text to the TLS port: its address must begin with https://"
+        }
+        Error::NoApplicationProtocol => {
+            "its client offers neither h2 nor http/1.1 by ALPN: it is no HTTP client"
+        }
+        Error::NoCertificatesPresented => "it sent no client certificate, and the server requires one",
+        Error::InvalidCertificate(_) => "its client certificate was refused",
+        Error::AlertReceived(UnknownCA | BadCertificate | CertificateUnknown) => {
+            "its client does not trust the certificate of this server"
+        }
+        _ => "its TLS handshake failed",
+    };
+    Some(problem)
+}

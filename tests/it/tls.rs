@@ -1,0 +1,160 @@
+//! TLS between real clients and the binary: protocols, certificates, reload, hostile peers.
+
+mod authority;
+mod hostile;
+mod reload;
+
+use jobstream::client::{Client, ErrorKind, reason};
+use tokio::process::Command;
+
+use crate::support::{Dev, Remote, wait_for};
+use authority::Authority;
+
+const HOSTS: [&str; 2] = ["localhost", "127.0.0.1"];
+
+/// Starts a server with the files of this name and further flags.
+async fn start(authority: &Authority, name: &str, flags: &[&str]) -> Dev {
+    let files = authority.flags(name);
+    let flags: Vec<_> = files.iter().map(String::as_str).chain(flags.iter().copied()).collect();
+    Dev::start(&flags).await
+}
+
+/// Returns the host and the port.
+fn host_of(dev: &Dev) -> &str {
+    dev.address.strip_prefix("https://").expect("a server with TLS")
+}
+
+#[tokio::test]
+async fn every_protocol_is_served() {
+    let authority = Authority::new();
+    authority.issue("server", &HOSTS);
+    let dev = start(&authority, "server", &[]).await;
+    let (ca, url) = (authority.path("ca.crt"), dev.address.clone());
+    for version in ["--http1.1", "--http2"] {
+        let curl = format!("curl --no-progress-meter --fail {version} --cacert {ca}");
+        let job = r#"{"kind": "demo.count", "payload": {"json": {"to": 2}}}"#;
+        let stdout = dev.sh(&format!("{curl} --json '{job}' '{url}/v1/jobs?wait=30s'")).await;
+        assert!(stdout.contains("JOB_STATE_SUCCEEDED"), "{stdout}");
+        let events = "-H 'accept: text/event-stream'";
+        let stdout = dev.sh(&format!("{curl} --json '{{\"job\": {job}}}' {events} {url}/v1/jobs:run")).await;
+        assert!(stdout.contains("data: ") && stdout.contains("JOB_STATE_SUCCEEDED"), "{stdout}");
+    }
+    let worker = ["--exec", "upper=tr a-z A-Z", "--ca", &ca];
+    let _worker = Remote::connected(&dev, &worker).await;
+    let stdout =
+        dev.sh(&format!("jobstream run upper --text hello --ca {ca}; jobstream jobs ls --ca {ca}")).await;
+    assert!(stdout.starts_with("HELLO"), "{stdout}");
+    if Command::new("grpcurl").arg("-version").output().await.is_ok() {
+        let run = "jobstream.v1.JobService/Run";
+        let request = r#"{"job": {"kind": "demo.count"}}"#;
+        let host = host_of(&dev);
+        let stdout = dev.sh(&format!("grpcurl -cacert {ca} -d '{request}' {host} {run}")).await;
+        assert!(stdout.contains("JOB_STATE_SUCCEEDED"), "{stdout}");
+    }
+}
+
+/// Connects, and returns the reason and the message of the error.
+async fn refusal(address: &str, trusted: &Authority) -> (String, String) {
+    let connecting = wait_for("an error", Client::connect_with(address, trusted.client())).await;
+    let error = connecting.expect_err("the certificate is not acceptable");
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
+    assert!(!error.is_transient() && error.message().contains(address), "{error}");
+    (error.reason().to_owned(), error.message().to_owned())
+}
+
+#[tokio::test]
+async fn an_unusable_server_is_reported_in_words() {
+    let authority = Authority::new();
+    authority.issue("server", &["jobs.example"]);
+    authority.issue_expired("expired", &HOSTS);
+    let dev = start(&authority, "server", &[]).await;
+    let (reason, message) = refusal(&dev.address, &Authority::new()).await;
+    assert_eq!(reason, reason::UNKNOWN_CA);
+    assert!(message.contains("does not trust"), "{message}");
+    let (reason, message) = refusal(&dev.address, &authority).await;
+    assert_eq!(reason, reason::INVALID_CERTIFICATE);
+    assert!(message.contains("127.0.0.1") && message.contains("jobs.example"), "{message}");
+    let expired = start(&authority, "expired", &[]).await;
+    let (reason, message) = refusal(&expired.address, &authority).await;
+    assert_eq!(reason, reason::INVALID_CERTIFICATE);
+    assert!(message.contains("has expired"), "{message}");
+    let plain = Dev::start(&[]).await;
+    let (reason, message) = refusal(&format!("https://{}", plain.address), &authority).await;
+    assert_eq!(reason, reason::NOT_TLS);
+    assert!(message.contains("plain text"), "{message}");
+}
+
+#[tokio::test]
+async fn the_command_line_names_the_way_out() {
+    let authority = Authority::new();
+    authority.issue("server", &HOSTS);
+    let dev = start(&authority, "server", &[]).await;
+    let other = Authority::named("another CA");
+    let plain = format!("http://{}", host_of(&dev));
+    for (arguments, parts) in [
+        (
+            format!("--address {} --ca {}", dev.address, other.path("ca.crt")),
+            ["does not trust", "--ca FILE or JOBSTREAM_CA"],
+        ),
+        (format!("--address {plain} --rpc-timeout 1s"), [plain.as_str(), "begins with https://"]),
+        (format!("--address {plain} --ca ca.crt"), ["--ca needs TLS", "https://host:port"]),
+        (format!("--address {} --ca no-such-file", dev.address), ["no-such-file", "CA certificate"]),
+    ] {
+        let stderr = dev.sh(&format!("! jobstream info {arguments} 2>&1")).await;
+        assert!(parts.iter().all(|part| stderr.contains(part)), "{arguments}: {stderr}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_required_and_checked() {
+    let authority = Authority::new();
+    authority.issue("server", &HOSTS);
+    authority.issue("alice", &["alice"]);
+    let dev = start(&authority, "server", &["--tls-client-ca", &authority.path("ca.crt")]).await;
+    let flags = |name: &str, issuer: &Authority| {
+        let (ca, file) = (authority.path("ca.crt"), issuer.path(name));
+        format!("--ca {ca} --client-cert {file}.crt --client-key {file}.key")
+    };
+    dev.sh(&format!("jobstream run demo.echo 1 {}", flags("alice", &authority))).await;
+    let curl = format!("curl --no-progress-meter --cacert {}", authority.path("ca.crt"));
+    let alice = authority.path("alice");
+    let url = format!("{}/v1/server", dev.address);
+    dev.sh(&format!("{curl} --fail --cert {alice}.crt --key {alice}.key {url}; ! {curl} {url} 2>&1")).await;
+
+    let without = dev.sh(&format!("! jobstream info --ca {} 2>&1", authority.path("ca.crt"))).await;
+    assert!(
+        without.contains("requires a client certificate") && without.contains("--client-cert"),
+        "{without}"
+    );
+    let other = Authority::new();
+    other.issue("mallory", &["alice"]);
+    let foreign = dev.sh(&format!("! jobstream info {} 2>&1", flags("mallory", &other))).await;
+    assert!(foreign.contains("refused the client certificate"), "{foreign}");
+
+    let mut options = authority.client();
+    options.tls.identity = Some(authority.identity("alice"));
+    let client = Client::connect_with(&dev.address, options).await.expect("a connection");
+    let number: i64 = client.job("demo.echo").json(&7).expect("JSON").run().await.expect("a result");
+    assert_eq!(number, 7);
+}
+
+#[tokio::test]
+async fn files_that_do_not_fit_are_refused_at_the_start() {
+    let authority = Authority::new();
+    authority.issue("server", &HOSTS);
+    authority.issue("other", &HOSTS);
+    let file = |name: &str| authority.path(name);
+    for (cert, key, message) in [
+        ("server.crt", "other.key", "other.key is not that of the certificate"),
+        ("server.key", "server.key", "server.key has no certificate"),
+        ("server.crt", "server.crt", "server.crt has no private key"),
+        ("missing.crt", "server.key", "cannot read"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_jobstream"));
+        command.args(["dev", "--listen", "127.0.0.1:0", "--tls-cert", &file(cert), "--tls-key", &file(key)]);
+        let output = wait_for("it ends", command.output()).await.expect("it runs");
+        let stderr = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(message), "{stderr}");
+    }
+}
