@@ -7,10 +7,11 @@ work=$(mktemp -d) || exit
 trap 'rm -rf "$work"' EXIT
 trap 'kill $program $renewer 2>/dev/null; exit' INT TERM
 
-# Posts the JSON on stdin to a path, again until the response has arrived: every request here is safe to repeat.
+# Posts the JSON on stdin to a path, again until the response has arrived: every request here is safe to repeat. It ends with
+# this shell, also after kill -9.
 post() {
   cat >"$work/$2.request"
-  while :; do
+  while kill -0 $$ 2>/dev/null; do
     status=$(curl --silent --max-time 60 --json "@$work/$2.request" --output "$work/$2.response" \
       --write-out '%{http_code}' "$url$1") || status=lost
     case $status in
@@ -19,11 +20,12 @@ post() {
       *) cat "$work/$2.response" >&2 && return 1 ;;
     esac
   done
+  return 1
 }
 
 # Renews a lease while a program runs, and stops the program if its job is cancelled.
 renew() {
-  while sleep 10 && kill -0 "$2" 2>/dev/null; do
+  while sleep 10 && kill -0 "$2" 2>/dev/null && kill -0 $$ 2>/dev/null; do
     jq -n --arg lease "$1" '{leaseIds: [$lease]}' | post /v1/reports renewal >"$work/renewed"
     jq -e '.cancels == []' "$work/renewed" >/dev/null || { touch "$work/stopped" && kill "$2"; }
   done

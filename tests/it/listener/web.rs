@@ -74,11 +74,12 @@ async fn pages_of_a_configured_origin_may_call() {
     let answer = exchange(&server, &preflight("https://jobs.example")).await;
     assert!(answer.starts_with("http/1.1 200"), "{answer}");
     assert!(answer.contains("access-control-allow-origin: https://jobs.example\r\n"), "{answer}");
-    assert!(answer.contains("access-control-allow-methods: post\r\n"), "{answer}");
+    assert!(answer.contains("access-control-allow-methods: get,head,post,delete\r\n"), "{answer}");
     assert!(answer.contains("access-control-allow-headers: x-grpc-web,grpc-timeout\r\n"), "{answer}");
 
     let answer = exchange(&server, &post("/test.Probe/Echo", "origin: https://jobs.example\r\n")).await;
-    let exposed = "access-control-expose-headers: grpc-status,grpc-message,grpc-status-details-bin\r\n";
+    let exposed = "access-control-expose-headers: grpc-status,grpc-message,grpc-status-details-bin,etag,location,retry-after,\
+                   x-request-id\r\n";
     assert!(answer.contains(exposed), "{answer}");
     assert!(answer.contains("grpc-status:0\r\n"), "{answer}");
 }
