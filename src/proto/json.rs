@@ -73,9 +73,20 @@ fn with_path(descriptor: &MessageDescriptor, text: &[u8]) -> Error {
     let message = error.to_string();
     let description = match document::unknown_field(&message) {
         Some(name) => format!("has no field {}: {}", quoted(name), names_of_fields(descriptor, &path)),
-        None => message,
+        None => in_json_terms(&message),
     };
     Error::invalid(if path == "." { DOCUMENT.to_owned() } else { path }, description)
+}
+
+/// A message of the parser, which has the terms of its data model.
+fn in_json_terms(message: &str) -> String {
+    const TERMS: [(&str, &str); 4] = [
+        ("type: map", "type: object"),
+        ("type: sequence", "type: array"),
+        ("expected a map", "expected an object"),
+        ("expected a list", "expected an array"),
+    ];
+    TERMS.iter().fold(message.to_owned(), |message, (term, json)| message.replacen(term, json, 1))
 }
 
 /// The fields of the message at this path, for an error.

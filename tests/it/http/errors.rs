@@ -18,6 +18,7 @@ async fn a_wrong_request_has_a_problem_with_words() {
         (Method::POST, "/v1/queues/a:stop", json, "", 404, "UNKNOWN_PATH", ":pause"),
         (Method::POST, "/v1/jobs", form, "a=b", 415, "UNSUPPORTED_MEDIA_TYPE", "--json"),
         (Method::POST, "/v1/jobs", json, "", 400, "INVALID_FIELD", "empty"),
+        (Method::POST, "/v1/jobs", json, "[]", 400, "INVALID_FIELD", "type: array, expected an object"),
         (Method::POST, "/v1/jobs", json, "{", 400, "INVALID_FIELD", "line 1 column 1"),
         (Method::POST, "/v1/jobs", json, r#"{"kid": "a"}"#, 400, "INVALID_FIELD", "kind"),
         (Method::POST, "/v1/jobs", json, r#"{"kind": "a", "kind": "b"}"#, 400, "INVALID_FIELD", "twice"),
