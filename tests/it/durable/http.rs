@@ -23,7 +23,7 @@ async fn a_stream_that_a_shutdown_ended_resumes_without_loss() {
     let body = r#"{"kind": "demo.stream", "payload": {"json": {"chunks": 40, "interval_seconds": 0.05}}}"#;
     let id = http.post("/v1/jobs", body).await.json()["jobId"].as_str().expect("an id").to_owned();
     let path = format!("/v1/jobs/{id}/events");
-    let (_, _, mut stream) = http.open(Method::GET, &path, &[], "").await;
+    let (_, _, mut stream) = http.open(Method::GET, &path, &[("accept", "text/event-stream")], "").await;
     let begin = read_until(&mut stream, "\nid: 12\n").await;
     dev.signal(Signal::TERM);
     let rest = wait_for("the stream ends", http_body_util::BodyExt::collect(stream)).await;

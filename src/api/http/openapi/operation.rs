@@ -67,8 +67,8 @@ fn description(route: &Route, comment: String) -> String {
         Handler::Events => {
             "The media type is text/event-stream, or application/x-ndjson for clients that accept only that or only JSON. A \
              browser's EventSource resumes by Last-Event-ID. At or after the last event of the job the response is \
-             204, which ends an EventSource. To a client of server-sent events a shutdown of the server is a `retry` \
-             and the end of the stream, not an error."
+             204, which ends an EventSource. To a client that names text/event-stream a shutdown of the \
+             server is a `retry` and the end of the stream, not an error."
         }
         Handler::Run => {
             "The media type is text/event-stream, or application/x-ndjson for clients that accept only that or only JSON."
