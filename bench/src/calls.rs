@@ -27,10 +27,25 @@ pub(super) struct Load {
 
 /// State shared by the tasks that call.
 #[derive(Default)]
-struct Progress {
+pub(super) struct Progress {
     calls: AtomicU64,
     measuring: AtomicBool,
     stop: AtomicBool,
+}
+
+impl Progress {
+    /// Whether the tasks have to call again.
+    pub(super) fn is_running(&self) -> bool {
+        !self.stop.load(Relaxed)
+    }
+
+    /// Counts a call that began then. Adds its latency, in nanoseconds, if it is measured.
+    pub(super) fn count(&self, begin: Instant, latencies: &mut Vec<u64>) {
+        self.calls.fetch_add(1, Relaxed);
+        if self.measuring.load(Relaxed) {
+            latencies.push(begin.elapsed().as_nanos() as u64);
+        }
+    }
 }
 
 /// Repeats the call and measures it after a warm-up.
@@ -42,6 +57,16 @@ pub(super) async fn measure(server: &ServerProcess, load: Load, call: Call, chec
         let connection = connections[index % connections.len()].clone();
         callers.spawn(repeat(connection, call.clone(), check, progress.clone()));
     }
+    measure_callers(server, load, &progress, callers).await
+}
+
+/// Measures the tasks that call after a warm-up, and stops them. Each returns the latencies of its measured calls.
+pub(super) async fn measure_callers(
+    server: &ServerProcess,
+    load: Load,
+    progress: &Progress,
+    mut callers: JoinSet<Result<Vec<u64>>>,
+) -> Result<Sample> {
     let window = Window::after_warm_up(server, || progress.calls.load(Relaxed)).await?;
     progress.measuring.store(true, Relaxed);
     let mut sample = window.end_after(load.seconds, server, || progress.calls.load(Relaxed)).await?;
@@ -61,13 +86,10 @@ async fn repeat(
     progress: Arc<Progress>,
 ) -> Result<Vec<u64>> {
     let mut latencies = Vec::new();
-    while !progress.stop.load(Relaxed) {
+    while progress.is_running() {
         let begin = Instant::now();
         check(&connection.call(&call).await?)?;
-        progress.calls.fetch_add(1, Relaxed);
-        if progress.measuring.load(Relaxed) {
-            latencies.push(begin.elapsed().as_nanos() as u64);
-        }
+        progress.count(begin, &mut latencies);
     }
     Ok(latencies)
 }

@@ -1,16 +1,15 @@
 //! HTTP/1.1 calls with little overhead: one kept connection a caller, prepared requests, parsed lengths.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::calls::Load;
+use super::calls::{self, Load, Progress};
 use super::child::ServerProcess;
-use super::sample::{Sample, Window};
+use super::sample::Sample;
 use super::{Failed, Result, jobs};
 
 /// Path of the bare JSON echo.
@@ -40,14 +39,6 @@ fn request(path: &str) -> Vec<u8> {
     (head + &body).into_bytes()
 }
 
-/// State shared by the tasks that call.
-#[derive(Default)]
-struct Progress {
-    calls: AtomicU64,
-    measuring: AtomicBool,
-    stop: AtomicBool,
-}
-
 /// Repeats the request on as many connections as calls are in flight, and measures it after a warm-up.
 pub(super) async fn measure(server: &ServerProcess, load: Load, request: Vec<u8>) -> Result<Sample> {
     let (progress, request) = (Arc::new(Progress::default()), Arc::new(request));
@@ -57,27 +48,16 @@ pub(super) async fn measure(server: &ServerProcess, load: Load, request: Vec<u8>
         stream.set_nodelay(true)?;
         callers.spawn(repeat(stream, request.clone(), progress.clone()));
     }
-    let window = Window::after_warm_up(server, || progress.calls.load(Relaxed)).await?;
-    progress.measuring.store(true, Relaxed);
-    let mut sample = window.end_after(load.seconds, server, || progress.calls.load(Relaxed)).await?;
-    progress.stop.store(true, Relaxed);
-    while let Some(latencies) = callers.join_next().await {
-        sample.add_latencies(&latencies??);
-    }
-    sample.sort_latencies();
-    Ok(sample)
+    calls::measure_callers(server, load, &progress, callers).await
 }
 
 async fn repeat(mut stream: TcpStream, request: Arc<Vec<u8>>, progress: Arc<Progress>) -> Result<Vec<u64>> {
     let (mut latencies, mut buffer) = (Vec::new(), vec![0; RESPONSE_BYTES_MAX]);
-    while !progress.stop.load(Relaxed) {
+    while progress.is_running() {
         let begin = Instant::now();
         stream.write_all(&request).await?;
         read_response(&mut stream, &mut buffer).await?;
-        progress.calls.fetch_add(1, Relaxed);
-        if progress.measuring.load(Relaxed) {
-            latencies.push(begin.elapsed().as_nanos() as u64);
-        }
+        progress.count(begin, &mut latencies);
     }
     Ok(latencies)
 }

@@ -18,12 +18,13 @@ pub(super) type UnaryCall = fn(Api, Vec<u8>, Extensions) -> CallFuture;
 pub(super) type CallFuture = Pin<Box<dyn Future<Output = Result<Vec<u8>, Status>> + Send>>;
 
 /// The request of an RPC, decoded within the limits of lists and JSON values, with the extensions of the HTTP request.
-pub(super) fn request<T: Message + Default>(
-    message: &[u8],
-    extensions: Extensions,
-) -> Result<Request<T>, Status> {
-    let message = codec::decode_request::<T>(message)?;
-    Ok(Request::from_parts(MetadataMap::new(), extensions, message))
+fn request<T: Message + Default>(message: &[u8], extensions: Extensions) -> Result<Request<T>, Status> {
+    Ok(with_extensions(codec::decode_request(message)?, extensions))
+}
+
+/// The request of an RPC with the extensions of the HTTP request.
+pub(super) fn with_extensions<T>(message: T, extensions: Extensions) -> Request<T> {
+    Request::from_parts(MetadataMap::new(), extensions, message)
 }
 
 /// Defines a function for each RPC.
@@ -39,7 +40,7 @@ macro_rules! unary_calls {
 }
 
 unary_calls! {
-    JobService { batch_submit, get_result, get_job, list_jobs, cancel, retry, delete }
+    JobService { batch_submit, get_job, list_jobs, cancel, retry, delete }
     WorkerService { lease, report }
     AdminService {
         get_server_info, list_queues, pause_queue, resume_queue, purge_queue, list_workers, drain_worker

@@ -6,15 +6,14 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use prost::Message;
 use serde_json::{Map, Value};
 use tokio_stream::{Empty, Stream, StreamExt};
 use tonic::{Code, Status};
 
 use super::problem::Problem;
-use super::request::BoundRequest;
-use super::submit::{render, transcode};
-use super::{call, idempotency};
+use super::request::{BoundRequest, transcode};
+use super::response::render;
+use super::{call, idempotency, submit};
 use crate::api::grpc::Api;
 use crate::error::Error;
 use crate::job::quoted;
@@ -22,9 +21,7 @@ use crate::proto::v1::job_event::Event;
 use crate::proto::v1::job_service_server::JobService;
 use crate::proto::v1::run_response::Message as RunMessage;
 use crate::proto::v1::watch_result_response::Message as WatchMessage;
-use crate::proto::v1::{
-    GetResultRequest, GetResultResponse, RunRequest, RunResponse, WatchResultRequest, WatchResultResponse,
-};
+use crate::proto::v1::{GetResultRequest, RunRequest, RunResponse, WatchResultRequest, WatchResultResponse};
 
 const EVENT_STREAM: &str = "text/event-stream";
 const NDJSON: &str = "application/x-ndjson";
@@ -64,7 +61,7 @@ pub(super) async fn watch(api: Api, request: BoundRequest<'_>) -> Result<Respons
             Err(status) => return respond(format, Err::<Empty<_>, _>(status)),
         }
     }
-    let rpc = tonic::Request::from_parts(Default::default(), request.parts.extensions.clone(), message);
+    let rpc = call::with_extensions(message, request.parts.extensions);
     let stream = api.watch_result(rpc).await;
     respond(format, stream.map(|response| response.into_inner().map(|item| item.map(Item::from))))
 }
@@ -79,7 +76,7 @@ pub(super) async fn run(api: Api, request: BoundRequest<'_>) -> Result<Response,
     let mut message = request.message()?;
     idempotency::apply(&api, &request, &mut message).await?;
     let message: RunRequest = transcode(&message)?;
-    let rpc = tonic::Request::from_parts(Default::default(), request.parts.extensions.clone(), message);
+    let rpc = call::with_extensions(message, request.parts.extensions);
     let stream = api.run(rpc).await;
     respond(format, stream.map(|response| response.into_inner().map(|item| item.map(Item::from))))
 }
@@ -91,9 +88,7 @@ async fn has_ended_by(
     request: &BoundRequest<'_>,
 ) -> Result<bool, Status> {
     let result = GetResultRequest { job_id: message.job_id.clone(), wait: None };
-    let result =
-        call::get_result(api.clone(), result.encode_to_vec(), request.parts.extensions.clone()).await?;
-    let result = GetResultResponse::decode(result.as_slice()).unwrap_or_default();
+    let result = submit::get_result(api, result, request.parts.extensions.clone()).await?;
     Ok(result.outcome.is_some() && message.after_sequence >= result.sequence)
 }
 
@@ -180,7 +175,8 @@ impl From<RunResponse> for Item {
     fn from(response: RunResponse) -> Self {
         match response.message {
             Some(RunMessage::Submitted(submitted)) => {
-                Self::Event { name: "submitted", sequence: None, json: render("SubmitResponse", &submitted) }
+                let json = Ok(submit::submitted_json(&submitted));
+                Self::Event { name: "submitted", sequence: None, json }
             }
             Some(RunMessage::Event(event)) => Self::Event {
                 name: event_name(event.event.as_ref()),

@@ -3,13 +3,15 @@
 use bytes::Bytes;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
+use prost::Message;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Value};
 
+use super::problem::Problem;
 use super::query;
 use super::route::{Body, Route};
 use crate::error::{Error, Result};
 use crate::job::quoted;
-use crate::proto::json;
+use crate::proto::{codec, json};
 
 /// A request with its route. The body has been read.
 pub(super) struct BoundRequest<'a> {
@@ -48,7 +50,8 @@ impl BoundRequest<'_> {
             self.check_not_repeated(&message, &field)?;
             message.set_field(&field, Value::String(value.clone()));
         }
-        let known = query::parameters(self.route);
+        // Most requests have no parameters, and the names that they may have are not collected for them.
+        let known = if parameters.is_empty() { Vec::new() } else { query::parameters(self.route) };
         for (name, value) in parameters {
             query::set(&mut message, &known, name, value)?;
         }
@@ -67,6 +70,11 @@ impl BoundRequest<'_> {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.parts.headers.get(name)?.to_str().ok()
     }
+}
+
+/// The message as its generated type, within the limits of requests.
+pub(super) fn transcode<T: Message + Default>(message: &DynamicMessage) -> Result<T, Problem> {
+    Ok(codec::decode_request(&message.encode_to_vec())?)
 }
 
 /// The captures of a route's path in the path of a request, whose last segment is given without its action.

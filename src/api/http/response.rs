@@ -36,6 +36,17 @@ pub(super) fn to_json(message: &DynamicMessage) -> Result<Value, Problem> {
     Ok(json)
 }
 
+/// A message of the API of this name as JSON.
+///
+/// # Errors
+///
+/// As [`to_json`].
+pub(super) fn render(name: &str, message: &impl Message) -> Result<Value, Problem> {
+    let descriptor = json::messages().get_message_by_name(&format!("jobstream.v1.{name}"));
+    let descriptor = descriptor.ok_or_else(|| Problem::from(Status::internal("unknown message")))?;
+    to_json(&decode(descriptor, &message.encode_to_vec())?)
+}
+
 /// A JSON response.
 pub(super) fn respond(status: StatusCode, json: &Value) -> Response {
     let mut response = (status, json.to_string() + "\n").into_response();

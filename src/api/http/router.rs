@@ -76,13 +76,12 @@ async fn handle(api: Api, routes: &[Route], request: Request) -> Result<Response
         return Err(unknown_action(routes, action));
     }
     let candidates = || routes.iter().filter(|route| route.action == action);
-    let allow = allowed_methods(candidates());
     if parts.method == Method::OPTIONS {
-        return Ok((StatusCode::NO_CONTENT, [(ALLOW, allow)]).into_response());
+        return Ok((StatusCode::NO_CONTENT, [(ALLOW, allowed_methods(candidates()))]).into_response());
     }
     let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
     let Some(route) = candidates().find(|route| route.method == *method) else {
-        return Err(wrong_method(&parts.method, allow));
+        return Err(wrong_method(&parts.method, allowed_methods(candidates())));
     };
     let rename = |problem: Problem| problem.map_fields(|field| request::json_path(route, field));
     let captures = request::captures(route, path, name).map_err(|error| rename(error.into()))?;

@@ -2,18 +2,15 @@
 
 use axum::response::Response;
 use http::header::{LOCATION, RETRY_AFTER};
-use http::{HeaderValue, StatusCode};
-use prost::Message;
-use prost_reflect::DynamicMessage;
+use http::{Extensions, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 use tonic::Status;
 
 use super::problem::Problem;
-use super::request::BoundRequest;
+use super::request::{BoundRequest, transcode};
 use super::{call, idempotency, query, response};
 use crate::api::grpc::Api;
 use crate::error::Error;
-use crate::proto::json;
 use crate::proto::v1::job_service_server::JobService;
 use crate::proto::v1::{
     Disposition, Durability, GetResultRequest, GetResultResponse, JobState, SubmitRequest, SubmitResponse,
@@ -39,7 +36,7 @@ pub(super) async fn submit(api: Api, request: BoundRequest<'_>) -> Result<Respon
     };
     let validate_only = message.validate_only;
     let extensions = request.parts.extensions.clone();
-    let rpc = tonic::Request::from_parts(Default::default(), extensions.clone(), message);
+    let rpc = call::with_extensions(message, extensions.clone());
     let submitted = JobService::submit(&api, rpc).await?.into_inner();
     let is_created = submitted.disposition() == Disposition::Created && !validate_only;
     let status = if is_created { StatusCode::CREATED } else { StatusCode::OK };
@@ -48,12 +45,11 @@ pub(super) async fn submit(api: Api, request: BoundRequest<'_>) -> Result<Respon
         None => body,
         Some(wait) => {
             let result = GetResultRequest { job_id: submitted.job_id.clone(), wait: Some(wait) };
-            let result = call::get_result(api, result.encode_to_vec(), extensions).await;
+            let result = get_result(&api, result, extensions).await;
             let mut answer = Map::from_iter([("submit".to_owned(), body)]);
             // The job is submitted in any case. Its result can be asked for again.
             if let Ok(result) = result {
-                let result = decode::<GetResultResponse>(&result)?;
-                answer.insert("result".to_owned(), render("GetResultResponse", &result)?);
+                answer.insert("result".to_owned(), response::render("GetResultResponse", &result)?);
             }
             Value::Object(answer)
         }
@@ -67,10 +63,9 @@ pub(super) async fn submit(api: Api, request: BoundRequest<'_>) -> Result<Respon
 
 /// The result of a job: 200 if it has finished, 202 if not yet.
 pub(super) async fn result(api: Api, request: BoundRequest<'_>) -> Result<Response, Problem> {
-    let message = request.message()?.encode_to_vec();
-    let result = call::get_result(api, message, request.parts.extensions.clone()).await?;
-    let result = decode::<GetResultResponse>(&result)?;
-    let body = render("GetResultResponse", &result)?;
+    let message = transcode(&request.message()?)?;
+    let result = get_result(&api, message, request.parts.extensions).await?;
+    let body = response::render("GetResultResponse", &result)?;
     if result.outcome.is_some() {
         return Ok(response::respond(StatusCode::OK, &body));
     }
@@ -79,8 +74,18 @@ pub(super) async fn result(api: Api, request: BoundRequest<'_>) -> Result<Respon
     Ok(response)
 }
 
+/// Calls GetResult.
+pub(super) async fn get_result(
+    api: &Api,
+    request: GetResultRequest,
+    extensions: Extensions,
+) -> Result<GetResultResponse, Status> {
+    let rpc = call::with_extensions(request, extensions);
+    Ok(JobService::get_result(api, rpc).await?.into_inner())
+}
+
 /// A SubmitResponse as JSON. A conversion by the descriptors would take a quarter of the time of a submit.
-fn submitted_json(submitted: &SubmitResponse) -> Value {
+pub(super) fn submitted_json(submitted: &SubmitResponse) -> Value {
     let mut json = Map::new();
     let mut field = |name: &str, value: Value| drop(json.insert(name.to_owned(), value));
     field("jobId", submitted.job_id.as_str().into());
@@ -99,22 +104,6 @@ fn submitted_json(submitted: &SubmitResponse) -> Value {
     Value::Object(json)
 }
 
-/// The message as its generated type, within the limits of requests.
-pub(super) fn transcode<T: Message + Default>(message: &DynamicMessage) -> Result<T, Problem> {
-    Ok(crate::proto::codec::decode_request(&message.encode_to_vec())?)
-}
-
-fn decode<T: Message + Default>(message: &[u8]) -> Result<T, Problem> {
-    T::decode(message).map_err(|error| Status::internal(error.to_string()).into())
-}
-
-/// A message of the API as JSON.
-pub(super) fn render(name: &str, message: &impl Message) -> Result<Value, Problem> {
-    let descriptor = json::messages().get_message_by_name(&format!("jobstream.v1.{name}"));
-    let descriptor = descriptor.ok_or_else(|| Problem::from(Status::internal("unknown message")))?;
-    response::to_json(&response::decode(descriptor, &message.encode_to_vec())?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,7 +112,7 @@ mod tests {
     fn a_submit_response_has_the_json_of_its_descriptor() {
         let mut validated = SubmitResponse::default();
         validated.set_disposition(Disposition::Validated);
-        let generic = render("SubmitResponse", &validated).expect("a form in JSON");
+        let generic = response::render("SubmitResponse", &validated).expect("a form in JSON");
         assert_eq!(submitted_json(&validated).to_string(), generic.to_string());
 
         let mut submitted = SubmitResponse { job_id: "some".into(), sequence: 3, ..Default::default() };
@@ -132,7 +121,7 @@ mod tests {
         submitted.set_durability(Durability::Disk);
         for reason in [WaitReason::Unspecified, WaitReason::NoWorker] {
             submitted.set_wait_reason(reason);
-            let generic = render("SubmitResponse", &submitted).expect("a form in JSON");
+            let generic = response::render("SubmitResponse", &submitted).expect("a form in JSON");
             assert_eq!(submitted_json(&submitted).to_string(), generic.to_string());
         }
     }
