@@ -11,12 +11,13 @@ use prost::Message;
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
 
-const API: [&str; 5] = [
+const API: [&str; 6] = [
     "proto/jobstream/v1/payload.proto",
     "proto/jobstream/v1/job.proto",
     "proto/jobstream/v1/job_service.proto",
     "proto/jobstream/v1/worker_service.proto",
     "proto/jobstream/v1/admin_service.proto",
+    "proto/jobstream/v1/access_service.proto",
 ];
 
 /// The entries of the log: apart from the API, so that reflection does not show them.

@@ -2,3 +2,5 @@
 
 pub(crate) mod grpc;
 pub(crate) mod http;
+#[cfg(feature = "otel")]
+pub(crate) mod request_span;

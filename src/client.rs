@@ -26,12 +26,17 @@
 //! [`ResultError`]. Every request has its job id before it is sent: after any error, submitting the same request again
 //! gives one job.
 
+mod access;
 mod admin;
 pub(crate) mod backoff;
 mod batch;
 mod channel;
 pub(crate) mod connection;
+mod credentials;
 mod error;
+mod feed;
+mod health;
+mod interceptor;
 mod job;
 mod list;
 mod options;
@@ -40,6 +45,8 @@ mod restart;
 mod result;
 mod rpc;
 mod run;
+#[cfg(feature = "otel")]
+pub(crate) mod spans;
 pub(crate) mod status;
 #[cfg(feature = "tls")]
 mod tls;
@@ -48,12 +55,18 @@ mod watch;
 
 pub use crate::job::WatchItem;
 pub use channel::Channel;
+pub use credentials::{BearerToken, CallMetadata};
 pub use error::{Error, ErrorKind, Result, ResultError, reason};
+pub use feed::{Feed, FeedItem};
+pub use health::{Health, Probe};
+pub use interceptor::{BoxFuture, NextSubmit, SubmitInterceptor};
 pub use job::{Durability, Job, Submission};
 pub use list::Jobs;
-pub use options::{ClientOptions, RetryOptions, WatchOptions};
+pub use options::{ClientOptions, FeedOptions, RetryOptions, WatchOptions};
 pub use request::JobRequest;
 pub use rpc::Rpc;
+#[cfg(feature = "otel")]
+pub use spans::{Sampling, Spans};
 #[cfg(feature = "tls")]
 pub use tls::{ClientIdentity, ClientTls};
 pub use tries::Retrying;
@@ -64,10 +77,11 @@ use std::time::Duration;
 
 use tokio::sync::watch::{Receiver, Sender};
 
-use crate::job::{JobFilter, JobId, JobState, JobView};
+use crate::job::{ChangeFilter, JobFilter, JobId, JobState, JobView};
 use crate::proto::v1::job_service_client::JobServiceClient;
 use crate::proto::{read, render, v1};
 use connection::Connection;
+use interceptor::Interceptors;
 use tries::Tries;
 
 /// Largest response to read, in bytes: a page of jobs with their payloads.
@@ -88,7 +102,7 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client(Arc<Inner>, Interceptors);
 
 #[derive(Debug)]
 struct Inner {
@@ -112,7 +126,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Client::connect`], and `InvalidArgument` if the name in the options cannot be sent.
+    /// As [`Client::connect`], and `InvalidArgument` if the name or the token in the options cannot be sent, or the token not
+    /// to this address (INSECURE_TOKEN).
     pub async fn connect_with(address: &str, options: ClientOptions) -> Result<Self> {
         let connection = Connection::open(address, &options).await?;
         Ok(Self::new(connection, options))
@@ -122,7 +137,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument` if the address is invalid, or the name in the options cannot be sent.
+    /// `InvalidArgument` if the address is invalid, the name or the token in the options cannot be sent, or the token not to
+    /// this address (INSECURE_TOKEN).
     ///
     /// # Panics
     ///
@@ -133,7 +149,7 @@ impl Client {
     }
 
     fn new(connection: Connection, options: ClientOptions) -> Self {
-        Self(Arc::new(Inner { connection, options, retrying: Sender::new(None) }))
+        Self(Arc::new(Inner { connection, options, retrying: Sender::new(None) }), Interceptors::default())
     }
 
     /// The address of the server, as error messages show it.
@@ -187,6 +203,16 @@ impl Client {
     /// The jobs that match a filter, newest first, without payloads. Pages are fetched as the jobs are read.
     pub fn list(&self, filter: &JobFilter) -> Jobs {
         Jobs::new(self.clone(), filter)
+    }
+
+    /// Follows the state changes of all jobs that match a filter, from now on.
+    pub fn watch_jobs(&self, filter: &ChangeFilter) -> Feed {
+        self.watch_jobs_with(filter, FeedOptions::default())
+    }
+
+    /// [`Client::watch_jobs`], with options: after a cursor.
+    pub fn watch_jobs_with(&self, filter: &ChangeFilter, options: FeedOptions) -> Feed {
+        Feed::new(self.clone(), filter, options)
     }
 
     /// Cancels a job. A waiting job ends at once. A running handler is cancelled and is ended by force after 10 s.

@@ -5,6 +5,7 @@
 
 mod attempts;
 mod callers;
+mod changes;
 mod contents;
 mod dispatch;
 mod effects;
@@ -13,8 +14,10 @@ mod events;
 mod eviction;
 mod execution;
 mod finished;
+mod gauges;
 mod history;
 mod index;
+mod job_log;
 mod key_ids;
 mod keys;
 mod lanes;
@@ -34,11 +37,13 @@ mod sessions;
 mod slots;
 mod snapshot;
 mod state;
+mod stats;
 mod submit;
 mod table;
 mod tails;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod tombstones;
 mod transitions;
 mod weight;
@@ -48,47 +53,53 @@ use std::time::Duration;
 
 use crate::clock::Now;
 use crate::error::{Error, Result};
-use crate::job::{Drain, EndCounts, JobId, JobState, StateCounts, Timestamp};
+use crate::job::{Cancellation, Drain, EndCounts, JobId, JobState, StateCounts, Timestamp};
 use refusals::{illegal_state, queue_not_found};
 use retention::Removal;
 
 pub(crate) use callers::Caller;
+pub(crate) use changes::change_bytes;
 pub(crate) use contents::{Contents, LogPosition};
-pub(crate) use effects::{Effect, Effects, LogLine, WorkerChange};
+pub(crate) use effects::{Effect, Effects, JobLine, JobLogLevel, LogLine, WorkerChange};
+pub(crate) use gauges::{FinishedGauge, LaneGauge};
 pub(crate) use history::Gap;
 pub(crate) use keys::{JobKey, SessionKey, worker_id};
+pub(crate) use lifecycle::CancelRequest;
 pub use options::{CoreOptions, QUEUES_MAX};
-pub(crate) use queries::ListBounds;
-pub(crate) use record::{Accepted, Link, Record, Removed, Running, StateChanged};
+pub(crate) use queries::{JobAccessView, ListBounds};
+pub(crate) use record::{Accepted, Cancel, Instance, Link, Record, Removed, Running, StateChanged};
+pub(crate) use refusals::{job_not_found, worker_not_found};
 pub(crate) use snapshot::{Sample, SnapshotBounds, TombstoneCursor};
 pub(crate) use state::Core;
+pub(crate) use stats::PayloadSizes;
 pub(crate) use submit::{Submitted, SubmittedJob};
 pub(crate) use tails::IdSecret;
 pub(crate) use workers::Welcome;
 
 impl Core {
-    /// Sets the caller of the jobs that are submitted next.
+    /// Sets the caller of the jobs that are submitted next. A principal is their owner.
     pub(crate) fn set_caller(&mut self, caller: Caller) {
-        self.caller = caller;
+        self.callers.set_current(caller);
     }
 
     /// Cancels a job. A waiting job ends at once. The worker of a running job is asked to stop, and the job ends after
-    /// `grace` at the latest.
+    /// the grace period of the request at the latest.
     pub(crate) fn cancel(
         &mut self,
         now: Now,
         id: JobId,
-        reason: &str,
-        grace: Duration,
+        request: CancelRequest<'_>,
         effects: &mut Effects,
     ) -> Result<JobKey> {
         let key = self.find(id)?;
         match self.table[key].state {
             JobState::Scheduled | JobState::Queued => {
                 self.dequeue(key, effects);
-                self.finish_cancelled(now, key, reason.to_owned(), false, effects);
+                let CancelRequest { reason, principal, .. } = request;
+                let (reason, principal) = (reason.to_owned(), principal.cloned());
+                self.finish_cancelled(now, key, Cancellation { reason, principal, forced: false }, effects);
             }
-            JobState::Running => self.request_cancel(now, key, reason, grace, effects),
+            JobState::Running => self.request_cancel(now, key, request, effects),
             JobState::Cancelled => {}
             state @ (JobState::Succeeded | JobState::Failed) => {
                 return Err(illegal_state(id, state, "SCHEDULED, QUEUED, RUNNING or CANCELLED", "cancelled"));
@@ -158,7 +169,8 @@ impl Core {
 
     fn purge(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         self.dequeue(key, effects);
-        self.finish_cancelled(now, key, "queue purged".to_owned(), false, effects);
+        let reason = "queue purged".to_owned();
+        self.finish_cancelled(now, key, Cancellation { reason, principal: None, forced: false }, effects);
     }
 
     /// Drains the server: no job is accepted and no attempt starts. Remote workers are informed that attempts may run

@@ -7,13 +7,19 @@ mod commit;
 mod contents;
 mod delivery;
 mod durable;
+mod feed;
+mod health;
 mod lease_call;
+mod metrics;
 mod observers;
 mod outcomes;
 mod queries;
+mod queues;
 mod server_log;
 mod session;
+mod stats;
 mod submit_stream;
+mod subscription;
 mod ticker;
 mod watch;
 mod workers;
@@ -25,10 +31,10 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::{Clock, Now};
-use crate::core::{Caller, Contents, Core, Effects, Submitted};
+use crate::core::{Caller, CancelRequest, Contents, Core, Effects, Submitted};
 pub use crate::core::{CoreOptions, QUEUES_MAX};
 use crate::error::{Error, Result};
-use crate::job::{EventTypes, InlineHandler, JobId, JobState, NewJob, QueueView, SessionSpec};
+use crate::job::{EventTypes, InlineHandler, JobId, JobState, NewJob, SessionSpec};
 use crate::memory::MemoryBudget;
 use crate::wal;
 
@@ -42,13 +48,17 @@ use commit::{Commit, Position};
 use delivery::State;
 pub use delivery::Submission;
 use durable::Pending;
+use feed::Feed;
+pub use health::{Admission, EngineHealth, LogHealth};
 pub(crate) use lease_call::LeaseCall;
+use metrics::Meter;
 pub(crate) use outcomes::EndedJob;
 use outcomes::OutcomeQueue;
 pub use queries::{EngineInfo, JobPage, PageBounds, ResultView};
 use server_log::LogLimits;
 pub(crate) use session::{Disconnect, Orders, Reporter, Session, TakeLimit};
 pub(crate) use submit_stream::{Ack as SubmitAck, StreamBatch, SubmitStream};
+pub use subscription::{FeedItem, Subscription};
 pub use watch::Watch;
 pub(crate) use workers::{Refusal, ReportAck, ReportAcks, WorkerSession};
 
@@ -69,8 +79,10 @@ pub(crate) use workers::{Refusal, ReportAck, ReportAcks, WorkerSession};
 pub struct EngineOptions {
     /// Bounds and defaults of jobs.
     pub core: CoreOptions,
-    /// Most watches (WatchResult, Run and waiting GetResult) at a time. Default 200,000.
+    /// Most watches (WatchResult, WatchJobs, Run and waiting GetResult) at a time. Default 200,000.
     pub watchers_max: u32,
+    /// Most bytes of state changes that [`Engine::watch_jobs`] can return later. Default 16 MiB.
+    pub feed_bytes: u64,
     /// Sizes of the log. Default as [`wal::Options`], but files of trimmed segments, which have deleted jobs, are not reused.
     pub log: wal::Options,
     /// Bytes of new entries after which garbage is estimated; a quarter of the log if that is more. Default 128 MiB.
@@ -87,6 +99,7 @@ impl EngineOptions {
         Self {
             core: CoreOptions::within(budget),
             watchers_max: budget.watchers_max(),
+            feed_bytes: budget.feed_bytes(),
             memory: Some(budget),
             ..Self::default()
         }
@@ -99,6 +112,7 @@ impl Default for EngineOptions {
         Self {
             core: CoreOptions::default(),
             watchers_max: 200_000,
+            feed_bytes: 16 << 20,
             log,
             compaction_bytes: 128 << 20,
             compaction_garbage_percent: 66,
@@ -150,11 +164,13 @@ struct Shared {
     /// The group commit; `None` without a log.
     commit: Option<Commit>,
     watch_permits: Arc<Semaphore>,
+    feed: Arc<Feed>,
     /// Wakes the ticker when something is due before it would wake.
     timer_changed: Notify,
     /// Notified when the last attempt ends while draining.
     idle: Notify,
     log_limits: LogLimits,
+    meter: Meter,
 }
 
 /// Jobs that came in one message.
@@ -175,9 +191,11 @@ impl Engine {
 
     fn with(core: Core, options: EngineOptions, clock: Clock, commit: Option<Commit>) -> Self {
         let start = clock.now();
+        let feed = Arc::new(Feed::new(options.feed_bytes));
         Self(Arc::new(Shared {
             watch_permits: Arc::new(Semaphore::new(options.watchers_max as usize)),
-            state: Mutex::new(State::new(core)),
+            state: Mutex::new(State::new(core, feed.clone())),
+            feed,
             clock,
             options,
             boot_id: uuid::Uuid::now_v7().to_string(),
@@ -187,6 +205,7 @@ impl Engine {
             timer_changed: Notify::new(),
             idle: Notify::new(),
             log_limits: LogLimits::default(),
+            meter: Meter::default(),
         }))
     }
 
@@ -222,7 +241,7 @@ impl Engine {
     /// `JobIdReused`, `ResultExpired` (a removed job had the id, and its spec is no longer known), `ResourceExhausted` or
     /// `Draining`: nothing was stored.
     pub async fn submit(&self, job: NewJob) -> Result<Submission> {
-        self.submit_as(Caller::EMBEDDER, job).await
+        self.submit_as(Caller::Embedder, job).await
     }
 
     pub(crate) async fn submit_as(&self, caller: Caller, job: NewJob) -> Result<Submission> {
@@ -241,7 +260,7 @@ impl Engine {
     ///
     /// Those of [`Engine::submit`].
     pub async fn validate(&self, job: &NewJob) -> Result<()> {
-        self.validate_as(Caller::EMBEDDER, job).await
+        self.validate_as(Caller::Embedder, job).await
     }
 
     pub(crate) async fn validate_as(&self, caller: Caller, job: &NewJob) -> Result<()> {
@@ -339,8 +358,12 @@ impl Engine {
     ///
     /// `JobNotFound`, `ResultExpired`, `IllegalState` if it ended otherwise.
     pub async fn cancel(&self, id: JobId, reason: &str, grace: Duration) -> Result<(JobState, u32)> {
+        self.cancel_as(id, CancelRequest { reason, grace, principal: None }).await
+    }
+
+    pub(crate) async fn cancel_as(&self, id: JobId, request: CancelRequest<'_>) -> Result<(JobState, u32)> {
         self.call(|state, now, effects| {
-            let key = state.core.cancel(now, id, reason, grace, effects)?;
+            let key = state.core.cancel(now, id, request, effects)?;
             Ok((state.core.state(key), state.core.sequence(key)))
         })
         .await
@@ -352,7 +375,7 @@ impl Engine {
     ///
     /// Those of [`Engine::submit`], and `IllegalState` while the job has not ended.
     pub async fn retry(&self, id: JobId, change: impl FnOnce(&mut NewJob)) -> Result<Submission> {
-        self.retry_as(Caller::EMBEDDER, id, change).await
+        self.retry_as(Caller::Embedder, id, change).await
     }
 
     pub(crate) async fn retry_as(
@@ -380,51 +403,6 @@ impl Engine {
     /// `JobNotFound`, `ResultExpired`, `IllegalState` while the job has not ended.
     pub async fn delete(&self, id: JobId) -> Result<()> {
         self.call(|state, now, effects| state.core.delete(now, id, effects)).await
-    }
-
-    /// Pauses a queue: no further attempts of its jobs start.
-    ///
-    /// # Errors
-    ///
-    /// `ResourceExhausted` if too many queues exist and this one does not.
-    pub async fn pause_queue(&self, name: &str) -> Result<QueueView> {
-        self.call(|state, now, effects| {
-            state.core.pause_queue(name, effects)?;
-            state.core.queue(now, name)
-        })
-        .await
-    }
-
-    /// Resumes a paused queue.
-    ///
-    /// # Errors
-    ///
-    /// `QueueNotFound`.
-    pub async fn resume_queue(&self, name: &str) -> Result<QueueView> {
-        self.call(|state, now, effects| {
-            let before = state.core.queue(now, name)?;
-            state.core.resume_queue(now, name, effects)?;
-            Ok(state.core.queue(now, name).unwrap_or(QueueView { paused: false, ..before }))
-        })
-        .await
-    }
-
-    /// Cancels every waiting job of the queue and returns their count.
-    ///
-    /// # Errors
-    ///
-    /// `QueueNotFound`.
-    pub async fn purge_queue(&self, name: &str) -> Result<u32> {
-        let mut purged = 0;
-        loop {
-            let part = self
-                .call(|state, now, effects| state.core.purge_queue(now, name, LOCK_BUDGET, effects))
-                .await?;
-            purged += part as u32;
-            if part < LOCK_BUDGET {
-                return Ok(purged);
-            }
-        }
     }
 
     /// Opens a worker session, which receives the attempts to run.
@@ -468,6 +446,7 @@ impl Engine {
     /// Handles everything that is due by the engine's clock. The ticker calls it; with a manual clock, the caller does.
     pub fn tick(&self) {
         while self.command(|state, now, effects| state.core.tick(now, LOCK_BUDGET, effects)).value {}
+        self.tick_feed();
     }
 
     /// Runs a command: lock, apply, sort the effects, unlock, deliver.
@@ -480,6 +459,7 @@ impl Engine {
             if let Some(commit) = commit {
                 state.core.set_refusal(commit.refusal());
             }
+            state.core.set_job_log(server_log::job_log());
             let value = apply(&mut state, now, &mut effects);
             state.core.evict_excess(&mut effects);
             state.command_ended(&effects);
@@ -488,7 +468,7 @@ impl Engine {
                 commit.zip(records).map(|(commit, records)| commit.append(&mut state.core, now, records));
             let position = self.position();
             // An inline attempt runs before its start is durable, so only without a log.
-            (value, position, state.sort(effects, position, commit.is_none()), deferred)
+            (value, position, state.sort(effects, now, position, commit.is_none()), deferred)
         };
         drop(deferred);
         self.deliver(delivery, position);

@@ -121,6 +121,23 @@ pub enum ErrorKind {
         /// The origin of the page.
         origin: String,
     },
+    /// The request has no valid credential.
+    Unauthenticated {
+        /// `CREDENTIAL_REQUIRED`, `CREDENTIAL_INVALID` or `CREDENTIAL_EXPIRED`.
+        reason: &'static str,
+    },
+    /// The credential of a stream expired. Resume with a new credential.
+    CredentialExpired {
+        /// Delay until the stream can be resumed.
+        retry_after: Duration,
+    },
+    /// The caller lacks a grant.
+    GrantMissing {
+        /// The grant that permits the call: `submit queue=billing kind=mail`.
+        grant: String,
+    },
+    /// The program that the server is part of does not support the call.
+    Unsupported,
     /// The caller's deadline passed. The job continues.
     DeadlineExceeded,
     /// A bug in jobstream.

@@ -1,6 +1,7 @@
 //! Domain types: jobs, attempts, events, outcomes, retry policies and workers. No async, no I/O, no clock.
 
 mod attempt;
+mod change;
 mod digest;
 mod event;
 mod filter;
@@ -9,11 +10,14 @@ mod number;
 mod payload;
 mod retry;
 mod spec;
+mod stats;
+mod trace;
 mod view;
 mod worker;
 
 pub(crate) use attempt::assignment_bytes_max;
 pub use attempt::{Assignment, AttemptEnd, InlineHandler, LeaseId, Report};
+pub use change::{ChangeFilter, FeedCursor, JobChange};
 pub(crate) use digest::{ContentDigest, Spec, SpecDigest};
 pub use event::{
     Event, EventBody, EventTypes, Log, LogLevel, LogStream, MESSAGE_BYTES_MAX, Output, Progress, StateChange,
@@ -28,6 +32,9 @@ pub(crate) use payload::JSON_WIRE_BYTES_MAX;
 pub use payload::{Encoding, JSON, Payload};
 pub use retry::{AfterFailure, RetryPolicy};
 pub use spec::{JobOptions, NewJob, PRIORITY_MAX, Start};
+pub(crate) use stats::{AttemptClass, BUCKETS, bucket_of};
+pub use stats::{BUCKET_BOUNDS_MS, DurationHistogram, SeriesTotals, StatsFilter, StatsPoint, StatsWindow};
+pub use trace::{BAGGAGE_BYTES_MAX, TRACEPARENT_CHARS, TRACESTATE_BYTES_MAX, TraceContext, TraceParent};
 pub use view::{
     AttemptView, EndCounts, JobView, MemoryUse, QueueView, StateCounts, WorkerLink, WorkerState, WorkerView,
 };
@@ -138,12 +145,15 @@ impl Outcome {
 pub struct Cancellation {
     /// The reason that the client gave.
     pub reason: String,
+    /// The principal that cancelled the job; `None` if it was anonymous.
+    pub principal: Option<Arc<str>>,
     /// Whether the attempt was ended by force.
     pub forced: bool,
 }
 
 /// The category of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
 pub enum FailureReason {
     /// The handler returned an error.
     Handler,
@@ -168,6 +178,20 @@ pub enum FailureReason {
 }
 
 impl FailureReason {
+    /// All reasons.
+    pub const ALL: [Self; 10] = [
+        Self::Handler,
+        Self::Panic,
+        Self::AttemptTimeout,
+        Self::WorkerLost,
+        Self::Deadline,
+        Self::ExitStatus,
+        Self::UnknownKind,
+        Self::BadPayload,
+        Self::ResultTooLarge,
+        Self::NotStarted,
+    ];
+
     /// The displayed name, such as `ATTEMPT_TIMEOUT`.
     pub fn name(self) -> &'static str {
         match self {
@@ -238,6 +262,14 @@ impl Failure {
     pub(crate) fn bytes(&self, with_details: bool) -> usize {
         let details = self.details.as_ref().filter(|_| with_details).map_or(0, |details| details.bytes.len());
         size_of::<Self>() + self.message.len() + self.error_type.len() + details
+    }
+
+    /// The failure without its details.
+    pub(crate) fn without_details(self: &Arc<Self>) -> Arc<Self> {
+        match self.details {
+            Some(_) => Arc::new(Self { details: None, ..Self::clone(self) }),
+            None => self.clone(),
+        }
     }
 
     /// The failure under memory pressure: type and message are truncated, details are dropped.

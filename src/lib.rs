@@ -77,14 +77,16 @@
 //! | [`proto`] | the generated messages and stubs |
 //! | [`error`] | the error of the engine |
 //! | [`memory`] | the memory budget that bounds derive from |
+//! | [`metrics`] | the names and meanings of the server's metrics |
 //! | [`wal`] | options and inspection of the write-ahead log |
 //! | [`signals`] | SIGINT, SIGTERM and SIGHUP |
+//! | [`access`] | principals, grants and their decisions |
 //! | [`clock`] | time, as the engine reads it |
 //!
 //! # Features
 //!
-//! All are on by default. A program that needs a part names it, with `default-features = false`. Each of the first four
-//! includes the one before.
+//! All but the last two are on by default. A program that needs a part names it, with `default-features = false`. Each of the
+//! first four includes the one before.
 //!
 //! | feature | what it adds |
 //! |---|---|
@@ -92,14 +94,18 @@
 //! | `worker` | modules `worker` and `signals`: handlers, programs and HTTP endpoints that run jobs of a server elsewhere |
 //! | `server` | modules `engine`, `memory`, `server`, `testing` and `wal`, and workers inside the server's process |
 //! | `cli` | the binary `jobstream` |
-//! | `tls` | TLS of the client, of the server and of `https` endpoints as handlers; it needs a C compiler |
+//! | `tls` | TLS of the client, of the server and of `https` endpoints as handlers, and JSON Web Tokens; it needs a C compiler |
+//! | `dev-tls` | `jobstream dev --tls` of the binary, which makes certificates |
 //! | `mimalloc` | the allocator of the binary |
+//! | `otel` | spans of OpenTelemetry: `client::Spans`; export of spans and metrics over OTLP |
+//! | `full` | everything |
 //!
-//! Modules `clock`, `error`, `job` and `proto` need no feature.
+//! Modules `access`, `clock`, `error`, `job` and `proto` need no feature.
 
 // A build with a part of the features leaves some shared code unused.
 #![cfg_attr(not(feature = "server"), allow(dead_code, unused_imports))]
 
+pub mod access;
 #[cfg(feature = "server")]
 pub(crate) mod api;
 #[cfg(feature = "client")]
@@ -113,10 +119,12 @@ pub mod error;
 #[cfg(all(any(test, fuzzing), feature = "server"))]
 pub mod fuzzing;
 pub mod job;
-#[cfg(feature = "server")]
+#[cfg(feature = "worker")]
 pub(crate) mod log_limit;
 #[cfg(feature = "server")]
 pub mod memory;
+#[cfg(feature = "server")]
+pub mod metrics;
 pub mod proto;
 #[cfg(feature = "server")]
 pub mod server;

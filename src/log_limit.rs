@@ -1,5 +1,6 @@
 //! Limits the rate of log lines that jobs, workers or callers cause.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -56,6 +57,19 @@ impl LogLimit {
         }
         state.omitted += 1;
         if state.omitted == 1 { Admission::FirstOmitted } else { Admission::Omitted }
+    }
+
+    /// Counts a line, and returns whether it is logged. A task reports the omitted lines.
+    pub(crate) fn passes(self: &Arc<Self>) -> bool {
+        let admission = self.admit();
+        if let (Admission::FirstOmitted, Some(due)) = (admission, self.report_due()) {
+            let limit = self.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(due).await;
+                limit.report();
+            });
+        }
+        admission == Admission::Logged
     }
 
     /// Time until the end of a period with omitted lines.

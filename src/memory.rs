@@ -15,6 +15,7 @@
 //! | workers: names, kinds and queues | 2/64 | 128 MiB |
 //! | tombstones: ids of removed jobs, 64 bytes each | 2/64 | 1,000,000 ids |
 //! | pairs of queue and kind, 1 KiB each | 1/64 | 10,000 pairs |
+//! | state changes of jobs that subscribers of WatchJobs can read later | 1/64 | 16 MiB |
 //! | queue of the log writer, with a data directory | fixed | 16 MiB |
 //! | the process itself, and memory that the allocator retains | the rest | - |
 
@@ -127,6 +128,11 @@ impl MemoryBudget {
         count(self.share(1, u64::MAX), QUEUE_BYTES, 10_000)
     }
 
+    /// Most bytes of state changes in the feed of all jobs.
+    pub fn feed_bytes(self) -> u64 {
+        self.share(1, 16 * MIB)
+    }
+
     fn share(self, parts: u64, cap: u64) -> u64 {
         (self.bytes / PARTS).saturating_mul(parts).min(cap)
     }
@@ -151,6 +157,7 @@ mod tests {
                 + budget.worker_bytes_max()
                 + u64::from(budget.idempotency_ids_max()) * REMOVED_ID_BYTES
                 + u64::from(budget.queues_max()) * QUEUE_BYTES
+                + budget.feed_bytes()
                 + budget.retention_bytes_max();
             assert!(jobs + records + watches + rest <= bytes / 6 * 5, "{bytes}");
         }

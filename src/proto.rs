@@ -2,7 +2,7 @@
 
 pub(crate) mod codec;
 #[cfg(feature = "server")]
-pub(crate) mod json;
+pub mod json;
 pub(crate) mod parse;
 pub(crate) mod read;
 pub(crate) mod render;

@@ -209,6 +209,10 @@ pub async fn run_attempt(worker: &Worker, job: NewJob, attempt: u32) -> Result<H
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
     use super::*;
     use crate::job::FailureReason;
     use crate::worker::{JobContext, JobError, demo};
@@ -233,6 +237,24 @@ mod tests {
         let failure = run.failure().unwrap();
         assert_eq!((failure.message.as_str(), failure.retryable), ("3 Some(\"value\")", false));
         assert_eq!(run.result(), None);
+    }
+
+    #[tokio::test]
+    async fn an_attempt_is_settled_when_it_has_ended() {
+        for result in [Ok(Payload::text("done")), Err(JobError::permanent("failed"))] {
+            let settled = Arc::new(Mutex::new(Vec::new()));
+            let outcomes = settled.clone();
+            let worker = Worker::new().raw_handler("k", move |context: JobContext| {
+                let (result, outcomes) = (result.clone(), outcomes.clone());
+                async move {
+                    context.on_settled(|_| panic!("a callback that is broken"));
+                    context.on_settled(move |outcome| outcomes.lock().push(outcome));
+                    result
+                }
+            });
+            run_handler(&worker, "k", Payload::default()).await.unwrap();
+            assert_eq!(*settled.lock(), [Ok(())]);
+        }
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 pub(crate) mod disk;
 #[cfg(test)]
 pub(crate) mod memory;
+mod meter;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +12,8 @@ pub use disk::{
     Damage, ENTRY_BYTES_MAX, Options, Position, Report, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, Salvage,
     Segment, dump, salvage, verify,
 };
+
+pub(crate) use meter::LogMeter;
 
 use std::sync::Arc;
 
@@ -55,6 +58,11 @@ pub(crate) trait Log: Send + Sync {
     ///
     /// The failure of the log, also outside of appends.
     fn space(&self) -> Result<Space>;
+
+    /// What the log measures, if it does.
+    fn meter(&self) -> Option<&LogMeter> {
+        None
+    }
 
     /// The points where the log can be trimmed, oldest first.
     fn trim_points(&self) -> Vec<TrimPoint>;

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use super::Result;
 use super::child::ServerProcess;
 use super::sample::{Sample, Window};
+use super::server::AUTHORIZATION;
 use super::wire::{Call, Connection};
 
 /// Checks the body of an OK response.
@@ -50,7 +51,17 @@ impl Progress {
 
 /// Repeats the call and measures it after a warm-up.
 pub(super) async fn measure(server: &ServerProcess, load: Load, call: Call, check: Check) -> Result<Sample> {
-    let connections = Connection::open_many(server.port(), load.connections).await?;
+    let mut connections = Vec::with_capacity(load.connections);
+    for _ in 0..load.connections {
+        let connection = match server.tls() {
+            Some(connector) => Connection::open_tls(server.port(), connector).await?,
+            None => Connection::open(server.port()).await?,
+        };
+        connections.push(match server.is_identifying() {
+            true => connection.with_token(AUTHORIZATION),
+            false => connection,
+        });
+    }
     let progress = Arc::new(Progress::default());
     let mut callers = JoinSet::new();
     for index in 0..load.in_flight {

@@ -9,9 +9,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::ValueEnum;
+use tokio_rustls::TlsConnector;
 
 use super::server::ServerKind;
-use super::{Failed, HIDDEN_COMMAND, Result};
+use super::{Failed, HIDDEN_COMMAND, Result, tls};
 
 /// A running server. Dropping it ends the process.
 pub(super) struct ServerProcess {
@@ -20,8 +21,11 @@ pub(super) struct ServerProcess {
     process: Child,
     pipes: Mutex<Option<Pipes>>,
     port: u16,
-    /// The directory of its log, if it has one.
+    /// The directory of its log or its certificate, if it has one.
     directory: Option<LogDirectory>,
+    tls: Option<TlsConnector>,
+    /// Whether it verifies the callers.
+    is_identifying: bool,
 }
 
 /// Closing them ends the process.
@@ -83,8 +87,13 @@ pub(super) struct Usage {
 impl ServerProcess {
     /// Starts this program again as a server and waits until it listens.
     pub(super) fn start(kind: ServerKind) -> Result<Self> {
-        let directory = (kind == ServerKind::Durable).then(LogDirectory::new);
-        Self::start_at(kind, "", directory)
+        let directory = matches!(kind, ServerKind::Durable | ServerKind::Tls).then(LogDirectory::new);
+        let certificate = directory.as_ref().filter(|_| kind == ServerKind::Tls);
+        let tls = certificate.map(|directory| tls::issue(&directory.0)).transpose()?;
+        let mut server = Self::start_at(kind, "", directory)?;
+        server.tls = tls;
+        server.is_identifying = kind == ServerKind::Identity;
+        Ok(server)
     }
 
     /// Kills the server and starts another one on its directory.
@@ -115,7 +124,15 @@ impl ServerProcess {
         let mut pipes = Pipes { input, output: BufReader::new(output) };
         let port =
             pipes.line()?.parse().map_err(|_| Failed::new(format!("the {kind:?} server sent no port")));
-        let mut server = Self { worker: None, process, pipes: Mutex::new(Some(pipes)), port: 0, directory };
+        let mut server = Self {
+            worker: None,
+            process,
+            pipes: Mutex::new(Some(pipes)),
+            port: 0,
+            directory,
+            tls: None,
+            is_identifying: false,
+        };
         server.port = port?;
         Ok(server)
     }
@@ -123,6 +140,16 @@ impl ServerProcess {
     /// The port on which it listens.
     pub(super) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// How to connect to it over TLS, if it has a certificate.
+    pub(super) fn tls(&self) -> Option<&TlsConnector> {
+        self.tls.as_ref()
+    }
+
+    /// Whether it refuses calls without its token.
+    pub(super) fn is_identifying(&self) -> bool {
+        self.is_identifying
     }
 
     /// The resources it has used.

@@ -22,6 +22,7 @@ mod restart;
 mod sample;
 mod server;
 mod stream;
+mod tls;
 mod watch;
 mod wire;
 
@@ -64,8 +65,8 @@ Examples:
 #[derive(Debug, Clone, Parser)]
 #[command(name = "jobstream-bench", after_help = EXAMPLES, max_term_width = 80)]
 struct Bench {
-    /// submit, enqueue, run, http, submit-stream, remote, durable, restart, backlog, overload, watch, latency or memory; all of
-    /// them if none is given
+    /// submit, enqueue, run, http, tls, identity, submit-stream, remote, durable, restart, backlog, overload, watch, latency or
+    /// memory; all of them if none is given
     #[arg(value_enum, hide_possible_values = true, value_name = "SCENARIO")]
     scenarios: Vec<Scenario>,
     /// Length of each measurement
@@ -116,6 +117,10 @@ enum Scenario {
     Run,
     /// Submit as HTTP/JSON, beside a bare JSON echo of axum
     Http,
+    /// Submit over TLS, beside the same in plain text
+    Tls,
+    /// Submit with a token and grants, beside the same without
+    Identity,
     /// SubmitStream with outcomes, 1 and 100 jobs a message
     SubmitStream,
     /// The same with the jobs run by a worker in a process of its own

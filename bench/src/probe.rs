@@ -24,6 +24,10 @@ pub(super) enum Probe {
     HttpEcho,
     /// Submit as HTTP/JSON over HTTP/1.1.
     HttpSubmit,
+    /// Another measurement over TLS.
+    Tls(&'static Probe),
+    /// Another measurement with a token.
+    Identity(&'static Probe),
     /// Submit, one in flight.
     SubmitAlone,
     /// Another measurement on a server with a log on disk.
@@ -67,6 +71,11 @@ impl Scenario {
             Self::Submit => vec![Probe::Submit],
             Self::Enqueue => vec![Probe::Enqueue],
             Self::Http => vec![Probe::HttpSubmit],
+            Self::Tls => {
+                let both = [&Probe::Submit, &Probe::SubmitAlone];
+                both.into_iter().flat_map(|probe| [*probe, Probe::Tls(probe)]).collect()
+            }
+            Self::Identity => vec![Probe::Submit, Probe::Identity(&Probe::Submit)],
             Self::Run => vec![Probe::Run],
             Self::SubmitStream => vec![Probe::Stream(1), Probe::Stream(100)],
             Self::Remote => vec![Probe::Stream(100), Probe::RemoteStream(100)],
@@ -99,6 +108,8 @@ impl Probe {
             Self::EchoIdle(kind) => format!("echo, idle stream{}", layout(kind)),
             Self::HttpEcho => "JSON echo of axum".to_owned(),
             Self::HttpSubmit => "submit, HTTP/JSON".to_owned(),
+            Self::Tls(probe) => format!("{}, over TLS", probe.name()),
+            Self::Identity(probe) => format!("{}, with a token", probe.name()),
             Self::Submit => "submit".to_owned(),
             Self::SubmitAlone => "submit, one in flight".to_owned(),
             Self::Durable(probe) => format!("{}, on disk", probe.name()),
@@ -132,7 +143,9 @@ impl Probe {
             Self::Run => [both(Self::Echo), both(Self::EchoStream)].concat(),
             Self::Stream(_) | Self::RemoteStream(_) => both(Self::Echo),
             Self::RunAlone | Self::SubmitAlone => both(Self::EchoAlone),
-            Self::Durable(probe) | Self::Backlog(probe) => vec![*probe],
+            Self::Tls(probe) | Self::Identity(probe) | Self::Durable(probe) | Self::Backlog(probe) => {
+                vec![*probe]
+            }
             Self::Overload => vec![Self::Busy],
             Self::WatchIdle => both(Self::EchoIdle),
         }
@@ -165,6 +178,8 @@ impl Probe {
             Self::Echo(kind) | Self::EchoAlone(kind) => kind,
             Self::EchoStream(kind) | Self::EchoIdle(kind) => kind,
             Self::HttpEcho => ServerKind::EchoHttp,
+            Self::Tls(_) => ServerKind::Tls,
+            Self::Identity(_) => ServerKind::Identity,
             Self::Durable(_) | Self::Start | Self::Restart => ServerKind::Durable,
             Self::Busy | Self::Overload | Self::Refused => ServerKind::Small,
             _ => ServerKind::Jobs,
@@ -178,7 +193,9 @@ impl Probe {
         }
         let server = ServerProcess::start(self.server())?;
         match self {
-            Self::Durable(probe) => probe.measure_on(server, bench).await,
+            Self::Tls(probe) | Self::Identity(probe) | Self::Durable(probe) => {
+                probe.measure_on(server, bench).await
+            }
             Self::Backlog(probe) => {
                 stream::fill(&server, queueing(), bench.jobs.get().into()).await?;
                 probe.measure_on(server, bench).await
@@ -204,7 +221,7 @@ impl Probe {
             Self::HttpSubmit => http::measure(&server, load, http::submit()).await,
             Self::Submit => loop_of(jobs::submit(jobs::ECHO_KIND)?, load).await,
             Self::SubmitAlone => loop_of(jobs::submit(jobs::ECHO_KIND)?, alone).await,
-            Self::Durable(_) | Self::Backlog(_) | Self::Start => {
+            Self::Tls(_) | Self::Identity(_) | Self::Durable(_) | Self::Backlog(_) | Self::Start => {
                 Err(super::Failed::new("this measurement starts its own server").into())
             }
             Self::Busy => overload::at_capacity(&server, load).await,

@@ -11,8 +11,9 @@ use axum::routing::post;
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use clap::ValueEnum;
+use jobstream::access::Grants;
 use jobstream::engine::{Engine, EngineOptions};
-use jobstream::server::{self, Server, ServerOptions, Shutdown};
+use jobstream::server::{self, Identity, IdentityOptions, Server, ServerOptions, Shutdown, StaticToken};
 use jobstream::worker::{RemoteOptions, Worker, demo};
 use tonic::service::Routes;
 use tonic::transport::Endpoint;
@@ -20,9 +21,11 @@ use tonic::transport::server::TcpIncoming;
 
 use super::echo::EchoService;
 use super::jobs::REMOTE_KIND;
-use super::{Failed, Result, http, overload};
+use super::{Failed, Result, http, overload, tls};
 use crate::pages::allow_huge_pages;
 
+/// The header of a caller of the server that verifies callers.
+pub(super) const AUTHORIZATION: &str = "Bearer jst_bench0123456789abcdefghijklmnopqrstuvwxyz012";
 /// Bound of the queue, large enough that no job of a fast run is refused.
 const JOBS_MAX: u32 = 50_000_000;
 
@@ -33,6 +36,10 @@ pub(super) enum ServerKind {
     Jobs,
     /// The job server with a log on disk.
     Durable,
+    /// The job server over TLS.
+    Tls,
+    /// The job server that verifies the token of each call.
+    Identity,
     /// The job server with capacity for few jobs.
     Small,
     /// The echo behind our listener: one single-threaded runtime a core.
@@ -48,7 +55,8 @@ pub(super) enum ServerKind {
 /// Serves on a free port and writes the port to standard output. For each line of standard input, writes the number of
 /// allocations so far. Ends when standard input closes.
 ///
-/// The location of a worker is the port of its server; the location of a durable server is the directory of its log.
+/// The location of a worker is the port of its server, that of a durable server the directory of its log, that of a server over
+/// TLS the directory of its certificate.
 pub(super) fn serve(kind: ServerKind, location: &str) -> Result<()> {
     thread::spawn(|| {
         // The end of the input, or an error, means that the parent has ended or is done.
@@ -60,7 +68,10 @@ pub(super) fn serve(kind: ServerKind, location: &str) -> Result<()> {
         process::exit(0);
     });
     // As `jobstream serve` does.
-    let is_job_server = matches!(kind, ServerKind::Jobs | ServerKind::Durable | ServerKind::Small);
+    let is_job_server = matches!(
+        kind,
+        ServerKind::Jobs | ServerKind::Tls | ServerKind::Identity | ServerKind::Durable | ServerKind::Small
+    );
     allow_huge_pages(!is_job_server)?;
     if kind == ServerKind::Worker {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -73,6 +84,8 @@ pub(super) fn serve(kind: ServerKind, location: &str) -> Result<()> {
         match kind {
             ServerKind::Jobs => serve_jobs(listener, None).await,
             ServerKind::Durable => serve_jobs(listener, Some(Path::new(location))).await,
+            ServerKind::Tls => serve_tls(listener, Path::new(location)).await,
+            ServerKind::Identity => serve_identity(listener).await,
             ServerKind::Small => serve_few_jobs(listener).await,
             ServerKind::Echo => serve_echo(listener).await,
             ServerKind::EchoStock => serve_stock_echo(listener).await,
@@ -108,27 +121,54 @@ async fn work(port: u16) -> Result<()> {
 }
 
 async fn serve_jobs(listener: TcpListener, directory: Option<&Path>) -> Result<()> {
-    let mut options = EngineOptions::default();
-    options.core.jobs_max = JOBS_MAX;
-    options.core.job_bytes_max = u64::MAX;
+    let options = engine_options();
     let engine = match directory {
         Some(directory) => Engine::open(options, directory)?,
         None => Engine::start(options),
     };
-    serve_engine(listener, engine, Worker::new()).await
+    serve_engine(listener, engine, Worker::new(), ServerOptions::default()).await
+}
+
+async fn serve_tls(listener: TcpListener, directory: &Path) -> Result<()> {
+    let mut options = ServerOptions::default();
+    options.serve.tls = Some(tls::load(directory)?);
+    serve_engine(listener, Engine::start(engine_options()), Worker::new(), options).await
+}
+
+/// Serves one caller, whose grants are checked for each call.
+async fn serve_identity(listener: TcpListener) -> Result<()> {
+    let mut callers = IdentityOptions::default();
+    let grants = Grants::parse(["submit queue=* kind=demo.*", "read own", "list own"])?;
+    callers.tokens.push(StaticToken::new("bench", AUTHORIZATION.trim_start_matches("Bearer "), grants)?);
+    let mut options = ServerOptions::default();
+    options.serve.identity = Some(Identity::new(callers)?);
+    serve_engine(listener, Engine::start(engine_options()), Worker::new(), options).await
+}
+
+fn engine_options() -> EngineOptions {
+    let mut options = EngineOptions::default();
+    options.core.jobs_max = JOBS_MAX;
+    options.core.job_bytes_max = u64::MAX;
+    options
 }
 
 async fn serve_few_jobs(listener: TcpListener) -> Result<()> {
     let mut options = EngineOptions::default();
     options.core.jobs_max = overload::JOBS_MAX;
-    serve_engine(listener, Engine::start(options), Worker::new().slots(overload::SLOTS)).await
+    let worker = Worker::new().slots(overload::SLOTS);
+    serve_engine(listener, Engine::start(options), worker, ServerOptions::default()).await
 }
 
-async fn serve_engine(listener: TcpListener, engine: Engine, worker: Worker) -> Result<()> {
+async fn serve_engine(
+    listener: TcpListener,
+    engine: Engine,
+    worker: Worker,
+    options: ServerOptions,
+) -> Result<()> {
     #[cfg(all(feature = "mimalloc", not(feature = "count-allocations")))]
     tokio::spawn(crate::allocator::keep_purging());
     let worker = demo::add_to(worker).start(&engine)?;
-    let server = Server::new(engine, ServerOptions::default()).with_worker(worker);
+    let server = Server::new(engine, options).with_worker(worker);
     server.run(listener, Shutdown::default()).await?;
     Ok(())
 }

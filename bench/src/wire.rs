@@ -6,11 +6,14 @@ use std::fmt;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use prost::Message;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
-use super::{Failed, Result};
+use super::{Failed, Result, tls};
 
 /// Flow control window, large enough that the server never waits for it.
 const WINDOW_BYTES: u32 = 64 << 20;
@@ -60,15 +63,32 @@ pub(super) fn put_head(frame: &mut BytesMut, message_bytes: usize) {
     frame.put_u32(message_bytes as u32);
 }
 
+async fn connect(port: u16) -> Result<TcpStream> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
 /// An HTTP/2 connection; clones share it.
 #[derive(Clone)]
-pub(super) struct Connection(SendRequest<Bytes>);
+pub(super) struct Connection {
+    sender: SendRequest<Bytes>,
+    /// The credential of every call.
+    authorization: Option<HeaderValue>,
+}
 
 impl Connection {
     /// Connects to a server of this machine.
     pub(super) async fn open(port: u16) -> Result<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        stream.set_nodelay(true)?;
+        Self::over(connect(port).await?).await
+    }
+
+    /// Connects to a server of this machine over TLS.
+    pub(super) async fn open_tls(port: u16, connector: &TlsConnector) -> Result<Self> {
+        Self::over(tls::connect(connector, connect(port).await?).await?).await
+    }
+
+    async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Self> {
         let (sender, connection) = h2::client::Builder::new()
             .initial_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES)
@@ -78,7 +98,7 @@ impl Connection {
             .await?;
         // Every open call sees its error.
         tokio::spawn(async { connection.await.ok() });
-        Ok(Self(sender))
+        Ok(Self { sender, authorization: None })
     }
 
     /// Several connections.
@@ -90,23 +110,36 @@ impl Connection {
         Ok(connections)
     }
 
+    /// The same connection, whose calls have this token.
+    pub(super) fn with_token(self, token: &'static str) -> Self {
+        Self { authorization: Some(HeaderValue::from_static(token)), ..self }
+    }
+
+    fn send(&mut self, call: &Call) -> Result<(ResponseFuture, SendStream<Bytes>)> {
+        let mut request = call.request();
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
+        Ok(self.sender.send_request(request, false)?)
+    }
+
     /// Makes a call and answers the bytes of its response, once it ended with status OK.
     pub(super) async fn call(&mut self, call: &Call) -> Result<Bytes> {
-        let (response, mut send) = self.0.send_request(call.request(), false)?;
+        let (response, mut send) = self.send(call)?;
         send.send_data(call.message.clone(), true)?;
         Answer::of(response).await?.rest().await
     }
 
     /// Makes a call and leaves its response to be read.
     pub(super) async fn begin(&mut self, call: &Call) -> Result<Answer> {
-        let (response, mut send) = self.0.send_request(call.request(), false)?;
+        let (response, mut send) = self.send(call)?;
         send.send_data(call.message.clone(), true)?;
         Answer::of(response).await
     }
 
     /// Opens a call whose messages are sent one by one.
     pub(super) fn open_stream(&mut self, call: &Call) -> Result<(ResponseFuture, SendStream<Bytes>)> {
-        Ok(self.0.send_request(call.request(), false)?)
+        self.send(call)
     }
 }
 

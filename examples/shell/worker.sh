@@ -1,7 +1,7 @@
 #!/bin/sh
 # A worker: `sh worker.sh KIND PROGRAM [ARGUMENT...]`. The payload of a job is the program's stdin, its stdout the result.
-# It needs curl 7.82 and jq. JOBSTREAM_URL names the server.
-url=${JOBSTREAM_URL:-http://localhost:7070} kind=$1
+# It needs curl 7.82 and jq. JOBSTREAM_URL names the server, JOBSTREAM_HEADERS a file with a header for each request.
+url=${JOBSTREAM_URL:-http://localhost:7070} headers=${JOBSTREAM_HEADERS:-/dev/null} kind=$1
 shift
 work=$(mktemp -d) || exit
 trap 'rm -rf "$work"' EXIT
@@ -12,7 +12,7 @@ trap 'kill $program $renewer 2>/dev/null; exit' INT TERM
 post() {
   cat >"$work/$2.request"
   while kill -0 $$ 2>/dev/null; do
-    status=$(curl --silent --max-time 60 --json "@$work/$2.request" --output "$work/$2.response" \
+    status=$(curl --silent --max-time 60 -H "@$headers" --json "@$work/$2.request" --output "$work/$2.response" \
       --write-out '%{http_code}' "$url$1") || status=lost
     case $status in
       200) cat "$work/$2.response" && return ;;
@@ -41,7 +41,7 @@ while :; do
   [ -n "$lease" ] || continue
 
   job=$(jq -r '.assignments[0].jobId' "$work/leased")
-  curl --silent --fail --retry 10 --retry-delay 1 --retry-all-errors --output "$work/input" \
+  curl --silent --fail --retry 10 --retry-delay 1 --retry-all-errors -H "@$headers" --output "$work/input" \
     "$url/v1/jobs/$job/payload" || continue
   "$@" <"$work/input" >"$work/output" 2>"$work/errors" &
   program=$!

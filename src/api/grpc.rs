@@ -1,21 +1,37 @@
 //! The gRPC services. Each method parses its request, calls the engine once and converts the result.
 
+mod access;
+mod access_service;
 mod admin_service;
+mod audit;
 mod bounded_list;
 mod call;
 mod call_log;
+mod call_meter;
+mod call_trace;
+mod early_end;
 mod error_details;
 mod events;
+mod feed;
+mod idle;
 mod job_service;
+mod log_level;
 mod page_token;
+mod quota_use;
 mod submit_stream;
+#[cfg(test)]
+mod tests;
 mod work_stream;
 mod worker_service;
 
+pub(super) use access::Access;
 pub(crate) use call::ConnectionLimits;
-pub use call::{ConnectionInfo, Deadline};
-pub(crate) use call_log::{Call, CallLog, code_name};
+pub(super) use call::principal_name;
+pub use call::{ClientCertificate, ConnectionInfo, Deadline};
+pub(crate) use call_log::{Call, CallLog, LoggedCaller, code_name};
+pub(crate) use call_meter::{CallMeter, CallTimer};
 pub(crate) use error_details::add_details_to_response;
+pub use log_level::LogLevelControl;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,11 +41,15 @@ use tonic::Status;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
+use quota_use::QuotaUse;
+
+use crate::access::{AUDIENCE_DEFAULT, SharedTokenKeys, TokenKeys};
 use crate::engine::{Engine, Submission};
 use crate::error::Error;
 use crate::proto::render::{self, Defaults};
 use crate::proto::status::to_status;
 use crate::proto::v1;
+use crate::proto::v1::access_service_server::AccessServiceServer;
 use crate::proto::v1::admin_service_server::AdminServiceServer;
 use crate::proto::v1::job_service_server::JobServiceServer;
 use crate::proto::v1::worker_service_server::WorkerServiceServer;
@@ -58,6 +78,10 @@ pub(crate) struct Api {
     message_bytes_max: usize,
     connections: ConnectionLimits,
     call_log: CallLog,
+    token_keys: SharedTokenKeys,
+    quota_use: QuotaUse,
+    /// `None` if the level of the log is not known.
+    log_level: Option<Arc<dyn LogLevelControl>>,
 }
 
 impl Api {
@@ -74,7 +98,20 @@ impl Api {
             message_bytes_max,
             connections,
             call_log: CallLog::default(),
+            token_keys: SharedTokenKeys::new(TokenKeys::random(AUDIENCE_DEFAULT)),
+            quota_use: QuotaUse::default(),
+            log_level: None,
         }
+    }
+
+    /// Reads and changes the level of the log with this control.
+    pub(crate) fn with_log_level(self, log_level: Option<Arc<dyn LogLevelControl>>) -> Self {
+        Self { log_level, ..self }
+    }
+
+    /// Mints tokens with these keys.
+    pub(crate) fn with_token_keys(self, token_keys: SharedTokenKeys) -> Self {
+        Self { token_keys, ..self }
     }
 
     /// The engine of the services.
@@ -132,7 +169,10 @@ pub(crate) fn services(api: &Api) -> (Jobs, Routes) {
     let admin = AdminServiceServer::new(api.clone())
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(message_bytes_max);
-    (jobs, Routes::new(workers).add_service(admin))
+    let access = AccessServiceServer::new(api.clone())
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(message_bytes_max);
+    (jobs, Routes::new(workers).add_service(admin).add_service(access))
 }
 
 fn disposition(submission: &Submission) -> v1::Disposition {

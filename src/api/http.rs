@@ -7,7 +7,10 @@ mod body;
 mod call;
 mod compression;
 mod events;
+mod feed;
+mod health;
 mod idempotency;
+mod metrics;
 mod observe;
 mod openapi;
 mod page;
@@ -21,5 +24,7 @@ mod router;
 mod routes;
 mod submit;
 
+pub(crate) use health::{LIVE_PATH, READY_PATH};
+pub(crate) use metrics::{Scrape, metrics_router};
 pub(crate) use problem::{refusal, refusal_with};
 pub(crate) use router::{is_stream, router};

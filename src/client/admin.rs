@@ -40,6 +40,16 @@ impl Client {
         }
     }
 
+    /// Counts of jobs over a window that ends now, by step.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for a window or a name that is not allowed.
+    pub async fn stats(&self, request: v1::GetStatsRequest) -> Result<v1::GetStatsResponse> {
+        let send = |channel, request| async move { admin(channel).get_stats(request).await };
+        self.call(request, send).await
+    }
+
     /// Starts no further attempts of a queue's jobs. Running attempts continue, and jobs are still accepted.
     ///
     /// # Errors
@@ -72,7 +82,12 @@ impl Client {
         let send = |channel, request| async move { admin(channel).purge_queue(request).await };
         let mut tries = Tries::within(self, self.options().call_timeout);
         let request = v1::PurgeQueueRequest { queue: name.into() };
-        Ok(tries.once(self.channel(), request, send).await?.purged)
+        loop {
+            match tries.once(self.channel(), request.clone(), send).await {
+                Err(error) if tries.renews_token(&error) => {}
+                answer => return Ok(answer?.purged),
+            }
+        }
     }
 
     /// Every worker, oldest first.
@@ -103,6 +118,16 @@ impl Client {
         let send = |channel, request| async move { admin(channel).drain_worker(request).await };
         let within = Some(render::duration(within));
         Ok(self.call(v1::DrainWorkerRequest { worker: worker.into(), within }, send).await?.workers)
+    }
+
+    /// Changes the level of the server's log: `debug`, or `info,jobstream::jobs=debug`. Returns the level before.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` if it is no level; `Unimplemented` (UNSUPPORTED) if the server cannot change its log.
+    pub async fn set_log_level(&self, level: impl Into<String>) -> Result<String> {
+        let send = |channel, request| async move { admin(channel).set_log_level(request).await };
+        Ok(self.call(v1::SetLogLevelRequest { level: level.into() }, send).await?.previous_level)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Back-off between tries, and how long a watch or a wait reconnects during an outage.
 
+use std::mem;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -45,16 +46,28 @@ pub(crate) struct Outage {
     patience: Duration,
     backoff: Backoff,
     lost_since: Option<Instant>,
+    /// Whether the client can get another token.
+    renews_token: bool,
+    /// Whether a refused token may be replaced: once until the server answers.
+    can_renew: bool,
 }
 
 impl Outage {
     pub(crate) fn new(options: &ClientOptions) -> Self {
         let ClientOptions { retry, patience, .. } = *options;
-        Self { patience, backoff: Backoff::new(retry), lost_since: None }
+        let renews_token = options.renews_token();
+        Self {
+            patience,
+            backoff: Backoff::new(retry),
+            lost_since: None,
+            renews_token,
+            can_renew: renews_token,
+        }
     }
 
     /// The server answered: the outage is over.
     pub(crate) fn end(&mut self) {
+        self.can_renew = self.renews_token;
         if self.lost_since.take().is_some() {
             self.backoff.reset();
         }
@@ -66,6 +79,9 @@ impl Outage {
     ///
     /// The same error if a retry cannot help, or the outage is longer than `patience`.
     pub(super) async fn pause(&mut self, client: &Client, error: Error) -> Result<()> {
+        if error.is_refused_token() && mem::take(&mut self.can_renew) {
+            return Ok(());
+        }
         let pause = self.next_pause(error.clone(), Instant::now())?;
         client.pause(error, pause).await;
         Ok(())

@@ -1,16 +1,25 @@
 //! The channel of a client: tonic's, with HTTP errors as gRPC statuses.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::mem;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use tonic::body::Body;
-use tonic::codegen::{BoxFuture, Service, StdError};
+use tonic::codegen::{Body as _, BoxFuture, Service, StdError};
 use tonic::{Code, Status, transport};
 
-/// A channel to the server, for the generated stubs in [`proto::v1`](crate::proto::v1).
+use super::credentials::{Credentials, PendingToken};
+
+/// Largest response to a GET request, in bytes.
+const GET_BYTES_MAX: usize = 64 * 1024;
+
+/// A channel to the server, for the generated stubs in [`proto::v1`](crate::proto::v1). It adds the token and the metadata
+/// of the client's options to every call.
 ///
 /// An HTTP error of a proxy becomes a [`Status`] that names the address and the HTTP status, with the code of the gRPC
 /// specification: 400 is `Internal`, 401 `Unauthenticated`, 403 `PermissionDenied`, 404 `Unimplemented`, 429, 502, 503
@@ -19,18 +28,61 @@ use tonic::{Code, Status, transport};
 pub struct Channel {
     inner: transport::Channel,
     address: Arc<str>,
+    credentials: Option<Arc<Credentials>>,
 }
 
 impl Channel {
-    pub(super) fn new(inner: transport::Channel, address: &str) -> Self {
-        Self { inner, address: address.into() }
+    pub(super) fn new(
+        inner: transport::Channel,
+        address: &str,
+        credentials: Option<Arc<Credentials>>,
+    ) -> Self {
+        Self { inner, address: address.into(), credentials }
+    }
+
+    /// Whether another call may have another token.
+    #[cfg(feature = "worker")]
+    pub(crate) fn renews_token(&self) -> bool {
+        self.credentials.as_ref().is_some_and(|credentials| credentials.are_renewed())
+    }
+
+    /// Sends a GET request. The response may have any status and content type.
+    pub(super) async fn get(&self, path: &'static str) -> Result<(StatusCode, Vec<u8>), StdError> {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = Uri::from_static(path);
+        let mut channel = self.inner.clone();
+        poll_fn(|context| channel.poll_ready(context)).await?;
+        let (head, mut body) = channel.call(request).await?.into_parts();
+        let mut bytes = Vec::new();
+        while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+            bytes.extend_from_slice(frame?.data_ref().map_or(&[], |data| data));
+            if bytes.len() > GET_BYTES_MAX {
+                return Err(format!("the response has more than {GET_BYTES_MAX} bytes").into());
+            }
+        }
+        Ok((head.status, bytes))
+    }
+
+    /// Calls with the token of a function. The channel that is ready makes this call, its clone the next one.
+    fn call_with(
+        &mut self,
+        token: PendingToken,
+        mut request: Request<Body>,
+    ) -> <Self as Service<Request<Body>>>::Future {
+        let next = self.inner.clone();
+        let mut ready = mem::replace(&mut self.inner, next);
+        let address = self.address.clone();
+        Box::pin(async move {
+            token.add_to(request.headers_mut()).await?;
+            checked(ready.call(request).await?, &address)
+        })
     }
 }
 
 impl From<transport::Channel> for Channel {
     /// The address is unknown: the messages of HTTP errors say "the server".
     fn from(inner: transport::Channel) -> Self {
-        Self::new(inner, "the server")
+        Self::new(inner, "the server", None)
     }
 }
 
@@ -43,16 +95,23 @@ impl Service<Request<Body>> for Channel {
         self.inner.poll_ready(context).map_err(Into::into)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if let Some(credentials) = &self.credentials
+            && let Some(token) = credentials.add_to(request.headers_mut())
+        {
+            return self.call_with(token, request);
+        }
         let response = self.inner.call(request);
         let address = self.address.clone();
-        Box::pin(async move {
-            let response = response.await?;
-            match HttpError::of(response.status(), response.headers()) {
-                Some(error) => Err(error.into_status(&address).into()),
-                None => Ok(response),
-            }
-        })
+        Box::pin(async move { checked(response.await?, &address) })
+    }
+}
+
+/// The response, or the status of an HTTP error.
+fn checked(response: Response<Body>, address: &str) -> Result<Response<Body>, StdError> {
+    match HttpError::of(response.status(), response.headers()) {
+        Some(error) => Err(error.into_status(address).into()),
+        None => Ok(response),
     }
 }
 

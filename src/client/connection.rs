@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::time;
 use tonic::transport::{self, Endpoint};
 
+use super::credentials::Credentials;
 use super::error::{Error, ErrorKind, Result, reason};
 use super::{Channel, ClientOptions, status};
 
@@ -25,9 +26,46 @@ const CONNECTIONS_MAX: usize = 64;
 /// One server's address and the channels in use, at least one.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    endpoint: Endpoint,
+    target: Target,
     address: String,
     links: Mutex<Vec<Link>>,
+}
+
+/// How to connect to the server, and what to add to each call.
+#[derive(Debug)]
+struct Target {
+    endpoint: Endpoint,
+    credentials: Option<Arc<Credentials>>,
+    #[cfg(feature = "tls")]
+    tls: Option<super::tls::TlsConnect>,
+}
+
+impl Target {
+    fn plain(uri: Uri) -> Self {
+        Self {
+            endpoint: Endpoint::from(uri),
+            credentials: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
+    async fn connect(&self) -> Result<transport::Channel, transport::Error> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return self.endpoint.connect_with_connector(tls.clone()).await;
+        }
+        self.endpoint.connect().await
+    }
+
+    /// The channel connects with its first call.
+    fn connect_lazy(&self) -> transport::Channel {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return self.endpoint.connect_with_connector_lazy(tls.clone());
+        }
+        self.endpoint.connect_lazy()
+    }
 }
 
 /// A channel, for as long as a call uses it.
@@ -39,8 +77,9 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    fn new(channel: transport::Channel, address: &str) -> Self {
-        Self { channel: Channel::new(channel, address), users: Arc::default() }
+    fn new(channel: transport::Channel, address: &str, target: &Target) -> Self {
+        let channel = Channel::new(channel, address, target.credentials.clone());
+        Self { channel, users: Arc::default() }
     }
 
     fn users(&self) -> usize {
@@ -51,9 +90,9 @@ impl Link {
 impl Connection {
     /// Connects at once.
     pub(super) async fn open(address: &str, options: &ClientOptions) -> Result<Self> {
-        let (address, endpoint) = endpoint(address, options)?;
-        let why = match time::timeout(options.connect_timeout, endpoint.connect()).await {
-            Ok(Ok(channel)) => return Ok(Self::new(address, endpoint, channel)),
+        let (address, target) = target(address, options)?;
+        let why = match time::timeout(options.connect_timeout, target.connect()).await {
+            Ok(Ok(channel)) => return Ok(Self::new(address, target, channel)),
             Ok(Err(error)) => return Err(status::unreachable_by(&address, &error)),
             Err(_) => format!("no connection within {:?}", options.connect_timeout),
         };
@@ -62,14 +101,14 @@ impl Connection {
 
     /// Connects with the first call.
     pub(super) fn lazy(address: &str, options: &ClientOptions) -> Result<Self> {
-        let (address, endpoint) = endpoint(address, options)?;
-        let channel = endpoint.connect_lazy();
-        Ok(Self::new(address, endpoint, channel))
+        let (address, target) = target(address, options)?;
+        let channel = target.connect_lazy();
+        Ok(Self::new(address, target, channel))
     }
 
-    fn new(address: String, endpoint: Endpoint, channel: transport::Channel) -> Self {
-        let links = Mutex::new(vec![Link::new(channel, &address)]);
-        Self { endpoint, address, links }
+    fn new(address: String, target: Target, channel: transport::Channel) -> Self {
+        let links = Mutex::new(vec![Link::new(channel, &address, &target)]);
+        Self { target, address, links }
     }
 
     /// The server's address, as error messages show it.
@@ -98,7 +137,7 @@ impl Connection {
     }
 
     fn new_link(&self) -> Link {
-        Link::new(self.endpoint.connect_lazy(), &self.address)
+        Link::new(self.target.connect_lazy(), &self.address, &self.target)
     }
 
     /// Replaces a connection that is open but does not answer: the next call opens another. Replacing it twice changes
@@ -112,16 +151,18 @@ impl Connection {
     }
 }
 
-fn endpoint(address: &str, options: &ClientOptions) -> Result<(String, Endpoint)> {
+fn target(address: &str, options: &ClientOptions) -> Result<(String, Target)> {
     let address = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
     let uri: Uri = address.parse().map_err(|error| bad_address(&address, &format!("{error}")))?;
-    let endpoint = match uri.scheme_str() {
-        Some("http") => Endpoint::from(uri),
+    let mut target = match uri.scheme_str() {
+        Some("http") => Target::plain(uri.clone()),
         Some("https") => with_tls(&uri, options)
             .map_err(|why| invalid(format!("TLS to {address} is not possible: {why}")))?,
         _ => return Err(bad_address(&address, "only http and https are supported")),
     };
-    let endpoint = endpoint
+    target.credentials = Credentials::of(options, &address, &uri)?;
+    target.endpoint = target
+        .endpoint
         .user_agent(options.name.as_str())
         .map_err(|_| invalid(bad_name(options)))?
         .connect_timeout(options.connect_timeout)
@@ -129,19 +170,19 @@ fn endpoint(address: &str, options: &ClientOptions) -> Result<(String, Endpoint)
         .tcp_keepalive(None::<Duration>)
         .http2_keep_alive_interval(options.keepalive_interval)
         .keep_alive_timeout(options.keepalive_timeout)
-        .keep_alive_while_idle(true)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-    Ok((address, endpoint))
+    Ok((address, target))
 }
 
 #[cfg(feature = "tls")]
-fn with_tls(uri: &Uri, options: &ClientOptions) -> Result<Endpoint, String> {
-    super::tls::with_tls(Endpoint::from(uri.clone()), uri, options)
+fn with_tls(uri: &Uri, options: &ClientOptions) -> Result<Target, String> {
+    let (endpoint, tls) = super::tls::TlsConnect::new(uri, options)?;
+    Ok(Target { endpoint, credentials: None, tls: Some(tls) })
 }
 
 #[cfg(not(feature = "tls"))]
-fn with_tls(_uri: &Uri, _options: &ClientOptions) -> Result<Endpoint, String> {
+fn with_tls(_uri: &Uri, _options: &ClientOptions) -> Result<Target, String> {
     Err("this program was built without the feature tls of jobstream".to_owned())
 }
 

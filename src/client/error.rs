@@ -35,7 +35,7 @@ pub enum ErrorKind {
     Unreachable,
     /// No answer came in time: the call may or may not have arrived.
     DeadlineExceeded,
-    /// The credentials are missing or invalid. Also HTTP status 401 of a proxy.
+    /// The credentials are missing or invalid, or the function of the token failed. Also HTTP status 401 of a proxy.
     Unauthenticated,
     /// The caller may not do this. Also HTTP status 403 of a proxy.
     PermissionDenied,
@@ -67,8 +67,22 @@ pub mod reason {
     pub const LEASE_LOST: &str = "LEASE_LOST";
     /// The server's limit of jobs or bytes is reached.
     pub const QUEUE_FULL: &str = "QUEUE_FULL";
+    /// The server requires a credential, and the call had none.
+    pub const CREDENTIAL_REQUIRED: &str = "CREDENTIAL_REQUIRED";
+    /// The server does not know the credential.
+    pub const CREDENTIAL_INVALID: &str = "CREDENTIAL_INVALID";
+    /// The credential has expired. A stream ends with it as `Unavailable`: watches, waits and workers resume with a new one.
+    pub const CREDENTIAL_EXPIRED: &str = "CREDENTIAL_EXPIRED";
+    /// The credential does not allow the call; the message names the missing grant.
+    pub const GRANT_MISSING: &str = "GRANT_MISSING";
+    /// A quota of the caller is used up; [`Error::retry_after`](super::Error::retry_after) is when it has capacity again.
+    pub const QUOTA: &str = "QUOTA";
     /// The server shuts down.
     pub const DRAINING: &str = "DRAINING";
+    /// Set by the client: the address is plain text to a host that is not loopback, and a token is not sent there.
+    pub const INSECURE_TOKEN: &str = "INSECURE_TOKEN";
+    /// Set by the client: the function of the token failed.
+    pub const TOKEN_UNAVAILABLE: &str = "TOKEN_UNAVAILABLE";
     /// Set by the client: the server's certificate is from an authority that the client does not trust.
     pub const UNKNOWN_CA: &str = "UNKNOWN_CA";
     /// Set by the client: the server's certificate is for another name, has expired, or is invalid otherwise.
@@ -77,6 +91,8 @@ pub mod reason {
     pub const CLIENT_CERTIFICATE: &str = "CLIENT_CERTIFICATE";
     /// Set by the client: the address begins with `https://`, but the server does not answer with TLS.
     pub const NOT_TLS: &str = "NOT_TLS";
+    /// Set by the client: an interceptor did not submit the job.
+    pub const INTERCEPTED: &str = "INTERCEPTED";
     /// Set by the client: the TLS handshake failed for another reason.
     pub const TLS_FAILED: &str = "TLS_FAILED";
 }
@@ -121,7 +137,7 @@ impl Error {
         status::from_status(status, address)
     }
 
-    pub(super) fn new(kind: ErrorKind, reason: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: ErrorKind, reason: &str, message: impl Into<String>) -> Self {
         let message = message.into();
         Self::from_details(Details {
             kind,
@@ -132,6 +148,11 @@ impl Error {
             violations: Vec::new(),
             facts: HashMap::new(),
         })
+    }
+
+    /// The error of an interceptor that does not submit a job: `InvalidArgument` with the reason INTERCEPTED.
+    pub fn of_interceptor(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidArgument, reason::INTERCEPTED, message)
     }
 
     pub(super) fn from_details(details: Details) -> Self {
@@ -183,6 +204,11 @@ impl Error {
             ErrorKind::ResourceExhausted => self.retry_after().is_some(),
             _ => false,
         }
+    }
+
+    /// Whether another token may be accepted.
+    pub(super) fn is_refused_token(&self) -> bool {
+        self.kind() == ErrorKind::Unauthenticated && self.reason() != reason::CLIENT_CERTIFICATE
     }
 
     /// The same error with another core of its message.

@@ -95,7 +95,7 @@ fn request(filter: &JobFilter) -> v1::ListJobsRequest {
 }
 
 /// An empty list on the wire means all.
-fn wire_states(states: StateSet) -> Vec<i32> {
+pub(super) fn wire_states(states: StateSet) -> Vec<i32> {
     const ALL: [JobState; 6] = [
         JobState::Scheduled,
         JobState::Queued,

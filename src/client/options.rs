@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::{BearerToken, CallMetadata};
 use crate::job::EventTypes;
 
-/// Options of a [`Client`](super::Client): timeouts, retries and keepalive. Start from [`Default`] and set fields.
+/// Options of a [`Client`](super::Client): timeouts, retries, keepalive and credentials. Start from [`Default`] and set fields.
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,15 +33,29 @@ pub struct ClientOptions {
     /// How long a watch or a wait reconnects to an unavailable server before it gives up. Any response of the server
     /// restarts this time. Default 5 min.
     pub patience: Duration,
-    /// HTTP/2 keepalive: a PING is sent after this long without traffic. Default 10 s.
+    /// HTTP/2 keepalive: while calls are open, a PING is sent after this long without traffic. Default 20 s.
     pub keepalive_interval: Duration,
-    /// A connection is closed when a PING is not answered within this time. Default 5 s.
+    /// A connection is closed when a PING is not answered within this time. Default 10 s.
     pub keepalive_timeout: Duration,
     /// The user agent. Default `jobstream-rust/` and the version.
     pub name: String,
+    /// The token that is sent with every call. Default none.
+    pub token: Option<BearerToken>,
+    /// Whether a token may be sent in plain text to a host that is not loopback: everyone on the way can read it. Default
+    /// false.
+    pub allow_insecure_token: bool,
+    /// Further metadata of every call and stream. Default none.
+    pub metadata: CallMetadata,
     /// TLS of addresses that begin with `https://`.
     #[cfg(feature = "tls")]
     pub tls: super::ClientTls,
+}
+
+impl ClientOptions {
+    /// Whether another call may have another token.
+    pub(super) fn renews_token(&self) -> bool {
+        self.token.as_ref().is_some_and(BearerToken::is_renewed)
+    }
 }
 
 impl Default for ClientOptions {
@@ -50,9 +65,12 @@ impl Default for ClientOptions {
             call_timeout: Duration::from_secs(30),
             retry: RetryOptions::default(),
             patience: Duration::from_secs(5 * 60),
-            keepalive_interval: Duration::from_secs(10),
-            keepalive_timeout: Duration::from_secs(5),
+            keepalive_interval: Duration::from_secs(20),
+            keepalive_timeout: Duration::from_secs(10),
             name: concat!("jobstream-rust/", env!("CARGO_PKG_VERSION")).to_owned(),
+            token: None,
+            allow_insecure_token: false,
+            metadata: CallMetadata::default(),
             #[cfg(feature = "tls")]
             tls: super::ClientTls::default(),
         }
@@ -94,6 +112,23 @@ pub struct WatchOptions {
     /// The server sends a heartbeat after this long without an event, 1 s to 1 h. A stream without a message for three of
     /// them is opened again, on another connection. Default 15 s.
     pub heartbeat: Duration,
+}
+
+/// Options of a [`Feed`](super::Feed). Start from [`Default`] and set fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FeedOptions {
+    /// Continue after this cursor of another feed. Default empty: from now on.
+    pub after_cursor: String,
+    /// The server sends a heartbeat after this long without a change, 1 s to 1 h. A stream without a message for three of
+    /// them is opened again, on another connection. Default 15 s.
+    pub heartbeat: Duration,
+}
+
+impl Default for FeedOptions {
+    fn default() -> Self {
+        Self { after_cursor: String::new(), heartbeat: Duration::from_secs(15) }
+    }
 }
 
 impl Default for WatchOptions {

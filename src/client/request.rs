@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::error::{Error, ErrorKind, Result, reason};
 use super::{Client, Job, Submission, status};
-use crate::job::{JSON, JobId, Payload, RetryPolicy};
+use crate::job::{JSON, JobId, Payload, RetryPolicy, TraceContext};
 use crate::proto::v1::job_spec::Start;
 use crate::proto::v1::payload::Body;
 use crate::proto::{render, v1};
@@ -157,6 +157,13 @@ impl JobRequest {
         self
     }
 
+    /// Sets the trace context of the job. Default: that of no trace, or with the interceptor `Spans` of the feature `otel` that of
+    /// the span of the submit.
+    pub fn trace_context(mut self, context: &TraceContext) -> Self {
+        self.spec.trace_context = Some(render::trace_context(context));
+        self
+    }
+
     /// Submits the job; its result is read as a `T`. Once this returns, the job is stored with the durability in
     /// [`Submission::durability`].
     ///
@@ -168,16 +175,22 @@ impl JobRequest {
     /// `InvalidArgument`, `AlreadyExists` (JOB_ID_REUSED) and `ResourceExhausted` (QUEUE_FULL) mean that nothing was
     /// stored. After any other error submit this request again: it gives one job.
     pub async fn submit<T>(&self) -> Result<Job<T>> {
-        let request = v1::SubmitRequest { job: Some(self.spec.clone()), validate_only: false };
-        let answer = self.client.rpc().submit(request).await?;
-        submitted(&self.client, self.id, &answer)
+        let client = &self.client;
+        let send = move |job| async move {
+            let request = v1::SubmitRequest { job: Some(job), validate_only: false };
+            submission(client, &client.rpc().submit(request).await?)
+        };
+        let submission = client.intercept(self.id, self.spec.clone(), send).await?;
+        Ok(Job::submitted(client.clone(), self.id, submission))
     }
+}
+
+/// The response to a submit.
+pub(super) fn submission(client: &Client, answer: &v1::SubmitResponse) -> Result<Submission> {
+    Submission::read(answer).ok_or_else(|| status::unreadable(client.address(), "the answer to a submit"))
 }
 
 /// The handle for the response to a submit.
 pub(super) fn submitted<T>(client: &Client, id: JobId, answer: &v1::SubmitResponse) -> Result<Job<T>> {
-    match Submission::read(answer) {
-        Some(submission) => Ok(Job::submitted(client.clone(), id, submission)),
-        None => Err(status::unreadable(client.address(), "the answer to a submit")),
-    }
+    Ok(Job::submitted(client.clone(), id, submission(client, answer)?))
 }

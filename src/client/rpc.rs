@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use tonic::Request;
+
 use super::error::Result;
 use super::{Client, Jobs, Watch, WatchOptions, jobs, result, run};
-use crate::job::JobId;
+use crate::job::{JobId, TraceContext};
 use crate::proto::v1;
 
 /// The calls of JobService with the messages of [`proto::v1`](crate::proto::v1), made by [`Client::rpc`].
@@ -112,7 +114,8 @@ impl Rpc<'_> {
         self.0.call(request, |channel, request| async move { jobs(channel).cancel(request).await }).await
     }
 
-    /// Submits a finished job once more, as a new job. Without a `new_job_id` it gets one.
+    /// Submits a finished job once more, as a new job. Without a `new_job_id` it gets one. Its submitter is
+    /// the trace context of the client's interceptors, such as the current span of `Spans`.
     ///
     /// # Errors
     ///
@@ -121,7 +124,18 @@ impl Rpc<'_> {
         if request.new_job_id.is_empty() {
             request.new_job_id = JobId::mint().to_string();
         }
-        self.0.call(request, |channel, request| async move { jobs(channel).retry(request).await }).await
+        let trace = self.0.trace_context();
+        let send = |channel, mut request: Request<v1::RetryRequest>| {
+            // A retry has no field for it.
+            for (name, text) in trace.iter().flat_map(TraceContext::headers) {
+                // It is printable ASCII.
+                if let Ok(value) = text.parse() {
+                    request.metadata_mut().insert(name, value);
+                }
+            }
+            async move { jobs(channel).retry(request).await }
+        };
+        self.0.call(request, send).await
     }
 }
 

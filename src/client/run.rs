@@ -6,7 +6,7 @@ use tokio::time::{self, Instant};
 use tonic::{Request, Status, Streaming};
 
 use super::error::{Result, ResultError};
-use super::request::submitted;
+use super::request::submission;
 use super::tries::Tries;
 use super::watch::{Messages, Opened, wire_types};
 use super::{Client, Job, JobRequest, Watch, WatchOptions, jobs, status};
@@ -49,8 +49,18 @@ impl JobRequest {
     ///
     /// As [`JobRequest::submit`].
     pub async fn run_and_watch<T>(&self, options: WatchOptions) -> Result<(Job<T>, Watch)> {
-        let (answer, watch) = run_and_watch(self.client(), self.spec(), options).await?;
-        Ok((submitted(self.client(), self.job_id(), &answer)?, watch))
+        let (client, mut opened) = (self.client(), None);
+        let watch = &mut opened;
+        let send = move |job| async move {
+            let (answer, of_run) = run_and_watch(client, &job, options).await?;
+            *watch = Some(of_run);
+            submission(client, &answer)
+        };
+        let submission = client.intercept(self.job_id(), self.spec().clone(), send).await?;
+        let job = Job::submitted(client.clone(), self.job_id(), submission);
+        // An interceptor that did not submit the job may still know it.
+        let watch = opened.unwrap_or_else(|| job.watch_with(options));
+        Ok((job, watch))
     }
 
     async fn run_to_end<T>(&self) -> Result<(Job<T>, Outcome)> {

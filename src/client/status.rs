@@ -6,7 +6,8 @@ use tonic::{Code, Status, TimeoutExpired};
 use tonic_types::{ErrorDetails, RpcStatusExt, StatusExt};
 
 use super::channel::HttpError;
-use super::error::{Details, Error, ErrorKind};
+use super::credentials::TokenError;
+use super::error::{Details, Error, ErrorKind, reason};
 use crate::error::Violation;
 use crate::proto::status::DOMAIN;
 
@@ -20,6 +21,9 @@ pub(super) fn from_status(status: &Status, address: &str) -> Error {
     }
     if let Some(error) = status.source().and_then(|source| source.downcast_ref()) {
         return from_http(status, error, address);
+    }
+    if let Some(error) = status.source().and_then(|source| source.downcast_ref::<TokenError>()) {
+        return Error::new(ErrorKind::Unavailable, reason::TOKEN_UNAVAILABLE, error.to_string());
     }
     match status.source() {
         // This side made the status.
@@ -38,7 +42,7 @@ fn from_http(status: &Status, error: &HttpError, address: &str) -> Error {
 }
 
 /// The error for one job of a batch.
-pub(super) fn from_rpc_status(status: &tonic_types::Status, address: &str) -> Error {
+pub(crate) fn from_rpc_status(status: &tonic_types::Status, address: &str) -> Error {
     let details = status.get_error_details();
     read(Code::from(status.code), &status.message, &details, address)
 }
@@ -61,13 +65,13 @@ pub(super) fn unreachable(address: &str, why: &str) -> Error {
 /// No server answers, or the connection broke: with the reason and the text if TLS is the cause.
 pub(super) fn unreachable_by(address: &str, cause: &(dyn StdError + 'static)) -> Error {
     #[cfg(feature = "tls")]
-    if let Some((reason, why)) = super::tls::explain(cause) {
-        let kind = match reason {
-            super::error::reason::CLIENT_CERTIFICATE => ErrorKind::Unauthenticated,
+    if let Some((explained, why)) = super::tls::explain(cause) {
+        let kind = match explained {
+            reason::CLIENT_CERTIFICATE => ErrorKind::Unauthenticated,
             _ => ErrorKind::Unreachable,
         };
         let message = format!("cannot use the server at {address}: {why}");
-        return Error::new(kind, reason, message).with_short_message(&why);
+        return Error::new(kind, explained, message).with_short_message(&why);
     }
     let why = innermost(cause);
     match why.contains(FRAME_ERROR) && address.starts_with("http://") {

@@ -1,17 +1,17 @@
-//! TLS of the client: the authorities it trusts, its own certificate, and the errors of the handshake.
+//! TLS of the client: its options, and the errors of the handshake. Module `connector` makes the connections, `identity` has the
+//! certificate of the client.
+
+mod connector;
+mod identity;
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::io;
 
-use http::Uri;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{CertificateError, InvalidMessage};
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
-use super::ClientOptions;
 use super::error::reason;
+pub(super) use connector::TlsConnect;
+pub use identity::ClientIdentity;
 
 /// Before the name of an alert in the text of rustls' error.
 const ALERT: &str = "received fatal alert: ";
@@ -45,67 +45,6 @@ pub struct ClientTls {
     pub identity: Option<ClientIdentity>,
 }
 
-/// The certificate of a client and its private key.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ClientIdentity {
-    certificate: Vec<u8>,
-    key: Vec<u8>,
-}
-
-impl ClientIdentity {
-    /// An identity of a certificate, followed by the intermediate ones, and its private key, in PEM format.
-    pub fn new(certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
-        Self { certificate: certificate.into(), key: key.into() }
-    }
-}
-
-impl fmt::Debug for ClientIdentity {
-    /// Without the key.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientIdentity").finish_non_exhaustive()
-    }
-}
-
-/// The endpoint with TLS.
-///
-/// # Errors
-///
-/// What is wrong with the certificates or the key.
-pub(super) fn with_tls(endpoint: Endpoint, uri: &Uri, options: &ClientOptions) -> Result<Endpoint, String> {
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    let config = ClientTlsConfig::new().domain_name(host).timeout(options.connect_timeout);
-    let config = match &options.tls.ca {
-        Some(pem) => {
-            check_certificates(pem).map_err(|why| format!("the CA certificate is unusable: {why}"))?;
-            config.ca_certificate(Certificate::from_pem(pem))
-        }
-        None => config.with_native_roots(),
-    };
-    let config = match &options.tls.identity {
-        Some(ClientIdentity { certificate, key }) => {
-            check_certificates(certificate)
-                .map_err(|why| format!("the client certificate is unusable: {why}"))?;
-            PrivateKeyDer::from_pem_slice(key)
-                .map_err(|error| format!("the client key is not a private key in PEM format: {error}"))?;
-            config.identity(Identity::from_pem(certificate, key))
-        }
-        None => config,
-    };
-    endpoint.tls_config(config).map_err(|error| {
-        let cause = super::status::innermost(&error);
-        format!("the CA certificate, the client certificate or the client key is unusable: {cause}")
-    })
-}
-
-fn check_certificates(pem: &[u8]) -> Result<(), String> {
-    let parsed = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
-    match parsed {
-        Ok(certificates) if certificates.is_empty() => Err("it has no certificate in PEM format".to_owned()),
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!("it is not in PEM format: {error}")),
-    }
-}
-
 /// The reason and the text of a failed handshake, if that is the cause of the error.
 pub(super) fn explain(error: &(dyn StdError + 'static)) -> Option<(&'static str, String)> {
     let mut next = Some(error);
@@ -128,6 +67,12 @@ pub(super) fn explain(error: &(dyn StdError + 'static)) -> Option<(&'static str,
     // After the handshake, h2 passes on the text of an alert only.
     let (_, alert) = text.split_once(ALERT)?;
     explained_alert(alert)
+}
+
+/// `localhost` of `DnsName("localhost")`, as rustls writes the names of a certificate.
+fn bare_name(presented: &str) -> &str {
+    let inner = presented.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.unwrap_or(presented).trim_matches('"')
 }
 
 /// Whether the connection ended during the handshake, by the text that tokio-rustls gives such an error.
@@ -174,7 +119,8 @@ fn explained_certificate(error: &CertificateError) -> (&'static str, String) {
             return (reason::UNKNOWN_CA, text.to_owned());
         }
         NotValidForNameContext { expected, presented } => {
-            let names = presented.join(", ");
+            let names: Vec<_> = presented.iter().map(|name| bare_name(name)).collect();
+            let names = names.join(", ");
             format!(
                 "its certificate is not for {}, but for {names}: use one of these names",
                 expected.to_str()

@@ -1,6 +1,7 @@
 //! One call: its deadline and its retries.
 
 use std::future::Future;
+use std::mem;
 use std::time::Duration;
 
 use tokio::time::{self, Instant};
@@ -18,13 +19,16 @@ pub(super) struct Tries<'a> {
     client: &'a Client,
     deadline: Instant,
     done: u32,
+    /// Whether a refused token may be replaced once.
+    can_renew: bool,
     backoff: Backoff,
 }
 
 impl<'a> Tries<'a> {
     pub(super) fn within(client: &'a Client, limit: Duration) -> Self {
         let backoff = Backoff::new(client.options().retry);
-        Self { client, deadline: Instant::now() + limit.min(LIMIT_MAX), done: 0, backoff }
+        let can_renew = client.options().renews_token();
+        Self { client, deadline: Instant::now() + limit.min(LIMIT_MAX), done: 0, can_renew, backoff }
     }
 
     /// Counts a try that is made outside of [`Tries::once`]. Returns the time left.
@@ -54,12 +58,20 @@ impl<'a> Tries<'a> {
         }
     }
 
+    /// Whether the call was refused for its token and is to be repeated with a new one: once.
+    pub(super) fn renews_token(&mut self, error: &Error) -> bool {
+        error.is_refused_token() && mem::take(&mut self.can_renew)
+    }
+
     /// Pauses before the next try.
     ///
     /// # Errors
     ///
     /// The same error if a retry cannot help, or no try or no time is left.
     pub(super) async fn pause(&mut self, error: Error) -> Result<()> {
+        if self.renews_token(&error) {
+            return Ok(());
+        }
         let options = self.client.options().retry;
         let is_refused = error.kind() == ErrorKind::ResourceExhausted && !options.when_exhausted;
         if !error.is_transient() || is_refused {

@@ -21,7 +21,7 @@ use crate::proto::v1::{job_event, run_response};
 use crate::proto::{read, render, v1};
 
 /// A stream is replaced when this many heartbeats are missing.
-const HEARTBEATS_MISSED_MAX: u32 = 3;
+pub(super) const HEARTBEATS_MISSED_MAX: u32 = 3;
 
 /// Timeout for the server to close the stream after the event that ends the job.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -301,7 +301,7 @@ async fn open(client: &Client, request: v1::WatchResultRequest) -> Result<Opened
 }
 
 /// Replaces a connection that is open but does not answer.
-fn replace_connection(client: &Client, link: &Link, why: &str) -> Error {
+pub(super) fn replace_connection(client: &Client, link: &Link, why: &str) -> Error {
     client.connection().replace(link);
     status::unreachable(client.address(), why)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::effects::Effects;
-use super::history::Stream;
+use super::history::{Stream, payload_bytes};
 use super::keys::{JobKey, SessionKey};
 use super::record::Record;
 use super::refusals::{REPORTS_END, check_size, too_many_events};
@@ -101,6 +101,7 @@ impl Core {
             Report::Output(output) => EventBody::Output(output.bounded()),
             Report::Log(log) => EventBody::Log(log.bounded()),
         };
+        self.lanes.stats.payloads.event.record(payload_bytes(&body));
         let event = Event { sequence, time, attempt, body };
         stream.add(event.clone(), ring_max, history);
         // A job drops its own oldest output before it uses the capacity of other jobs.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::keys::SessionKey;
-use super::record::Record;
-use crate::job::{Assignment, Drain, Failure, JobId, LeaseId, Outcome, Stop};
+use super::record::{Instance, Record};
+use crate::job::{
+    Assignment, Cancellation, Drain, Failure, JobChange, JobId, LeaseId, Outcome, Stop, TraceContext,
+};
 
 /// An effect for the engine to deliver, in order.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(crate) enum Effect {
     Ended(u32, Outcome),
     /// Inform the observer of a job that the job was removed.
     Removed(u32),
+    /// Add a state change to the feed of all jobs.
+    Changed(Arc<JobChange>),
     /// Add a line to the server's log.
     Log(Box<LogLine>),
 }
@@ -34,9 +36,42 @@ pub(crate) enum Effect {
 #[derive(Debug)]
 pub(crate) enum LogLine {
     /// A job failed, and no attempt follows.
-    JobFailed { id: JobId, kind: Arc<str>, queue: Arc<str>, failure: Arc<Failure> },
+    JobFailed(JobLine, Arc<Failure>),
+    /// A job was cancelled.
+    JobCancelled(JobLine, Arc<Cancellation>),
+    /// A job succeeded.
+    JobSucceeded(JobLine),
+    /// An attempt failed. The next one may start after this pause.
+    AttemptFailed(JobLine, Arc<Failure>, Duration),
     /// A remote worker changed its state.
     Worker { id: String, name: Arc<str>, address: String, change: WorkerChange },
+}
+
+/// Which lines about jobs are effects, by the level of the log. Failed jobs always are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct JobLogLevel {
+    /// Cancelled jobs, and failed attempts that are retried.
+    pub(crate) info: bool,
+    /// Jobs that succeeded.
+    pub(crate) debug: bool,
+}
+
+/// A job and its newest attempt, in a line of the log.
+#[derive(Debug)]
+pub(crate) struct JobLine {
+    pub(crate) id: JobId,
+    pub(crate) kind: Arc<str>,
+    pub(crate) queue: Arc<str>,
+    /// The number of the newest attempt; 0 before the first.
+    pub(crate) attempt: u32,
+    /// How long the job was queued before that attempt began, or is queued now; `None` if it waits for a time.
+    pub(crate) wait: Option<Duration>,
+    /// How long the attempt ran; `None` if none ends now.
+    pub(crate) duration: Option<Duration>,
+    /// The name of the worker that ran it.
+    pub(crate) worker: Option<Arc<str>>,
+    /// The trace context of the submitter.
+    pub(crate) trace: Option<Arc<TraceContext>>,
 }
 
 /// A change of a remote worker's state.
@@ -86,7 +121,7 @@ impl Effects {
 
     /// Records the number of the newest report of a worker. A command handles the reports of one worker and has one
     /// such record, its first one, which is updated.
-    pub(super) fn record_reports_taken(&mut self, instance: Uuid, sequence: u64) {
+    pub(super) fn record_reports_taken(&mut self, instance: Instance, sequence: u64) {
         let Some(records) = &mut self.records else { return };
         match records.first_mut() {
             Some(Record::ReportsTaken(of, taken)) if *of == instance => *taken = sequence,

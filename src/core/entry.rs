@@ -4,13 +4,16 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::callers::Caller;
+use super::callers::CallerKey;
 use super::execution::{ActiveAttempt, End, Evicted, Execution, Phase};
 use super::history::{Detail, Gap, Stream, Transition};
 use super::keys::{JobKey, LaneKey};
 use super::moment::Moment;
 use crate::clock::Now;
-use crate::job::{JobId, JobOptions, JobState, NewJob, Payload, RetryPolicy, Start, Timestamp, WaitReason};
+use crate::job::{
+    AttemptClass, JobId, JobOptions, JobState, NewJob, Outcome, Payload, RetryPolicy, Start, Timestamp,
+    WaitReason,
+};
 
 /// The bit of `observer` that is set while a watch of the job is open.
 pub(super) const WATCHED: u32 = 1 << 31;
@@ -31,8 +34,8 @@ pub(crate) struct Entry {
     /// Monotonic time of the entry in the timers.
     pub(super) timer: Moment,
     pub(super) lane: LaneKey,
-    /// The caller that submitted the job.
-    pub(super) caller: Caller,
+    /// The caller that submitted the job. After the end it is no connection.
+    pub(super) caller: CallerKey,
     /// Sequence of the newest event.
     pub(super) sequence: u32,
     /// The observer that receives the job's effects, and [`WATCHED`]; 0 is none.
@@ -62,7 +65,7 @@ impl Entry {
             options: job.options,
             lane,
             priority: job.priority,
-            caller: Caller::EMBEDDER,
+            caller: CallerKey::EMBEDDER,
             state,
             first_wait: (state == JobState::Scheduled).then_some(WaitReason::NotDue),
             cancel_requested: false,
@@ -243,6 +246,39 @@ impl Entry {
     /// Number of the newest attempt that began.
     pub(super) fn attempt(&self) -> u32 {
         self.execution.as_ref().map_or(0, |execution| execution.attempt)
+    }
+
+    /// How an attempt ends if the job changes to this state.
+    pub(super) fn attempt_class(&self, state: JobState, detail: &Detail) -> AttemptClass {
+        let failure = match (detail, self.end().map(|end| &end.outcome)) {
+            (Detail::Failure(failure), _) | (_, Some(Outcome::Failure(failure))) => Some(failure.reason),
+            _ => None,
+        };
+        match (state, failure) {
+            (_, Some(reason)) => AttemptClass::Failed(reason),
+            (JobState::Succeeded, None) => AttemptClass::Succeeded,
+            (JobState::Cancelled, None) => AttemptClass::Cancelled,
+            _ => AttemptClass::Released,
+        }
+    }
+
+    /// How long a queued job has waited.
+    pub(super) fn wait_time(&self, now: Now) -> Duration {
+        match self.history().last() {
+            Some(queued) => now.wall.since(queued.time),
+            None => now.monotonic.saturating_sub(self.created.into()),
+        }
+    }
+
+    /// How long the running attempt has run.
+    pub(super) fn run_time(&self, now: Now) -> Duration {
+        let begun = self.history().iter().rev().find(|change| matches!(change.detail, Detail::Worker(_)));
+        begun.map(|begun| now.wall.since(begun.time)).unwrap_or_default()
+    }
+
+    /// The time since the job could have started.
+    pub(super) fn time_since_due(&self, now: Now) -> Duration {
+        now.wall.since(self.first_attempt_time().unwrap_or(self.create_time))
     }
 
     /// Attempts that were lost with their worker.

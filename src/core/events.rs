@@ -2,6 +2,7 @@
 
 use std::collections::vec_deque;
 use std::iter::Peekable;
+use std::sync::Arc;
 
 use super::contents::Contents;
 use super::entry::Entry;
@@ -51,6 +52,7 @@ impl Entry {
             next_attempt_time,
             outcome: None,
             cancel_requested: false,
+            principal: None,
         };
         Event { sequence: 1, time: self.create_time, attempt: 0, body: EventBody::State(change) }
     }
@@ -74,6 +76,7 @@ impl Entry {
             next_attempt_time: transition.next_attempt_time(),
             outcome,
             cancel_requested: transition.cancel_requested,
+            principal: transition.canceller().cloned(),
         };
         let Transition { sequence, time, attempt, .. } = *transition;
         Event { sequence, time, attempt, body: EventBody::State(change) }
@@ -135,7 +138,7 @@ impl<'a> Reader<'a> {
 }
 
 impl Accepted {
-    pub(super) fn of(entry: &Entry, job: NewJob) -> Self {
+    pub(super) fn of(entry: &Entry, job: NewJob, owner: Option<Arc<str>>) -> Self {
         Self {
             id: entry.id,
             job,
@@ -144,6 +147,7 @@ impl Accepted {
             created: entry.created.into(),
             first_wait: entry.first_wait,
             deadline: entry.deadline.into(),
+            owner,
         }
     }
 }

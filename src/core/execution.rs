@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use super::history::{Stream, Transition};
 use super::keys::SessionKey;
 use super::moment::Moment;
+use super::record::Cancel;
 use crate::job::{ContentDigest, LeaseId, Outcome, Timestamp};
 
 /// State changes that need no further allocation: start and end of a job with one attempt.
@@ -51,8 +52,8 @@ pub(super) struct ActiveAttempt {
     /// Monotonic time at which the lease expires, or the offer if it is not accepted yet. Never, for the server's own
     /// workers.
     pub(super) lease_deadline: Moment,
-    /// After a cancel: the time at which the job is ended, and the reason.
-    pub(super) cancel: Option<Box<(Duration, String)>>,
+    /// The cancel of the attempt, if one was requested.
+    pub(super) cancel: Option<Box<Cancel>>,
 }
 
 impl ActiveAttempt {
@@ -65,7 +66,7 @@ impl ActiveAttempt {
 
     /// Monotonic time of the earliest deadline.
     pub(super) fn deadline(&self) -> Moment {
-        let forced = self.cancel.as_ref().map_or(Moment::NEVER, |cancel| cancel.0.into());
+        let forced = self.cancel.as_ref().map_or(Moment::NEVER, |cancel| cancel.force_at.into());
         self.attempt_deadline.min(self.lease_deadline).min(forced)
     }
 }

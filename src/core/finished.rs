@@ -9,6 +9,17 @@ use crate::job::JobId;
 /// Tombstones of jobs with minted ids. They only distinguish RESULT_EXPIRED from JOB_NOT_FOUND.
 const MINTED_IDS_MAX: u32 = 100_000;
 
+/// Finished jobs that were removed since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct RemovedCounts {
+    /// Their retention passed.
+    pub(crate) ttl: u64,
+    /// Their bytes were needed.
+    pub(crate) bytes: u64,
+    /// A caller deleted them.
+    pub(crate) deleted: u64,
+}
+
 pub(super) struct Finished {
     /// Finished jobs, oldest end first.
     pub(super) list: List,
@@ -21,6 +32,8 @@ pub(super) struct Finished {
     pub(super) chosen: Tombstones,
     /// Expired jobs with minted ids, and jobs that an earlier version removed.
     pub(super) minted: Tombstones,
+    /// Why jobs were removed.
+    pub(super) removed: RemovedCounts,
 }
 
 impl Finished {
@@ -32,6 +45,7 @@ impl Finished {
             next_eviction: None,
             chosen: Tombstones::new(idempotency_ids_max),
             minted: Tombstones::new(MINTED_IDS_MAX),
+            removed: RemovedCounts::default(),
         }
     }
 

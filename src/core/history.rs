@@ -30,7 +30,15 @@ impl Transition {
     pub(super) fn failure(&self) -> Option<&Arc<Failure>> {
         match &self.detail {
             Detail::Failure(failure) => Some(failure),
-            Detail::None | Detail::Worker(_) => None,
+            Detail::None | Detail::Worker(_) | Detail::Canceller(_) => None,
+        }
+    }
+
+    /// The principal that requested a cancel.
+    pub(super) fn canceller(&self) -> Option<&Arc<str>> {
+        match &self.detail {
+            Detail::Canceller(name) => Some(name),
+            Detail::None | Detail::Worker(_) | Detail::Failure(_) => None,
         }
     }
 
@@ -46,6 +54,8 @@ pub(super) enum Detail {
     Worker(Arc<str>),
     /// The failure of the attempt that ended.
     Failure(Arc<Failure>),
+    /// The principal that requested a cancel.
+    Canceller(Arc<str>),
 }
 
 /// Progress, output and log lines of a job.
@@ -89,6 +99,16 @@ fn event_bytes(event: &Event) -> usize {
     match &event.body {
         EventBody::Output(output) => EVENT_BYTES + output.payload.bytes.len() + output.channel.len(),
         EventBody::Log(log) => EVENT_BYTES + log.text.len(),
+        EventBody::Progress(progress) => progress.text_bytes(),
+        EventBody::State(_) => 0,
+    }
+}
+
+/// Bytes of what the handler reported.
+pub(super) fn payload_bytes(body: &EventBody) -> usize {
+    match body {
+        EventBody::Output(output) => output.payload.bytes.len(),
+        EventBody::Log(log) => log.text.len(),
         EventBody::Progress(progress) => progress.text_bytes(),
         EventBody::State(_) => 0,
     }

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::callers::Caller;
+use super::callers::CallerKey;
 use super::keys::{GroupKey, JobKey, LaneKey};
 use super::list::List;
 use super::refusals::full;
+use super::stats::{SeriesKey, Stats};
 use super::table::Table;
+use crate::clock::Now;
 use crate::error::Result;
-use crate::job::{Kind, QueueName, StateCounts};
+use crate::job::{JobState, Kind, QueueName, StateCounts};
 
 /// The jobs of one kind in one queue.
 pub(super) struct Lane {
@@ -37,7 +39,9 @@ pub(super) struct Lane {
     /// The entry of the lane in the ready sets of its groups, if it is ready.
     pub(super) rank: Option<Rank>,
     /// The caller whose job created the lane.
-    pub(super) creator: Caller,
+    pub(super) creator: CallerKey,
+    /// The series that counts its jobs.
+    pub(super) series: SeriesKey,
 }
 
 /// The order of ready lanes: by priority, then by the last dispatch.
@@ -106,6 +110,7 @@ impl Queue {
 #[derive(Default)]
 pub(super) struct Lanes {
     pub(super) queues: BTreeMap<Arc<str>, Queue>,
+    pub(super) stats: Stats,
     lanes: Vec<Option<Lane>>,
     free: Vec<LaneKey>,
     /// The number of oversize lanes.
@@ -176,6 +181,7 @@ impl Lanes {
         };
         self.oversize += usize::from(bytes_above > 0);
         let paused = of_queue.paused;
+        let series = self.stats.key(&queue, &kind);
         self.lanes[key.0 as usize] = Some(Lane {
             queue,
             kind,
@@ -189,13 +195,14 @@ impl Lanes {
             groups: Vec::new(),
             last_served: 0,
             rank: None,
-            creator: Caller::EMBEDDER,
+            creator: CallerKey::EMBEDDER,
+            series,
         });
         key
     }
 
     /// Removes the lane if it has no jobs, and its queue if it has no lanes. Returns the creator of a removed lane.
-    pub(super) fn remove_if_empty(&mut self, key: LaneKey) -> Option<Caller> {
+    pub(super) fn remove_if_empty(&mut self, key: LaneKey) -> Option<CallerKey> {
         if self[key].counts.total() > 0 {
             return None;
         }
@@ -231,6 +238,54 @@ impl Lanes {
                 lane.paused = paused;
             }
         }
+    }
+
+    /// The number of places of lanes. Some of them are free.
+    pub(super) fn places(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// The lanes in a range of places.
+    pub(super) fn keys_in(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = LaneKey> {
+        let end = places.end.min(self.lanes.len());
+        let lanes = self.lanes.get(places.start..end).unwrap_or_default();
+        let live = lanes.iter().zip(places).filter(|(lane, _)| lane.is_some());
+        live.map(|(_, index)| LaneKey(index as u32))
+    }
+
+    /// Counts a job that was accepted in this state.
+    pub(super) fn add_accepted(&mut self, now: Now, key: LaneKey, state: JobState) {
+        let lane = &mut self[key];
+        lane.counts.add(state);
+        lane.accepted.add(now.monotonic);
+        let series = lane.series;
+        self.stats.submitted(now, series, state);
+    }
+
+    /// Begins the statistics after a recovery: lanes that were removed before have no series.
+    pub(super) fn begin_stats(&mut self) {
+        self.stats = Stats::default();
+        for lane in self.lanes.iter_mut().flatten() {
+            lane.series = self.stats.key(&lane.queue, &lane.kind);
+            self.stats.add(lane.series, &lane.counts);
+        }
+    }
+
+    /// Counts a state change. Returns the series of the job.
+    pub(super) fn change_state(&mut self, now: Now, key: LaneKey, from: JobState, to: JobState) -> SeriesKey {
+        let lane = &mut self[key];
+        lane.counts.remove(from);
+        lane.counts.add(to);
+        let series = lane.series;
+        self.stats.moved(now, series, from, to);
+        series
+    }
+
+    /// Counts the removal of a finished job.
+    pub(super) fn remove_finished(&mut self, now: Now, key: LaneKey, state: JobState) {
+        self[key].counts.remove(state);
+        let series = self[key].series;
+        self.stats.remove(now, series, state);
     }
 
     pub(super) fn keys(&self) -> Vec<LaneKey> {

@@ -21,7 +21,7 @@ impl Core {
     /// Opens the session of a Lease call. Until [`Core::take_leases`] it receives at most `spec.slots` jobs, whose
     /// assignments have at most `peer.response_bytes_max` bytes together. A single larger one is sent alone.
     ///
-    /// A repeat of a call, with its request id, gets the session of that call, which may still wait for jobs.
+    /// A repeat of a call of the same principal, with its request id, gets the session of that call, which may still wait for jobs.
     ///
     /// # Errors
     ///
@@ -35,7 +35,7 @@ impl Core {
         effects: &mut Effects,
     ) -> Result<SessionKey> {
         let link = Link::Unary(request_id);
-        if let Some(known) = self.sessions.of_link(&link) {
+        if let Some(known) = self.sessions.of_link(link.clone(), peer.principal.as_ref()) {
             self.repeat_unary(known, spec, &peer, effects)?;
             return Ok(known);
         }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::effects::{Effect, Effects, LogLine};
+use super::effects::{Effect, Effects};
 use super::execution::{End, INLINE_TRANSITIONS};
 use super::history::Detail;
 use super::keys::JobKey;
 use super::moment::Moment;
-use super::record::Record;
+use super::record::{Cancel, Record};
 use super::refusals::check_size;
 use super::state::Core;
 use crate::clock::Now;
@@ -20,6 +20,16 @@ const RELEASES_MAX: u32 = 10_000;
 const WATCHED_RETENTION_MIN: Duration = Duration::from_secs(5);
 /// How long the removal of a watched job is postponed.
 const WATCHED_RECHECK: Duration = Duration::from_secs(1);
+
+/// A request to cancel a job.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CancelRequest<'a> {
+    pub(crate) reason: &'a str,
+    /// How long the handler may take to stop.
+    pub(crate) grace: Duration,
+    /// The principal that sent the request; `None` if it was anonymous.
+    pub(crate) principal: Option<&'a Arc<str>>,
+}
 
 impl Core {
     /// Applies the end of an attempt, as its worker reported it. The job is in no list.
@@ -83,7 +93,9 @@ impl Core {
                     true => failure.shortened(),
                     false => failure,
                 };
-                self.retry_attempt(now, key, pause, Detail::Failure(Arc::new(failure)), effects);
+                let failure = Arc::new(failure);
+                self.log_retry(now, key, &failure, pause, effects);
+                self.retry_attempt(now, key, pause, Detail::Failure(failure), effects);
             }
         }
     }
@@ -141,33 +153,37 @@ impl Core {
         &mut self,
         now: Now,
         key: JobKey,
-        reason: &str,
-        grace: Duration,
+        request: CancelRequest<'_>,
         effects: &mut Effects,
     ) {
+        let CancelRequest { reason, grace, principal } = request;
         let force_at = now.monotonic.saturating_add(grace);
         let entry = &mut self.table[key];
         let Some(active) = entry.active_mut() else { return };
         let (lease, session) = (active.lease, active.session);
-        let is_sooner = active.cancel.as_ref().is_none_or(|earlier| force_at < earlier.0);
+        let is_sooner = active.cancel.as_ref().is_none_or(|earlier| force_at < earlier.force_at);
         if !is_sooner && !grace.is_zero() {
             return;
         }
-        let reason = match active.cancel.take() {
-            Some(first) => first.1,
+        let cancel = match active.cancel.take() {
+            Some(first) => Cancel { force_at, ..*first },
             None => {
-                self.live_bytes += reason.len() as u64;
-                reason.to_owned()
+                let cancel = Cancel { force_at, reason: reason.to_owned(), principal: principal.cloned() };
+                self.live_bytes += cancel.bytes() as u64;
+                cancel
             }
         };
-        active.cancel = Some(Box::new((force_at, reason)));
+        active.cancel = Some(Box::new(cancel));
         let is_first = !std::mem::replace(&mut entry.cancel_requested, true);
         if grace.is_zero() {
             return self.end_cancel(now, key, true, effects);
         }
         let id = entry.id;
         match is_first {
-            true => self.transition(now, key, JobState::Running, Detail::None, effects),
+            true => {
+                let detail = principal.map_or(Detail::None, |name| Detail::Canceller(name.clone()));
+                self.transition(now, key, JobState::Running, detail, effects);
+            }
             false => effects.record(|| Record::CancelDeadline(id, force_at)),
         }
         effects.push(Effect::Stop(session, lease, Stop::Cancel(grace)));
@@ -177,30 +193,30 @@ impl Core {
     /// Ends a job whose cancel was requested. `forced` is set if its handler did not stop in time.
     fn end_cancel(&mut self, now: Now, key: JobKey, forced: bool, effects: &mut Effects) {
         let cancel = self.table[key].active().and_then(|active| active.cancel.as_deref());
-        let reason = cancel.map(|(_, reason)| reason.clone()).unwrap_or_default();
+        let (reason, principal) =
+            cancel.map(|cancel| (cancel.reason.clone(), cancel.principal.clone())).unwrap_or_default();
         if forced {
             self.leave_session(key, true, effects);
         }
-        self.finish_cancelled(now, key, reason, forced, effects);
+        self.finish_cancelled(now, key, Cancellation { reason, principal, forced }, effects);
     }
 
     pub(super) fn finish_cancelled(
         &mut self,
         now: Now,
         key: JobKey,
-        reason: String,
-        forced: bool,
+        cancellation: Cancellation,
         effects: &mut Effects,
     ) {
-        let outcome = Outcome::Cancellation(Arc::new(Cancellation { reason, forced }));
-        self.finish(now, key, outcome, effects);
+        self.finish(now, key, Outcome::Cancellation(Arc::new(cancellation)), effects);
     }
 
     /// Ends a job. It is in no list.
     pub(super) fn finish(&mut self, now: Now, key: JobKey, outcome: Outcome, effects: &mut Effects) {
         self.broken_streams.remove(&key);
-        if let Outcome::Failure(failure) = &outcome {
-            self.log_failure(key, failure, effects);
+        self.log_end(now, key, &outcome, effects);
+        if let Outcome::Result(result) = &outcome {
+            self.lanes.stats.payloads.result.record(result.bytes.len());
         }
         let entry = &mut self.table[key];
         let state = outcome.state();
@@ -213,7 +229,7 @@ impl Core {
         self.live_bytes -= entry.live_bytes();
         let submitted_bytes = entry.submitted_bytes();
         self.submitted_bytes -= submitted_bytes;
-        self.callers.remove_job(entry.caller, submitted_bytes);
+        entry.caller = self.callers.end_job(entry.caller, submitted_bytes);
         let written = self.log_entry;
         entry.set_end(End { outcome, finish_time, expire_time, written, evicted: None });
         self.ended.add(state);
@@ -225,13 +241,6 @@ impl Core {
         self.add_finished(key);
         // The job that just ended is not removed, so that its outcome can be read.
         self.enforce_retention(now, Some(key), effects);
-    }
-
-    fn log_failure(&self, key: JobKey, failure: &Arc<Failure>, effects: &mut Effects) {
-        let entry = &self.table[key];
-        let lane = &self.lanes[entry.lane];
-        let (id, kind, queue) = (entry.id, lane.kind.clone(), lane.queue.clone());
-        effects.push(Effect::Log(Box::new(LogLine::JobFailed { id, kind, queue, failure: failure.clone() })));
     }
 
     /// Handles the job's timer.
@@ -258,6 +267,7 @@ impl Core {
     /// Removes a finished job. If a watch of it is open, the removal is postponed.
     fn retention_passed(&mut self, now: Now, key: JobKey, effects: &mut Effects) {
         if !self.table[key].is_watched() {
+            self.finished.removed.ttl += 1;
             return self.expire(now, key, effects);
         }
         self.table[key].deadline = now.monotonic.saturating_add(WATCHED_RECHECK).into();

@@ -14,14 +14,18 @@ use super::refusals::queue_not_found;
 use super::retention::WATCHED_BYTES_MAX;
 use super::sessions::Session;
 use super::state::Core;
+use super::stats::{PayloadSizes, Stats};
 use super::weight::RECORD_BYTES;
+use crate::access::{Action, JobAccess, Principal};
 use crate::clock::Now;
 use crate::error::Result;
 use crate::job::{
     AttemptView, EventTypes, JobFilter, JobId, JobState, JobView, Kind, MemoryUse, NewJob, Outcome,
-    QueueName, QueueView, StateCounts, Timestamp, WaitReason, WatchItem, WorkerLink, WorkerState, WorkerView,
+    QueueName, QueueView, SeriesTotals, StateCounts, StatsFilter, StatsPoint, StatsWindow, Timestamp,
+    WaitReason, WatchItem, WorkerLink, WorkerState, WorkerView,
 };
 use crate::memory::{QUEUE_BYTES, REMOVED_ID_BYTES};
+use crate::metrics::OTHER;
 
 /// Most kinds, and most queues, shown of one worker.
 const NAMES_SHOWN_MAX: usize = 1_000;
@@ -41,6 +45,23 @@ pub(crate) struct ListBounds {
     pub(crate) scanned: usize,
     /// Whether the page is empty so far. Its first job always fits.
     pub(crate) begins_page: bool,
+}
+
+/// The names of a job that decide who may act on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct JobAccessView {
+    pub(crate) id: JobId,
+    pub(crate) queue: Arc<str>,
+    pub(crate) kind: Arc<str>,
+    /// The principal that submitted it; `None` if its caller was anonymous.
+    pub(crate) owner: Option<Arc<str>>,
+}
+
+impl JobAccessView {
+    /// The job of an access decision.
+    pub(crate) fn as_access(&self) -> JobAccess<'_> {
+        JobAccess { id: self.id, queue: &self.queue, kind: &self.kind, owner: self.owner.as_deref() }
+    }
 }
 
 /// A part of a page of the job list.
@@ -123,6 +144,7 @@ impl Core {
         JobView {
             id: entry.id,
             spec: self.spec(key, contents),
+            owner: self.owner(key).cloned(),
             state: entry.state,
             wait_reason: self.wait_reason(key),
             attempt: entry.attempt(),
@@ -137,6 +159,14 @@ impl Core {
             sequence: entry.sequence,
             attempts,
         }
+    }
+
+    /// The names that decide who may act on the job, for decisions after the command.
+    pub(crate) fn access_view(&self, key: JobKey) -> JobAccessView {
+        let entry = &self.table[key];
+        let lane = &self.lanes[entry.lane];
+        let (queue, kind) = (lane.queue.clone(), lane.kind.clone());
+        JobAccessView { id: entry.id, queue, kind, owner: self.owner(key).cloned() }
     }
 
     /// The spec of the job.
@@ -167,15 +197,22 @@ impl Core {
         self.table.find(id).map(|key| self.table[key].accepted + 1)
     }
 
-    /// Jobs accepted before this number that match the filter, newest first, within the bounds.
-    pub(crate) fn list(&self, filter: &JobFilter, before: u64, bounds: ListBounds) -> Page {
+    /// Jobs accepted before this number that match the filter and that the principal may list, newest first, within the
+    /// bounds. Without a principal, it may list all.
+    pub(crate) fn list(
+        &self,
+        filter: &JobFilter,
+        principal: Option<&Principal>,
+        before: u64,
+        bounds: ListBounds,
+    ) -> Page {
         let (mut jobs, mut evicted, mut bytes) = (Vec::new(), Vec::new(), 0);
         for (scanned, key) in self.table.order.before(before).enumerate() {
             let next = Some(self.table[key].accepted + 1);
             if scanned == bounds.scanned {
                 return Page { jobs, evicted, bytes, is_full: false, next };
             }
-            if !self.matches(key, filter) {
+            if !self.matches(key, filter) || !self.may_list(key, principal) {
                 continue;
             }
             bytes += self.table[key].listed_bytes(bounds.with_payloads);
@@ -187,6 +224,10 @@ impl Core {
             evicted.extend(self.log_position(key).filter(|_| bounds.with_payloads));
         }
         Page { jobs, evicted, bytes, is_full: false, next: None }
+    }
+
+    fn may_list(&self, key: JobKey, principal: Option<&Principal>) -> bool {
+        principal.is_none_or(|principal| principal.may(Action::List, self.access(key)))
     }
 
     fn matches(&self, key: JobKey, filter: &JobFilter) -> bool {
@@ -251,7 +292,45 @@ impl Core {
         }
     }
 
-    fn queued_age(&self, now: Now, key: JobKey) -> Duration {
+    /// The totals of up to `limit` series from this number on.
+    pub(crate) fn totals(&self, from: usize, limit: usize) -> Vec<SeriesTotals> {
+        self.lanes.stats.totals(from, limit)
+    }
+
+    /// The sizes of payloads since the start.
+    pub(crate) fn payload_sizes(&self) -> PayloadSizes {
+        self.lanes.stats.payloads
+    }
+
+    /// Empty points of a window that ends now.
+    pub(crate) fn stats_points(&self, now: Now, window: &StatsWindow) -> Vec<StatsPoint> {
+        self.lanes.stats.points(now, window)
+    }
+
+    /// Adds up to `limit` series from this number on, if the principal may list all their jobs, to the points of a window.
+    /// Returns whether there are more series.
+    pub(crate) fn add_stats(
+        &mut self,
+        now: Now,
+        filter: &StatsFilter,
+        principal: Option<&Principal>,
+        (from, limit): (usize, usize),
+        points: &mut [StatsPoint],
+    ) -> bool {
+        // The series of all pairs beyond the limit is about jobs of any queue and kind.
+        let may_list = |principal: &Principal, queue: &str, kind: &str| match (queue, kind) {
+            (OTHER, OTHER) => principal.may_all_queues(Action::List),
+            _ => principal.may_whole_lane(Action::List, queue, kind),
+        };
+        let is_wanted = |queue: &str, kind: &str| {
+            filter.queue.as_ref().is_none_or(|wanted| wanted.as_str() == queue)
+                && filter.kind.as_ref().is_none_or(|wanted| wanted.as_str() == kind)
+                && principal.is_none_or(|principal| may_list(principal, queue, kind))
+        };
+        self.lanes.stats.add_to(now, &filter.window, (from, limit), is_wanted, points)
+    }
+
+    pub(super) fn queued_age(&self, now: Now, key: JobKey) -> Duration {
         let entry = &self.table[key];
         let since = entry.history().last().map_or(entry.create_time, |transition| transition.time);
         now.wall.since(since)
@@ -338,6 +417,7 @@ impl Core {
                 (self.queues_max() as u64 + reserve(self.queues_max() as u64)) * QUEUE_BYTES,
             ),
             of("workers", self.sessions.bytes, options.worker_bytes_max),
+            of("statistics", self.lanes.stats.bytes(), Stats::bytes_max()),
             of(
                 "finished_jobs",
                 self.finished_memory_bytes(),

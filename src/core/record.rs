@@ -34,7 +34,7 @@ pub(crate) enum Record {
     /// An attempt with this number was offered to a remote worker. The number is not used again.
     Offered(JobId, u32),
     /// The number of the newest report of a worker instance; 0 once its session is removed.
-    ReportsTaken(Uuid, u64),
+    ReportsTaken(Instance, u64),
 }
 
 /// An accepted job.
@@ -50,6 +50,8 @@ pub(crate) struct Accepted {
     pub(crate) first_wait: Option<WaitReason>,
     /// Monotonic time at which a scheduled job is due.
     pub(crate) deadline: Duration,
+    /// The principal that submitted it; `None` if its caller had no identity.
+    pub(crate) owner: Option<Arc<str>>,
 }
 
 /// A state change of a job.
@@ -89,9 +91,36 @@ pub(crate) struct Running {
     pub(crate) lease: LeaseId,
     pub(crate) link: Link,
     pub(crate) worker: Arc<str>,
+    /// The principal of the worker; `None` if its calls are anonymous.
+    pub(crate) principal: Option<Arc<str>>,
     pub(crate) attempt_deadline: Duration,
-    /// After a cancel: the time at which the job is ended, and the reason.
-    pub(crate) cancel: Option<(Duration, String)>,
+    /// The cancel of the attempt, if one was requested.
+    pub(crate) cancel: Option<Cancel>,
+}
+
+/// The cancel of a running attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cancel {
+    /// Monotonic time at which the job is ended.
+    pub(crate) force_at: Duration,
+    /// The reason of the first request.
+    pub(crate) reason: String,
+    /// The principal of the first request; `None` if it was anonymous.
+    pub(crate) principal: Option<Arc<str>>,
+}
+
+impl Cancel {
+    /// Bytes of its texts.
+    pub(super) fn bytes(&self) -> usize {
+        self.reason.len() + self.principal.as_ref().map_or(0, |name| name.len())
+    }
+}
+
+/// The instance of a worker with a stream. Instances of different principals are different workers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Instance {
+    pub(crate) id: Uuid,
+    pub(crate) principal: Option<Arc<str>>,
 }
 
 /// The connection of a worker.

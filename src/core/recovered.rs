@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use uuid::Uuid;
 
 use super::keys::JobKey;
 use super::moment::Moment;
-use super::record::Running;
+use super::record::{Instance, Running};
 use crate::job::{JobState, LeaseId};
 
 /// The state of a recovery.
@@ -17,7 +16,7 @@ pub(super) struct Recovered {
     /// The jobs of recovered leases. The key that is encoded in such a lease is not valid any more.
     pub(super) leases: HashMap<LeaseId, JobKey>,
     /// The number of the newest report of each worker, until [`Core::resume`] knows which workers have attempts.
-    pub(super) reports_taken: HashMap<Uuid, u64>,
+    pub(super) reports_taken: HashMap<Instance, u64>,
     /// Jobs that ended in the entry that is replayed.
     pub(super) ended: Vec<JobKey>,
     /// Whether the log has a secret for minted ids.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::tombstones::Tombstone;
+use crate::access::quota_exceeded;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{JobId, JobState};
 
@@ -19,6 +20,12 @@ pub(super) const REPORTS_END: u32 = u32::MAX - 1_000_000;
 pub(super) fn full(reason: &'static str, message: String) -> Error {
     let subject = "server".to_owned();
     Error::new(ErrorKind::ResourceExhausted { reason, subject, retry_after: FULL_RETRY_AFTER }, message)
+}
+
+/// The error for an unknown job, and for one that the caller may not read.
+pub(crate) fn job_not_found(id: JobId) -> Error {
+    let message = format!("no job {id} here: it was never accepted, or was deleted");
+    Error::new(ErrorKind::JobNotFound(id), message)
 }
 
 pub(super) fn too_many_events(id: JobId) -> Error {
@@ -64,8 +71,19 @@ pub(super) fn reserved(reason: &'static str, what: &str, own: u64, reserve: u64,
     full(reason, message)
 }
 
+/// The error for a principal with so much waiting work that one more job exceeds this limit of its quota.
+pub(super) fn over_quota(principal: &str, own: u64, what: &str, option: &str, limit: u64) -> Error {
+    let message = format!(
+        "{own} {what} of principal {principal} wait or run, one more would exceed its quota of {limit}: submit again \
+         when some have ended, or raise {option}"
+    );
+    quota_exceeded(principal, message, FULL_RETRY_AFTER)
+}
+
 pub(super) fn reused(id: JobId) -> Error {
-    let message = format!("job {id} was submitted with another spec: use a new job_id for another job");
+    let message = format!(
+        "job {id} was submitted with another spec, or by another principal: use a new job_id for another job"
+    );
     Error::new(ErrorKind::JobIdReused(id), message)
 }
 
@@ -85,7 +103,7 @@ pub(super) fn queue_not_found(name: &str) -> Error {
     Error::new(ErrorKind::QueueNotFound(name.to_owned()), message)
 }
 
-pub(super) fn worker_not_found(id_or_name: &str) -> Error {
+pub(crate) fn worker_not_found(id_or_name: &str) -> Error {
     let message = format!("no worker has the id or name {id_or_name}: ListWorkers returns all workers");
     Error::new(ErrorKind::WorkerNotFound(id_or_name.to_owned()), message)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::callers::Caller;
+use super::callers::CallerKey;
 use super::effects::Effects;
 use super::entry::Entry;
 use super::execution::{ActiveAttempt, End};
@@ -74,7 +74,7 @@ impl Core {
     }
 
     fn replay_accepted(&mut self, accepted: Accepted) {
-        let Accepted { id, job, number, create_time, created, first_wait, deadline } = accepted;
+        let Accepted { id, job, number, create_time, created, first_wait, deadline, owner } = accepted;
         if let Some(earlier) = self.table.find(id) {
             self.replay_removed(earlier);
         }
@@ -83,13 +83,14 @@ impl Core {
         self.finished.minted.remove(id);
         let lane = self.lanes.find(job.queue.as_str(), job.kind.as_str());
         let lane = lane.unwrap_or_else(|| {
-            self.callers.add_lane(Caller::EMBEDDER);
+            self.callers.add_lane(CallerKey::EMBEDDER);
             self.lanes.insert(&job.queue, &job.kind)
         });
         let now = Now { monotonic: created, wall: create_time };
         let entry = Entry::new(now, id, job, lane);
         let deadline = self.recovered.deadline_with_downtime(deadline, entry.state);
-        let entry = Entry { first_wait, deadline, accepted: number, written: self.log_entry, ..entry };
+        let (written, caller) = (self.log_entry, self.callers.store_recovered(owner));
+        let entry = Entry { first_wait, deadline, accepted: number, written, caller, ..entry };
         self.table.insert_numbered(entry, number);
     }
 
@@ -116,10 +117,11 @@ impl Core {
             entry.set_end(End { outcome, finish_time: time, expire_time, written, evicted: None });
             self.recovered.ended.push(key);
         }
-        let detail = match (change.failure, worker.filter(|_| begins)) {
-            (Some(failure), _) => Detail::Failure(failure),
-            (None, Some(worker)) => Detail::Worker(worker),
-            (None, None) => Detail::None,
+        let detail = match (change.failure, worker.filter(|_| begins), change.principal) {
+            (Some(failure), ..) => Detail::Failure(failure),
+            (None, Some(worker), _) => Detail::Worker(worker),
+            (None, None, Some(canceller)) => Detail::Canceller(canceller),
+            (None, None, None) => Detail::None,
         };
         entry.execution_mut().history.push(Transition {
             sequence,
@@ -145,14 +147,15 @@ impl Core {
     fn replay_cancel_deadline(&mut self, id: JobId, force_at: Duration) {
         let Some(key) = self.table.find(id) else { return };
         let active = self.table[key].active_mut();
-        if let Some((force, _)) = active.and_then(|active| active.cancel.as_deref_mut()) {
-            *force = force_at;
+        if let Some(cancel) = active.and_then(|active| active.cancel.as_deref_mut()) {
+            cancel.force_at = force_at;
         }
     }
 
     fn replay_removed(&mut self, key: JobKey) {
         self.recovered.running.remove(&key);
-        self.table.remove(key);
+        let entry = self.table.remove(key);
+        self.callers.remove_job(entry.caller);
     }
 
     /// Restores lists, timers and counts after the last record. Attempts in the server's own workers are lost. Those of
@@ -195,6 +198,7 @@ impl Core {
             self.remove_lane_if_empty(lane);
         }
         self.lanes.remove_idle_queues();
+        self.lanes.begin_stats();
         for key in lost {
             let message = "the server ended during the attempt";
             let failure = Failure::new(FailureReason::WorkerLost, message);
@@ -248,7 +252,7 @@ impl Core {
             self.live_jobs += 1;
             self.live_bytes += entry.live_bytes();
             self.submitted_bytes += entry.submitted_bytes();
-            self.callers.add_job(entry.caller, entry.submitted_bytes());
+            self.callers.begin_job(entry.caller, entry.submitted_bytes());
         }
     }
 
@@ -268,7 +272,7 @@ impl Core {
         let session = match running.link {
             Link::Pool => return Some(key),
             Link::Stream(_) | Link::Unary(_) => {
-                let known = self.sessions.of_link(&running.link);
+                let known = self.sessions.of_link(running.link.clone(), running.principal.as_ref());
                 known.unwrap_or_else(|| self.resume_session(now, &running))
             }
         };
@@ -290,11 +294,12 @@ impl Core {
     fn resume_session(&mut self, now: Now, running: &Running) -> SessionKey {
         let spec =
             SessionSpec { name: running.worker.to_string(), kinds: Vec::new(), queues: None, slots: 0 };
-        let key = self.sessions.open(now, &spec, running.link.clone(), Peer::default());
+        let peer = Peer { principal: running.principal.clone(), ..Peer::default() };
+        let key = self.sessions.open(now, &spec, running.link.clone(), peer);
         let reports_taken = &self.recovered.reports_taken;
         if let Some(session) = self.sessions.get_mut(key) {
             session.connected = false;
-            if let Link::Stream(instance) = running.link {
+            if let Some(instance) = session.instance() {
                 session.reports_taken = reports_taken.get(&instance).copied().unwrap_or_default();
             }
         }

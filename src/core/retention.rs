@@ -37,6 +37,7 @@ impl Core {
                 break;
             };
             if !self.table[oldest].is_watched() || self.finished.bytes > watched_max {
+                self.finished.removed.bytes += 1;
                 self.expire(now, oldest, effects);
             } else if skipped < WATCHED_SKIPPED_MAX {
                 skipped += 1;
@@ -90,15 +91,19 @@ impl Core {
         let end = self.table.is_id_chosen(key).then(|| (entry.state, self.spec_digest(key)));
         let (expire_time, deleted) = match why {
             Removal::Expired(time) => (Some(time), false),
-            Removal::Deleted => (end.map(|_| now.wall), true),
+            Removal::Deleted => {
+                self.finished.removed.deleted += 1;
+                (end.map(|_| now.wall), true)
+            }
         };
         let removed = Removed { id: entry.id, expire_time, removed: now.monotonic, end, deleted };
         let entry = self.table.remove(key);
+        self.callers.remove_job(entry.caller);
         match entry.observer & !WATCHED {
             0 => {}
             observer => effects.push(Effect::Removed(observer)),
         }
-        self.lanes[entry.lane].counts.remove(entry.state);
+        self.lanes.remove_finished(now, entry.lane, entry.state);
         self.remove_lane_if_empty(entry.lane);
         if let Some(expire_time) = expire_time {
             let tombstone = Tombstone::new(&removed, expire_time);

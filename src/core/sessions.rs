@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
-use uuid::Uuid;
 
 use super::execution::ActiveAttempt;
 use super::keys::{GroupKey, SessionKey};
 use super::lanes::{Lane, Rank};
 use super::list::List;
-use super::record::{Link, Running};
+use super::record::{Instance, Link, Running};
 use crate::clock::Now;
 use crate::job::{LeaseId, Peer, QueueName, SessionSpec, Timestamp};
 
@@ -27,7 +26,8 @@ pub(super) fn session_bytes(spec: &SessionSpec, peer: &Peer, leases: usize) -> u
     let kinds = spec.kinds.iter().map(|kind| kind.as_str().len());
     let queues = spec.queues.iter().flatten().map(|queue| queue.as_str().len());
     let names: usize = kinds.chain(queues).map(|bytes| bytes + NAME_BYTES).sum();
-    let texts = spec.name.len() + peer.sdk.len() + peer.address.len();
+    let principal = peer.principal.as_ref().map_or(0, |name| name.len());
+    let texts = spec.name.len() + peer.sdk.len() + peer.address.len() + principal;
     (SESSION_BYTES + names + texts + leases * LEASE_BYTES) as u64
 }
 
@@ -73,6 +73,14 @@ impl Session {
         let is_same =
             || self.capabilities == Capabilities::of(spec, peer) && self.slots_requested == spec.slots;
         *self.name == *spec.name && (is_resumed || is_same())
+    }
+
+    /// The instance of the worker, if it has a stream.
+    pub(super) fn instance(&self) -> Option<Instance> {
+        match self.link {
+            Link::Stream(id) => Some(Instance { id, principal: self.peer.principal.clone() }),
+            Link::Pool | Link::Unary(_) => None,
+        }
     }
 
     /// Whether an assignment of this size fits into the response. The first one always fits.
@@ -141,8 +149,8 @@ pub(super) struct Sessions {
     pub(super) sessions: HashMap<SessionKey, Session>,
     pub(super) groups: HashMap<GroupKey, Group>,
     by_capabilities: HashMap<Capabilities, GroupKey>,
-    /// Sessions whose worker can reconnect, or repeat its Lease call.
-    by_link: HashMap<Link, SessionKey>,
+    /// Sessions whose worker can reconnect, or repeat its Lease call, by link and principal.
+    by_link: HashMap<(Link, Option<Arc<str>>), SessionKey>,
     /// When the timers of sessions fire.
     pub(super) timers: BTreeSet<(Duration, SessionKey)>,
     next: u64,
@@ -166,6 +174,7 @@ impl Sessions {
             lease: active.lease,
             link: session.link.clone(),
             worker: session.name.clone(),
+            principal: session.peer.principal.clone(),
             attempt_deadline: active.attempt_deadline.into(),
             cancel: active.cancel.as_deref().cloned(),
         })
@@ -188,13 +197,9 @@ impl Sessions {
         self.get(key)?.group
     }
 
-    pub(super) fn of_instance(&self, instance: Uuid) -> Option<SessionKey> {
-        self.of_link(&Link::Stream(instance))
-    }
-
-    /// The session with this link, which identifies it.
-    pub(super) fn of_link(&self, link: &Link) -> Option<SessionKey> {
-        self.by_link.get(link).copied()
+    /// The session with this link, which identifies it among those of the principal.
+    pub(super) fn of_link(&self, link: Link, principal: Option<&Arc<str>>) -> Option<SessionKey> {
+        self.by_link.get(&(link, principal.cloned())).copied()
     }
 
     /// Adds a session without a group.
@@ -203,7 +208,7 @@ impl Sessions {
         let bytes = session_bytes(spec, &peer, 0);
         self.bytes += bytes;
         if link.is_unique() {
-            self.by_link.insert(link.clone(), key);
+            self.by_link.insert((link.clone(), peer.principal.clone()), key);
         }
         let capabilities = Capabilities::of(spec, &peer);
         let bytes_left = link.is_unary().then_some(peer.response_bytes_max);
@@ -244,7 +249,7 @@ impl Sessions {
         let Some(session) = self.sessions.remove(&key) else { return };
         self.bytes -= session.bytes;
         if session.link.is_unique() {
-            self.by_link.remove(&session.link);
+            self.by_link.remove(&(session.link, session.peer.principal));
         }
         if let Some(timer) = session.timer {
             self.timers.remove(&(timer, key));

@@ -73,11 +73,8 @@ impl Core {
         let queues = self.lanes.queues.iter().filter(|(_, queue)| queue.paused);
         let paused = queues.map(|(name, _)| Record::QueuePaused(name.clone(), true));
         let sessions = self.sessions.in_order().into_iter().filter_map(|key| self.sessions.get(key));
-        let taken = sessions.filter_map(|session| match session.link {
-            Link::Stream(instance) if session.reports_taken > 0 => {
-                Some(Record::ReportsTaken(instance, session.reports_taken))
-            }
-            _ => None,
+        let taken = sessions.filter(|session| session.reports_taken > 0).filter_map(|session| {
+            session.instance().map(|instance| Record::ReportsTaken(instance, session.reports_taken))
         });
         let secret = Record::Secret(self.table.tails().secret());
         [secret].into_iter().chain(paused).chain(taken).collect()
@@ -173,7 +170,7 @@ impl Core {
         let entry = &self.table[key];
         let accepted = Accepted {
             deadline: if entry.history().is_empty() { snapshot_deadline(entry) } else { Duration::MAX },
-            ..Accepted::of(entry, self.spec(key, contents))
+            ..Accepted::of(entry, self.spec(key, contents), self.owner(key).cloned())
         };
         let mut items = Vec::new();
         entry.read_after(FIRST_EVENT, EventTypes::ALL, contents, usize::MAX, &mut items);
@@ -235,6 +232,7 @@ fn past_attempt(detail: &Detail) -> Option<Running> {
         lease: LeaseId::from_u128(0),
         link: Link::Pool,
         worker: worker.clone(),
+        principal: None,
         attempt_deadline: Duration::ZERO,
         cancel: None,
     })

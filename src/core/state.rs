@@ -2,25 +2,28 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::callers::{Caller, Callers};
+use super::callers::Callers;
 use super::contents::LogPosition;
+use super::effects::JobLogLevel;
 use super::finished::Finished;
 use super::keys::{JobKey, SessionKey};
-use super::lanes::Lanes;
+use super::lanes::{Lane, Lanes};
 use super::moment::Moment;
 use super::options::{CoreOptions, QUEUES_MAX};
 use super::recovered::Recovered;
-use super::refusals::{lease_lost, result_expired};
+use super::refusals::{job_not_found, lease_lost, result_expired};
 use super::sessions::Sessions;
 use super::table::Table;
 use super::tails::IdSecret;
 use super::weight::RECORD_BYTES;
-use crate::error::{Error, ErrorKind, Result};
+use crate::access::JobAccess;
+use crate::error::{Error, Result};
 use crate::job::{ContentDigest, EndCounts, JobId, LeaseId, Spec, SpecDigest, Timestamp};
 
 /// Running jobs may add one part in so many of `job_bytes_max` to the submitted bytes.
@@ -40,8 +43,6 @@ pub(crate) struct Core {
     pub(super) lanes: Lanes,
     pub(super) sessions: Sessions,
     pub(super) callers: Callers,
-    /// The caller of the current command.
-    pub(super) caller: Caller,
     /// The number of dispatches so far, for the order of lanes.
     pub(super) dispatches: u64,
     pub(super) finished: Finished,
@@ -57,6 +58,10 @@ pub(crate) struct Core {
     /// Streams that broke after they sent an offer that is not accepted yet, by its job.
     pub(super) broken_streams: HashMap<JobKey, u32>,
     pub(super) draining: bool,
+    /// Which ends of jobs are lines of the log.
+    pub(super) job_log: JobLogLevel,
+    /// Whether state changes are effects, for the feed of all jobs.
+    pub(super) has_feed: bool,
     /// The error for new jobs, if they are refused.
     pub(super) refusal: Option<Error>,
     /// The entry of the log for the next records, if there is a log.
@@ -77,8 +82,7 @@ impl Core {
             wall_starts: BTreeSet::new(),
             lanes: Lanes::default(),
             sessions: Sessions::default(),
-            callers: Callers::default(),
-            caller: Caller::EMBEDDER,
+            callers: Callers::new(),
             dispatches: 0,
             finished,
             live_jobs: 0,
@@ -89,6 +93,8 @@ impl Core {
             recovered: Recovered::default(),
             broken_streams: HashMap::new(),
             draining: false,
+            job_log: JobLogLevel::default(),
+            has_feed: false,
             refusal: None,
             log_entry: None,
         }
@@ -102,10 +108,7 @@ impl Core {
         if let Some(tombstone) = self.finished.tombstone(id) {
             return Err(result_expired(tombstone));
         }
-        Err(Error::new(
-            ErrorKind::JobNotFound(id),
-            format!("no job {id} here: it was never accepted, or was deleted"),
-        ))
+        Err(job_not_found(id))
     }
 
     /// The job with this lease, if the session has it.
@@ -158,11 +161,6 @@ impl Core {
         self.sessions.get(key).map(|session| session.jobs.keys(&self.table)).unwrap_or_default()
     }
 
-    /// The session of this worker instance, if there is one.
-    pub(crate) fn session_of_instance(&self, instance: uuid::Uuid) -> Option<SessionKey> {
-        self.sessions.of_instance(instance)
-    }
-
     /// The log position of the job's contents, if they are evicted.
     pub(crate) fn log_position(&self, key: JobKey) -> Option<LogPosition> {
         let entry = &self.table[key];
@@ -173,6 +171,18 @@ impl Core {
     /// The job whose contents were loaded from this position, unless it was removed. Contents never change.
     pub(crate) fn job_at(&self, position: &LogPosition) -> Option<JobKey> {
         self.table.find(position.id).filter(|key| self.table[*key].accepted == position.accepted)
+    }
+
+    /// The principal that submitted the job, unless its caller had no identity.
+    pub(crate) fn owner(&self, key: JobKey) -> Option<&Arc<str>> {
+        self.callers.owner(self.table[key].caller)
+    }
+
+    /// What decides who may act on the job.
+    pub(crate) fn access(&self, key: JobKey) -> JobAccess<'_> {
+        let entry = &self.table[key];
+        let Lane { queue, kind, .. } = &self.lanes[entry.lane];
+        JobAccess { id: entry.id, queue, kind, owner: self.owner(key).map(|owner| &**owner) }
     }
 
     /// The digest of the spec.
@@ -191,6 +201,7 @@ impl Core {
             content,
             priority: entry.priority,
             options: entry.options.as_deref(),
+            owner: self.owner(key).map(|owner| &**owner),
         })
     }
 }

@@ -1,11 +1,11 @@
 //! Submit: idempotency, admission, and the first event.
 
-use super::callers::{Caller, reserve};
+use super::callers::{CallerKey, Usage, reserve};
 use super::effects::Effects;
 use super::entry::Entry;
 use super::keys::{JobKey, LaneKey};
 use super::record::{Accepted, Record};
-use super::refusals::{draining, full, reserved, result_expired, reused};
+use super::refusals::{draining, full, over_quota, reserved, result_expired, reused};
 use super::state::Core;
 use super::weight::{RECORD_BYTES, spec_bytes};
 use crate::clock::Now;
@@ -46,6 +46,7 @@ impl Core {
         if job.id.is_some()
             && let Some(existing) = self.existing(id, &job)?
         {
+            self.count_deduplicated(existing.job, &job);
             return Ok(existing);
         }
         self.check_admission(1, spec_bytes(&job.payload, job.options.as_deref()), 0)?;
@@ -76,7 +77,7 @@ impl Core {
                 continue;
             }
             match new_jobs.insert(*id, job) {
-                Some(earlier) if SpecDigest::of(earlier) != SpecDigest::of(job) => {
+                Some(earlier) if self.digest_of(earlier) != self.digest_of(job) => {
                     return Err(at(reused(*id)));
                 }
                 Some(_) => continue,
@@ -102,19 +103,34 @@ impl Core {
         self.check_admission(1, spec_bytes(&job.payload, job.options.as_deref()), usize::from(is_new_lane))
     }
 
+    fn count_deduplicated(&mut self, existing: SubmittedJob, job: &NewJob) {
+        let series = match existing {
+            SubmittedJob::Present(key) => self.lanes[self.table[key].lane].series,
+            SubmittedJob::Removed(_) => {
+                self.lanes.stats.key(&job.queue.as_str().into(), &job.kind.as_str().into())
+            }
+        };
+        self.lanes.stats.deduplicated(series);
+    }
+
     fn existing(&self, id: JobId, job: &NewJob) -> Result<Option<Submitted>> {
         let Some(key) = self.table.find(id) else { return self.removed_before(id, job) };
-        match self.spec_digest(key) == SpecDigest::of(job) {
+        match self.spec_digest(key) == self.digest_of(job) {
             true => Ok(Some(Submitted { id, job: SubmittedJob::Present(key), existing: true })),
             false => Err(reused(id)),
         }
+    }
+
+    /// The digest of the spec that the caller submits.
+    fn digest_of(&self, job: &NewJob) -> SpecDigest {
+        SpecDigest::of(job, self.callers.owner(self.callers.current()).map(|owner| &**owner))
     }
 
     /// The result for a job with this id that was removed within the idempotency window.
     fn removed_before(&self, id: JobId, job: &NewJob) -> Result<Option<Submitted>> {
         let Some(tombstone) = self.finished.tombstone(id) else { return Ok(None) };
         match tombstone.end {
-            Some((state, digest)) if digest == SpecDigest::of(job) => {
+            Some((state, digest)) if digest == self.digest_of(job) => {
                 Ok(Some(Submitted { id, job: SubmittedJob::Removed(state), existing: true }))
             }
             Some(_) => Err(reused(id)),
@@ -130,6 +146,7 @@ impl Core {
         if let Some(refusal) = &self.refusal {
             return Err(refusal.clone());
         }
+        self.check_quota(jobs, bytes as u64)?;
         self.check_jobs(jobs)?;
         self.check_bytes(bytes as u64)?;
         let weight = self.live_weight() + bytes as u64 + u64::from(jobs) * RECORD_BYTES as u64;
@@ -146,6 +163,20 @@ impl Core {
         Ok(())
     }
 
+    /// Refuses jobs above the quota of the caller's principal.
+    fn check_quota(&self, jobs: u32, bytes: u64) -> Result<()> {
+        let caller = self.callers.current();
+        let Some((name, quota)) = self.callers.quota(caller) else { return Ok(()) };
+        let Usage { jobs: own_jobs, bytes: own_bytes, .. } = self.callers.usage(caller);
+        if let Some(jobs_max) = quota.waiting_jobs.filter(|jobs_max| own_jobs + jobs > *jobs_max) {
+            return Err(over_quota(name, own_jobs.into(), "jobs", "waiting_jobs", jobs_max.into()));
+        }
+        if let Some(bytes_max) = quota.waiting_bytes.filter(|bytes_max| own_bytes + bytes > *bytes_max) {
+            return Err(over_quota(name, own_bytes, "bytes of jobs", "waiting_bytes", bytes_max));
+        }
+        Ok(())
+    }
+
     /// Refuses jobs above the bound. In the reserve, only callers with few jobs are admitted.
     fn check_jobs(&self, jobs: u32) -> Result<()> {
         let (jobs_max, count) = (self.options.jobs_max, self.live_jobs + jobs);
@@ -158,7 +189,7 @@ impl Core {
                 format!("{} jobs wait or run, the limit is {jobs_max}: try again later", self.live_jobs);
             return Err(full("QUEUE_FULL", message));
         }
-        let own = self.callers.usage(self.caller).jobs;
+        let own = self.callers.usage(self.callers.current()).jobs;
         match self.may_use_reserve(reserve, (own + jobs).into()) {
             true => Ok(()),
             false => Err(reserved("QUEUE_FULL", "jobs", own.into(), reserve, jobs_max.into())),
@@ -174,9 +205,9 @@ impl Core {
         if count <= bytes_max - reserve {
             return Ok(());
         }
-        let own = self.callers.usage(self.caller).bytes;
+        let own = self.callers.usage(self.callers.current()).bytes;
         let holds_little = self.may_use_reserve(reserve, own + bytes);
-        let is_caller = self.caller != Caller::EMBEDDER && reserve > 0;
+        let is_caller = self.callers.current() != CallerKey::EMBEDDER && reserve > 0;
         let counted = if is_caller && holds_little { self.submitted_bytes + bytes } else { count };
         if counted > bytes_max {
             let used = self.live_bytes;
@@ -197,9 +228,10 @@ impl Core {
         if count <= lanes_max {
             return Ok(());
         }
-        let (reserve, own) = (reserve(lanes_max), u64::from(self.callers.usage(self.caller).lanes));
+        let (reserve, own) =
+            (reserve(lanes_max), u64::from(self.callers.usage(self.callers.current()).lanes));
         if count <= lanes_max + reserve
-            && self.caller != Caller::EMBEDDER
+            && self.callers.current() != CallerKey::EMBEDDER
             && self.may_use_reserve(reserve, own + more as u64)
         {
             return Ok(());
@@ -213,7 +245,8 @@ impl Core {
 
     /// Whether the caller may use a reserve with this usage.
     fn may_use_reserve(&self, reserve: u64, usage: u64) -> bool {
-        self.caller == Caller::EMBEDDER || usage <= self.callers.share(self.caller, reserve)
+        let caller = self.callers.current();
+        caller == CallerKey::EMBEDDER || usage <= self.callers.share(caller, reserve)
     }
 
     fn lane_for(&mut self, job: &NewJob) -> Result<LaneKey> {
@@ -222,8 +255,9 @@ impl Core {
         }
         self.check_lanes(1)?;
         let lane = self.lanes.insert(&job.queue, &job.kind);
-        self.callers.add_lane(self.caller);
-        self.lanes[lane].creator = self.caller;
+        let creator = self.callers.current();
+        self.callers.add_lane(creator);
+        self.lanes[lane].creator = creator;
         self.lanes[lane].groups = self.sessions.groups_for(&self.lanes[lane]);
         Ok(lane)
     }
@@ -237,16 +271,18 @@ impl Core {
         effects: &mut Effects,
     ) -> Submitted {
         let is_named = job.id.is_some();
+        self.lanes.stats.payloads.input.record(job.payload.bytes.len());
         let recorded = effects.records.is_some().then(|| job.clone());
-        let entry = Entry { written: self.log_entry, caller: self.caller, ..Entry::new(now, id, job, lane) };
+        let caller = self.callers.current();
+        let entry = Entry { written: self.log_entry, caller, ..Entry::new(now, id, job, lane) };
         let (state, start) = (entry.state, entry.start());
         let submitted_bytes = entry.submitted_bytes();
         self.submitted_bytes += submitted_bytes;
-        self.callers.add_job(self.caller, submitted_bytes);
+        self.callers.store_job(caller);
+        self.callers.begin_job(caller, submitted_bytes);
         self.live_jobs += 1;
         self.live_bytes += entry.live_bytes();
-        self.lanes[lane].counts.add(state);
-        self.lanes[lane].accepted.add(now.monotonic);
+        self.lanes.add_accepted(now, lane, state);
         let key = match is_named {
             true => self.table.insert(entry),
             false => self.table.insert_minted(entry),
@@ -256,8 +292,10 @@ impl Core {
             self.table[key].first_wait = self.wait_reason_of(key);
         }
         if let Some(job) = recorded {
-            effects.record(|| Record::Accepted(Accepted::of(&self.table[key], job)));
+            effects
+                .record(|| Record::Accepted(Accepted::of(&self.table[key], job, self.owner(key).cloned())));
         }
+        self.push_change(key, effects);
         if state == JobState::Scheduled {
             self.lanes[lane].scheduled.push_back(&mut self.table, key);
             if let Start::At(time) = start {

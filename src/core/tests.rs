@@ -2,6 +2,7 @@
 
 mod callers;
 mod cancel;
+mod changes;
 mod commands;
 mod contents;
 mod dispatch;
@@ -17,9 +18,11 @@ mod memory;
 mod model;
 mod offers;
 mod oversize;
+mod principals;
 mod queries;
 mod queues;
 mod retention;
+mod stats;
 mod submit;
 mod table;
 mod tombstones;

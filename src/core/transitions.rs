@@ -30,10 +30,8 @@ impl Core {
             JobState::Queued => self.wait_reason_of(key),
             _ => None,
         };
+        self.count_transition(now, key, state, &detail);
         let entry = &mut self.table[key];
-        let counts = &mut self.lanes[entry.lane].counts;
-        counts.remove(entry.state);
-        counts.add(state);
         entry.state = state;
         entry.sequence += 1;
         if state != JobState::Running {
@@ -59,7 +57,26 @@ impl Core {
             self.live_bytes += added_bytes(entry.history().len(), &transition) as u64;
         }
         entry.execution_mut().history.push(transition);
+        self.push_change(key, effects);
         self.wake(key, effects);
+    }
+
+    /// Counts a state change, before it is applied.
+    fn count_transition(&mut self, now: Now, key: JobKey, state: JobState, detail: &Detail) {
+        let entry = &self.table[key];
+        let series = self.lanes.change_state(now, entry.lane, entry.state, state);
+        let stats = &mut self.lanes.stats;
+        match (entry.state, state) {
+            (JobState::Running, JobState::Running) => {}
+            (JobState::Running, _) => {
+                stats.attempt_ended(series, entry.attempt_class(state, detail), entry.run_time(now));
+            }
+            (_, JobState::Running) => stats.started(series, entry.wait_time(now)),
+            _ => {}
+        }
+        if state.is_final() {
+            stats.ended(series, state, entry.time_since_due(now));
+        }
     }
 
     /// The time of the job's next step, in whole milliseconds.

@@ -23,7 +23,7 @@ impl Entry {
         let history: usize =
             self.history().iter().enumerate().map(|(at, change)| added_bytes(at, change)).sum();
         let cancel =
-            self.active().and_then(|active| active.cancel.as_ref()).map_or(0, |cancel| cancel.1.len());
+            self.active().and_then(|active| active.cancel.as_ref()).map_or(0, |cancel| cancel.bytes());
         (spec_bytes(&self.payload, self.options.as_deref()) + stream + history + cancel) as u64
     }
 
@@ -35,7 +35,9 @@ impl Entry {
         let result = match self.end() {
             Some(End { outcome: Outcome::Result(result), .. }) => result.bytes.len(),
             Some(End { outcome: Outcome::Failure(failure), .. }) => failure.bytes(true),
-            Some(End { outcome: Outcome::Cancellation(cancellation), .. }) => cancellation.reason.len(),
+            Some(End { outcome: Outcome::Cancellation(cancellation), .. }) => {
+                cancellation.reason.len() + cancellation.principal.as_ref().map_or(0, |name| name.len())
+            }
             None => 0,
         };
         let history = self.history().iter().map(|change| size_of::<Transition>() + failure_bytes(change));
@@ -96,12 +98,14 @@ pub(super) fn added_bytes(at: usize, transition: &Transition) -> usize {
     own + failure_bytes(transition)
 }
 
-/// Bytes of a spec: payload, labels and headers.
+/// Bytes of a spec: payload, labels, headers and trace context.
 pub(super) fn spec_bytes(payload: &Payload, options: Option<&JobOptions>) -> usize {
     payload.bytes.len() + options.map_or(0, options_bytes)
 }
 
-fn options_bytes(options: &JobOptions) -> usize {
+/// Bytes of the options of a spec.
+pub(super) fn options_bytes(options: &JobOptions) -> usize {
     let pairs = options.labels.iter().chain(&options.headers);
-    size_of::<JobOptions>() + pairs.map(|(key, value)| key.len() + value.len() + 64).sum::<usize>()
+    let trace = options.trace.as_ref().map_or(0, |trace| trace.bytes());
+    size_of::<JobOptions>() + trace + pairs.map(|(key, value)| key.len() + value.len() + 64).sum::<usize>()
 }

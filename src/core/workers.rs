@@ -7,6 +7,7 @@
 //! continues its attempts.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::effects::{Effect, Effects, LogLine, WorkerChange};
@@ -51,8 +52,8 @@ impl Core {
         self.deactivate_session(key);
         let Some(session) = self.sessions.get(key) else { return };
         let message = format!("worker {} went away during the attempt", session.name);
-        if let (Link::Stream(instance), 1..) = (&session.link, session.reports_taken) {
-            effects.record(|| Record::ReportsTaken(*instance, 0));
+        if let (Some(instance), 1..) = (session.instance(), session.reports_taken) {
+            effects.record(|| Record::ReportsTaken(instance, 0));
         }
         let jobs = self.jobs_of(key);
         for job in &jobs {
@@ -111,7 +112,7 @@ impl Core {
     ///
     /// `ResourceExhausted`; `Draining` for a new worker.
     pub(crate) fn connect(&mut self, now: Now, hello: &Hello, effects: &mut Effects) -> Result<Welcome> {
-        let known = self.sessions.of_instance(hello.instance);
+        let known = self.session_of_worker(hello);
         let bytes = session_bytes(&hello.spec, &hello.peer, hello.held.len());
         self.check_worker_limits(bytes, known)?;
         let session = match known {
@@ -257,26 +258,33 @@ impl Core {
             return false;
         }
         session.reports_taken = sequence;
-        if let Link::Stream(instance) = session.link {
+        if let Some(instance) = session.instance() {
             effects.record_reports_taken(instance, sequence);
         }
         true
     }
 
-    /// The session of the lease.
+    /// The earlier session of a worker, if there is one.
+    pub(crate) fn session_of_worker(&self, hello: &Hello) -> Option<SessionKey> {
+        self.sessions.of_link(Link::Stream(hello.instance), hello.peer.principal.as_ref())
+    }
+
+    /// The session of the lease, which belongs to this principal.
     ///
     /// # Errors
     ///
-    /// `LeaseLost`.
-    pub(crate) fn session_of(&self, lease: LeaseId) -> Result<SessionKey> {
-        self.find_lease(lease).map(|(_, session)| session).ok_or_else(lease_lost)
+    /// `LeaseLost`, also for a lease of another principal.
+    pub(crate) fn session_of(&self, lease: LeaseId, principal: Option<&Arc<str>>) -> Result<SessionKey> {
+        let (_, key) = self.find_lease(lease).ok_or_else(lease_lost)?;
+        let is_own = self.sessions.get(key).is_some_and(|of| of.peer.principal.as_ref() == principal);
+        if is_own { Ok(key) } else { Err(lease_lost()) }
     }
 
     /// The order to end the attempt with this lease, if there is one.
     pub(crate) fn stop_of(&self, now: Now, lease: LeaseId) -> Option<Stop> {
         let Some((key, _)) = self.find_lease(lease) else { return Some(Stop::Revoke) };
-        let (force_at, _) = self.table[key].active()?.cancel.as_deref()?;
-        Some(Stop::Cancel(force_at.saturating_sub(now.monotonic)))
+        let cancel = self.table[key].active()?.cancel.as_deref()?;
+        Some(Stop::Cancel(cancel.force_at.saturating_sub(now.monotonic)))
     }
 
     /// Drains the workers with this id or name: they receive no further jobs. Returns the oldest of them, at most

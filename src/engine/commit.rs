@@ -27,7 +27,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::clock::Now;
 use crate::core::{Core, Record};
 use crate::error::{Error, ErrorKind, Result};
-use crate::wal::{Batch, Log};
+use crate::wal::{Batch, Log, LogMeter};
 pub(super) use compaction::DueCompaction;
 use entries::RecordCounts;
 pub(super) use reading::missing;
@@ -166,6 +166,11 @@ impl Commit {
     /// Monotonic time of the last entry since the start.
     pub(super) fn last_entry_time(&self) -> Duration {
         self.shared.queue.lock().last_entry_time
+    }
+
+    /// What the log measures.
+    pub(super) fn log_meter(&self) -> Option<&LogMeter> {
+        self.log.meter()
     }
 
     /// Bytes of entries that are queued.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
+use super::feed::Feed;
 use super::observers::Observers;
 use super::outcomes::{OutcomeQueue, OutcomeWaiter};
 use super::session::{Disconnect, Inline, Outbox, OutboxState};
@@ -22,6 +23,7 @@ const INLINE_RUNS_MAX: usize = 2_048;
 pub(super) struct State {
     pub(super) core: Core,
     pub(super) observers: Observers,
+    pub(super) feed: Arc<Feed>,
     pub(super) outboxes: HashMap<SessionKey, Arc<Outbox>>,
     /// Monotonic time until which the ticker sleeps.
     pub(super) ticker_sleeps_until: Duration,
@@ -64,10 +66,11 @@ pub(super) struct Delivery {
 }
 
 impl State {
-    pub(super) fn new(core: Core) -> Self {
+    pub(super) fn new(core: Core, feed: Arc<Feed>) -> Self {
         Self {
             core,
             observers: Observers::default(),
+            feed,
             outboxes: HashMap::new(),
             ticker_sleeps_until: Duration::MAX,
             ticker_wall_start: None,
@@ -91,8 +94,14 @@ impl State {
 
     /// Sorts the effects of a command, which are durable once `position` is. Assignments and stops are added to the outbox of
     /// their session here, under the lock, so that a stop never overtakes its assignment.
-    pub(super) fn sort(&mut self, effects: Effects, position: Position, may_run_inline: bool) -> Delivery {
-        let mut delivery = Delivery::default();
+    pub(super) fn sort(
+        &mut self,
+        effects: Effects,
+        now: Now,
+        position: Position,
+        may_run_inline: bool,
+    ) -> Delivery {
+        let (mut delivery, mut changes) = (Delivery::default(), Vec::new());
         if may_run_inline {
             delivery.inline.reserve_exact(effects.items.len().min(INLINE_RUNS_MAX));
         }
@@ -120,19 +129,32 @@ impl State {
                     self.observers.end(observer, &outcome, position, &mut delivery.queues);
                 }
                 Effect::Removed(observer) => self.observers.job_removed(observer),
+                Effect::Changed(change) => changes.push(change),
                 Effect::Log(line) => delivery.log_lines.push(*line),
             }
         }
         delivery.wakers = self.observers.take_woken();
-        delivery.ticker = self.is_due_before_ticker();
+        let feed_due = match changes.is_empty() {
+            true => None,
+            false => self.feed.add(now.monotonic, changes, position, &mut delivery.wakers),
+        };
+        delivery.ticker = self.is_due_before_ticker(feed_due);
         delivery.idle = self.core.is_draining() && self.core.counts().get(JobState::Running) == 0;
+        if delivery.idle || self.stopped {
+            self.feed.lock().end(&mut delivery.wakers);
+        }
         delivery
     }
 
     /// Whether something is due before the ticker wakes by itself.
-    fn is_due_before_ticker(&self) -> bool {
+    fn is_due_before_ticker(&self, feed_due: Option<Duration>) -> bool {
         let known = self.ticker_wall_start;
-        self.core.next_deadline().is_some_and(|deadline| deadline < self.ticker_sleeps_until)
+        self.core
+            .next_deadline()
+            .into_iter()
+            .chain(feed_due)
+            .min()
+            .is_some_and(|deadline| deadline < self.ticker_sleeps_until)
             || self.core.next_wall_start().is_some_and(|start| known.is_none_or(|known| start < known))
     }
 
@@ -232,6 +254,7 @@ impl State {
     pub(super) fn take_all_wakers(&mut self) -> Vec<Waker> {
         self.observers.wake_all();
         let mut wakers = self.observers.take_woken();
+        self.feed.lock().take_wakers(&mut wakers);
         wakers.extend(self.outboxes.values().filter_map(|outbox| outbox.take_waker()));
         wakers.extend(self.observers.take_outcome_wakers());
         wakers
@@ -262,7 +285,7 @@ impl Engine {
         let mut effects = state.new_effects(false);
         let now = self.now();
         state.end_attempts(now, ends, &mut effects);
-        state.sort(effects, Position::default(), may_run_more)
+        state.sort(effects, now, Position::default(), may_run_more)
     }
 
     fn wake(&self, delivery: Delivery, position: Position) {

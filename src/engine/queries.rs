@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use super::commit::QUEUE_BYTES_MAX;
 use super::watch::Watch;
 use super::{Engine, LOCK_BUDGET};
+use crate::access::Principal;
 use crate::clock::Now;
-use crate::core::{Contents, Core, ListBounds, LogPosition};
+use crate::core::{Contents, Core, JobAccessView, ListBounds, LogPosition};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{
     EndCounts, EventTypes, JobFilter, JobId, JobState, JobView, MemoryUse, Outcome, QueueView, StateCounts,
@@ -161,6 +162,18 @@ impl Engine {
     ///
     /// With a log: `LogFailed`, and, if payloads count, `LogDamaged` if a job cannot be loaded.
     pub async fn jobs(&self, filter: &JobFilter, before: Option<u64>, bounds: PageBounds) -> Result<JobPage> {
+        self.jobs_for(None, filter, before, bounds).await
+    }
+
+    /// As [`Engine::jobs`], of the jobs that this principal may list; of all without a principal.
+    pub(crate) async fn jobs_for(
+        &self,
+        principal: Option<&Principal>,
+        filter: &JobFilter,
+        before: Option<u64>,
+        bounds: PageBounds,
+    ) -> Result<JobPage> {
+        let principal = principal.filter(|principal| !principal.is_unlimited());
         let PageBounds { jobs: jobs_max, bytes: mut bytes_left, with_payloads } = bounds;
         self.check_log()?;
         let (mut jobs, mut evicted) = (Vec::new(), Vec::new());
@@ -174,7 +187,7 @@ impl Engine {
                 scanned: LOCK_BUDGET,
                 begins_page: jobs.is_empty(),
             };
-            let part = self.0.state.lock().core.list(filter, before, bounds);
+            let part = self.0.state.lock().core.list(filter, principal, before, bounds);
             jobs.extend(part.jobs);
             evicted.extend(part.evicted);
             next = part.next;
@@ -187,6 +200,23 @@ impl Engine {
         // After everything that was read.
         self.durable().await?;
         Ok(JobPage { jobs, next })
+    }
+
+    /// The names that decide who may act on the job. The value may not be durable yet: a call follows that waits for it.
+    ///
+    /// # Errors
+    ///
+    /// `JobNotFound`, `ResultExpired`; `LogFailed`.
+    pub(crate) async fn job_access(&self, id: JobId) -> Result<JobAccessView> {
+        let found = self.read_now(|state, _| {
+            let key = state.core.find(id)?;
+            Ok(state.core.access_view(key))
+        })?;
+        match found.value {
+            Ok(view) => Ok(view),
+            // No effect of a record that is not durable: the removal of the job.
+            Err(_) => self.release(found).await,
+        }
     }
 
     /// The cursor of the page that starts with this job; `None` if the job was removed.
@@ -237,19 +267,6 @@ impl Engine {
     }
 
     fn info_of(&self, core: &Core, now: Now) -> EngineInfo {
-        let watchers_max = self.options().watchers_max;
-        let watchers = watchers_max - self.0.watch_permits.available_permits() as u32;
-        let mut memory = core.memory();
-        memory.push(MemoryUse {
-            category: "watches",
-            used_bytes: u64::from(watchers) * WATCH_BYTES,
-            limit_bytes: u64::from(watchers_max) * WATCH_BYTES,
-        });
-        memory.extend(self.0.commit.as_ref().map(|commit| MemoryUse {
-            category: "log_queue",
-            used_bytes: commit.queued_bytes(),
-            limit_bytes: 2 * QUEUE_BYTES_MAX as u64,
-        }));
         EngineInfo {
             boot_id: self.0.boot_id.clone(),
             start_time: self.0.start.wall,
@@ -257,9 +274,37 @@ impl Engine {
             draining: core.is_draining(),
             kinds: core.kinds(),
             jobs: core.job_count(),
-            watchers,
-            memory,
+            watchers: self.open_watches(),
+            memory: self.memory_use(core),
         }
+    }
+
+    /// The number of open watches.
+    pub(super) fn open_watches(&self) -> u32 {
+        self.options().watchers_max - self.0.watch_permits.available_permits() as u32
+    }
+
+    /// Memory in use by category, with the bound of each.
+    pub(super) fn memory_use(&self, core: &Core) -> Vec<MemoryUse> {
+        let mut memory = core.memory();
+        memory.push(MemoryUse {
+            category: "watches",
+            used_bytes: u64::from(self.open_watches()) * WATCH_BYTES,
+            limit_bytes: u64::from(self.options().watchers_max) * WATCH_BYTES,
+        });
+        memory.push(self.0.feed.memory());
+        memory.extend(self.0.commit.as_ref().map(|commit| MemoryUse {
+            category: "log_queue",
+            used_bytes: commit.queued_bytes(),
+            limit_bytes: 2 * QUEUE_BYTES_MAX as u64,
+        }));
+        memory
+    }
+
+    /// When the engine started.
+    #[cfg(feature = "otel")]
+    pub(crate) fn start_time(&self) -> Timestamp {
+        self.0.start.wall
     }
 
     /// The number of running attempts.

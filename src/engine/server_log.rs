@@ -1,48 +1,83 @@
-//! The lines of the engine in the server's log: jobs that failed, and changes of remote workers.
+//! The lines of the engine in the server's log: ends of jobs and attempts, and changes of remote workers.
 
 use std::time::Duration;
 
+use tracing::Level;
+use tracing::level_filters::LevelFilter;
+
 use super::{Engine, Position};
-use crate::core::{LogLine, WorkerChange};
-use crate::job::truncate;
+use crate::core::{JobLine, JobLogLevel, LogLine, WorkerChange};
+use crate::job::{Failure, TraceContext, truncate};
 use crate::log_limit::{Admission, LogLimit};
 
 /// Most bytes of a failure's message in the log.
 const MESSAGE_BYTES_MAX: usize = 256;
 
-/// The limits of both kinds of lines.
+/// The target of the lines about jobs, for filters.
+const JOBS: &str = "jobstream::jobs";
+
+/// The limits of the kinds of lines.
 pub(super) struct LogLimits {
-    jobs: LogLimit,
+    failed: LogLimit,
+    cancelled: LogLimit,
+    succeeded: LogLimit,
+    retried: LogLimit,
     workers: LogLimit,
+}
+
+/// A limit whose number of omitted lines is a line with the level and target of the others.
+macro_rules! limit {
+    ($level:ident, $target:expr, $message:literal) => {
+        LogLimit::new(|omitted| tracing::$level!(target: $target, omitted, concat!($message, ": at most 10 a second are logged")))
+    };
 }
 
 impl Default for LogLimits {
     fn default() -> Self {
-        let jobs = |omitted| tracing::warn!(omitted, "more jobs failed: at most 10 a second are logged");
-        let workers =
-            |omitted| tracing::warn!(omitted, "more workers changed: at most 10 changes a second are logged");
-        Self { jobs: LogLimit::new(jobs), workers: LogLimit::new(workers) }
+        Self {
+            failed: limit!(warn, JOBS, "more jobs failed"),
+            cancelled: limit!(info, JOBS, "more jobs were cancelled"),
+            succeeded: limit!(debug, JOBS, "more jobs succeeded"),
+            retried: limit!(info, JOBS, "more attempts failed"),
+            workers: limit!(warn, module_path!(), "more workers changed"),
+        }
     }
 }
 
 impl LogLimits {
     fn admit(&self, line: &LogLine) -> Admission {
         match line {
-            LogLine::JobFailed { .. } => self.jobs.admit(),
+            LogLine::JobFailed(..) => self.failed.admit(),
+            LogLine::JobCancelled(..) => self.cancelled.admit(),
+            LogLine::JobSucceeded(_) => self.succeeded.admit(),
+            LogLine::AttemptFailed(..) => self.retried.admit(),
             LogLine::Worker { .. } => self.workers.admit(),
         }
     }
 
+    fn all(&self) -> [&LogLimit; 5] {
+        let Self { failed, cancelled, succeeded, retried, workers } = self;
+        [failed, cancelled, succeeded, retried, workers]
+    }
+
     /// Logs the numbers of omitted lines that are due.
     pub(super) fn report(&self) {
-        self.jobs.report();
-        self.workers.report();
+        self.all().into_iter().for_each(LogLimit::report);
     }
 
     /// Time until [`LogLimits::report`] is due.
     pub(super) fn report_due(&self) -> Duration {
-        let due = [self.jobs.report_due(), self.workers.report_due()];
-        due.into_iter().flatten().min().unwrap_or(Duration::MAX)
+        self.all().into_iter().filter_map(LogLimit::report_due).min().unwrap_or(Duration::MAX)
+    }
+}
+
+/// Which lines about jobs the log may have now. A filter is asked only if some target is at the level DEBUG: every command
+/// calls this function, and usually it is one load of an atomic.
+pub(super) fn job_log() -> JobLogLevel {
+    let max = LevelFilter::current();
+    JobLogLevel {
+        info: max >= LevelFilter::INFO,
+        debug: max >= LevelFilter::DEBUG && tracing::enabled!(target: JOBS, Level::DEBUG),
     }
 }
 
@@ -64,14 +99,35 @@ impl Engine {
     }
 }
 
+/// Writes a line with the fields of a job, then these fields and the message.
+macro_rules! write_job {
+    ($level:ident, $job:expr, $($rest:tt)*) => {{
+        let JobLine { id, kind, queue, attempt, wait, duration, worker, trace } = $job;
+        let (wait_s, duration_s) = (seconds(wait), seconds(duration));
+        let (worker, trace_id) = (worker.as_deref(), trace_id(trace.as_deref()));
+        tracing::$level!(
+            target: JOBS, job = %id, %kind, %queue, attempt, wait_s, duration_s, worker, trace_id, $($rest)*
+        );
+    }};
+}
+
 fn write(line: LogLine) {
     match line {
-        LogLine::JobFailed { id, kind, queue, failure } => {
-            let (attempt, reason, mut error) =
-                (failure.attempt, failure.reason.name(), failure.log_message().to_owned());
-            truncate(&mut error, MESSAGE_BYTES_MAX);
-            tracing::warn!(job = %id, %kind, %queue, attempt, reason, error, "job failed");
+        LogLine::JobFailed(job, failure) => {
+            let (reason, error_type) = (failure.reason.name(), error_type(&failure));
+            let error = message(&failure);
+            write_job!(warn, job, outcome = "failed", reason, error_type, error, "job failed");
         }
+        LogLine::AttemptFailed(job, failure, pause) => {
+            let (reason, error_type) = (failure.reason.name(), error_type(&failure));
+            let (error, retry_in_s) = (message(&failure), pause.as_secs_f64());
+            write_job!(info, job, reason, error_type, error, retry_in_s, "attempt failed");
+        }
+        LogLine::JobCancelled(job, cancellation) => {
+            let (principal, forced) = (cancellation.principal.as_deref(), cancellation.forced);
+            write_job!(info, job, outcome = "cancelled", principal, forced, "job cancelled");
+        }
+        LogLine::JobSucceeded(job) => write_job!(debug, job, outcome = "succeeded", "job succeeded"),
         LogLine::Worker { id: worker, name, address, change } => match change {
             WorkerChange::Joined { kinds, slots } => {
                 tracing::info!(worker, %name, address, kinds, slots, "worker joined");
@@ -86,4 +142,23 @@ fn write(line: LogLine) {
             }
         },
     }
+}
+
+/// The error type of a handler, if it has one.
+fn error_type(failure: &Failure) -> Option<&str> {
+    Some(&*failure.error_type).filter(|error_type| !error_type.is_empty())
+}
+
+fn message(failure: &Failure) -> String {
+    let mut message = failure.log_message().to_owned();
+    truncate(&mut message, MESSAGE_BYTES_MAX);
+    message
+}
+
+fn trace_id(context: Option<&TraceContext>) -> Option<String> {
+    Some(format!("{:032x}", context?.parent()?.trace_id))
+}
+
+fn seconds(time: Option<Duration>) -> Option<f64> {
+    time.map(|time| time.as_secs_f64())
 }

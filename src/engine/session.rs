@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use parking_lot::Mutex;
 
+use super::durable::Pending;
 use super::{Engine, LOCK_BUDGET, Position};
 use crate::core::SessionKey;
 use crate::error::Result;
@@ -277,9 +278,22 @@ impl Reporter {
     /// `LeaseLost` if the attempt ended or its lease was lost; the slot is free in any case. `LogFailed`.
     pub(crate) fn end(&self, lease: LeaseId, end: AttemptEnd) -> Result<()> {
         self.engine.check_log()?;
-        let ended = self
-            .engine
-            .command(|state, now, effects| state.core.end_attempt(now, self.session, lease, end, effects));
-        ended.value
+        self.end_attempt(lease, end).value
+    }
+
+    /// [`Reporter::end`], returning once it is durable.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Reporter::end`].
+    pub(crate) async fn end_durably(&self, lease: LeaseId, end: AttemptEnd) -> Result<()> {
+        self.engine.check_log()?;
+        let ended = self.end_attempt(lease, end);
+        self.engine.release(ended).await
+    }
+
+    fn end_attempt(&self, lease: LeaseId, end: AttemptEnd) -> Pending<Result<()>> {
+        self.engine
+            .command(|state, now, effects| state.core.end_attempt(now, self.session, lease, end, effects))
     }
 }

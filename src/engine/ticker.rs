@@ -82,7 +82,8 @@ impl Engine {
             }
             None => now.monotonic + PAUSE_MAX,
         };
-        let until = due.min(wall).min(latest);
+        let feed = self.0.feed.lock().due().unwrap_or(Duration::MAX);
+        let until = due.min(wall).min(latest).min(feed);
         state.ticker_sleeps_until = until;
         let pause = until.saturating_sub(now.monotonic).min(self.0.log_limits.report_due());
         (!state.stopped).then_some(pause)

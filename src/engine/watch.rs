@@ -52,6 +52,8 @@ pub struct Watch {
     id: JobId,
     key: JobKey,
     cursor: u32,
+    /// The job's newest event when the watch was opened. Later ones are delivered live.
+    opened_at: u32,
     types: EventTypes,
     /// The registration, which retains the job while the watch is open; `None` if the job was removed before.
     registration: Option<WatchKey>,
@@ -94,6 +96,9 @@ impl Watch {
             return Err(Error::invalid("after_sequence", description));
         }
         let permit = watch_permit(engine)?;
+        if after.is_some_and(|after| after > 0) {
+            engine.0.meter.watch_resumed();
+        }
         Ok(Self::new(engine.clone(), permit, &mut state, id, Some(key), cursor, types))
     }
 
@@ -108,8 +113,21 @@ impl Watch {
         types: EventTypes,
     ) -> Self {
         let registration = key.map(|key| state.observers.add_watch(&mut state.core, key));
+        let opened_at = key.map_or(0, |key| state.core.sequence(key));
         let (key, evicted, read, ended) = (key.unwrap_or(JobKey::NONE), None, None, false);
-        Self { engine, _permit: permit, id, key, cursor, types, registration, evicted, read, ended }
+        Self {
+            engine,
+            _permit: permit,
+            id,
+            key,
+            cursor,
+            opened_at,
+            types,
+            registration,
+            evicted,
+            read,
+            ended,
+        }
     }
 
     /// The job that is followed.
@@ -145,7 +163,9 @@ impl Watch {
         }
         let position = self.read.as_ref().map_or(Position::default(), |read| read.position);
         ready!(self.engine.poll_durable(position, context))?;
-        Poll::Ready(self.read.take().map_or(Ok(Vec::new()), |read| read.value))
+        let items = self.read.take().map_or(Ok(Vec::new()), |read| read.value)?;
+        self.engine.0.meter.watch_sent(&items, self.opened_at, || self.engine.now().wall);
+        Poll::Ready(Ok(items))
     }
 
     /// The items after the cursor, with the log position that they depend on.
@@ -220,7 +240,7 @@ impl Drop for Watch {
 }
 
 /// A permit to watch, of [`EngineOptions::watchers_max`](super::EngineOptions::watchers_max).
-fn watch_permit(engine: &Engine) -> Result<OwnedSemaphorePermit> {
+pub(super) fn watch_permit(engine: &Engine) -> Result<OwnedSemaphorePermit> {
     engine.0.watch_permits.clone().try_acquire_owned().map_err(|_| {
         let limit = engine.0.options.watchers_max;
         let subject = "server".to_owned();
@@ -237,7 +257,7 @@ impl Engine {
     ///
     /// Those of [`Engine::submit`], and `ResourceExhausted` (too many watchers): nothing was stored.
     pub async fn run(&self, job: NewJob, types: EventTypes) -> Result<(Submission, Watch)> {
-        self.run_as(Caller::EMBEDDER, job, types).await
+        self.run_as(Caller::Embedder, job, types).await
     }
 
     pub(crate) async fn run_as(
@@ -269,7 +289,7 @@ fn removed(state: &State, id: JobId) -> Error {
     }
 }
 
-fn stopped() -> Error {
+pub(super) fn stopped() -> Error {
     let kind = ErrorKind::Draining { retry_after: STOPPED_RETRY_AFTER };
     Error::new(kind, "the server is shutting down: resume on another one with the last sequence")
 }

@@ -56,7 +56,7 @@ impl WorkerSession {
         let mut replaced = None;
         engine.admitted().await?;
         let welcome = engine.command(|state, now, effects| {
-            if let Some(session) = state.core.session_of_instance(hello.instance)
+            if let Some(session) = state.core.session_of_worker(hello)
                 && let Some(before) = state.outboxes.get(&session)
             {
                 let mut retained = before.unsent();
@@ -212,13 +212,14 @@ impl Drop for WorkerSession {
 
 impl Engine {
     /// Applies reports of attempts that were leased by a unary call, and renews their leases and the others. Returns the result
-    /// of each report, and the leases whose attempts must end.
+    /// of each report, and the leases whose attempts must end: among them those of other principals than this one.
     ///
     /// # Errors
     ///
     /// `LogFailed`.
     pub(crate) async fn unary_reports(
         &self,
+        principal: Option<&Arc<str>>,
         reports: Vec<(LeaseId, Result<AttemptUpdate>)>,
         renewed: &[LeaseId],
     ) -> Result<(Vec<Result<()>>, Vec<(LeaseId, Stop)>)> {
@@ -226,14 +227,14 @@ impl Engine {
         let (mut results, mut stops) = (Vec::with_capacity(reports.len()), Vec::new());
         for (lease, update) in reports {
             let ends = matches!(update, Ok(AttemptUpdate::End(_)));
-            let (result, stop) = self.unary_report(lease, Some(update));
+            let (result, stop) = self.unary_report(principal, lease, Some(update));
             let is_over = ends && result.is_ok();
             stops.extend(stop.filter(|_| !is_over).map(|stop| (lease, stop)));
             results.push(result);
         }
         for &lease in renewed {
             // The error of a lost lease is in its stop.
-            let (_, stop) = self.unary_report(lease, None);
+            let (_, stop) = self.unary_report(principal, lease, None);
             stops.extend(stop.map(|stop| (lease, stop)));
         }
         let pending = Pending { value: Ok((results, stops)), position: self.position() };
@@ -242,11 +243,12 @@ impl Engine {
 
     fn unary_report(
         &self,
+        principal: Option<&Arc<str>>,
         lease: LeaseId,
         update: Option<Result<AttemptUpdate>>,
     ) -> (Result<()>, Option<Stop>) {
-        let report = |state: &mut State, now: Now, effects: &mut Effects| {
-            let session = state.core.session_of(lease)?;
+        let report = |state: &mut State, now: Now, session: Result<SessionKey>, effects: &mut Effects| {
+            let session = session?;
             state.core.session_seen(now, session);
             state.core.renew_lease(now, session, lease, effects)?;
             match update.transpose()? {
@@ -257,8 +259,12 @@ impl Engine {
                 None => Ok(()),
             }
         };
-        let pending =
-            self.command(|state, now, effects| (report(state, now, effects), state.core.stop_of(now, lease)));
+        let pending = self.command(|state, now, effects| {
+            let session = state.core.session_of(lease, principal);
+            let is_own = session.is_ok();
+            let result = report(state, now, session, effects);
+            (result, if is_own { state.core.stop_of(now, lease) } else { Some(Stop::Revoke) })
+        });
         pending.value
     }
 

@@ -77,7 +77,8 @@ pub(crate) fn assignment_bytes_max(payload: &Payload, options: Option<&JobOption
     let entries = options.into_iter().flat_map(|options| options.labels.iter().chain(&options.headers));
     let entries: usize = entries.map(|(key, value)| ENTRY_BYTES + key.len() + value.len()).sum();
     let content_type = payload.content_type().len();
-    FIXED_BYTES + names + entries + content_type + payload.wire_bytes_max()
+    let trace = options.and_then(|options| options.trace.as_ref()).map_or(0, |trace| trace.bytes());
+    FIXED_BYTES + names + entries + content_type + trace + payload.wire_bytes_max()
 }
 
 /// A handler that runs on the thread that dispatches the attempt. It is short and never blocks.

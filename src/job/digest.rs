@@ -28,7 +28,8 @@ impl ContentDigest {
 /// The digest is SipHash-1-3-128 with the key 0 over the fields of the spec, in the order of their tags. The key is
 /// public: the digest compares specs of one client and authenticates nothing. A field is its tag (one byte) and its
 /// value. A field with its default value is omitted, so a field that a later version adds does not change the digests
-/// of specs without it. The `job_id` is not included.
+/// of specs without it. The `job_id` and the trace context are not included: a client that repeats a submit has the same id
+/// and may be in another trace.
 ///
 /// | tag | field | value |
 /// |---|---|---|
@@ -46,13 +47,14 @@ impl ContentDigest {
 /// | 12 | label, one field each, by key | text, text |
 /// | 13 | header, one field each, by key | text, text |
 /// | 14 | the job that this one retries | 16 bytes |
+/// | 15 | the principal that submitted it | text |
 ///
 /// Numbers are little-endian. An f64 is encoded by its bits, -0 as 0. A text is its length in bytes (u32) and its
 /// bytes. A duration is seconds (u64) and nanoseconds (u32).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SpecDigest([u8; 16]);
 
-/// The fields that a digest covers. The payload's content is given by its digest, because the content may be evicted
+/// The fields that a digest covers: the spec, and its owner, so that the same id from another principal is another job. The payload's content is given by its digest, because the content may be evicted
 /// from memory.
 pub(crate) struct Spec<'a> {
     pub(crate) kind: &'a str,
@@ -62,10 +64,12 @@ pub(crate) struct Spec<'a> {
     pub(crate) content: ContentDigest,
     pub(crate) priority: i8,
     pub(crate) options: Option<&'a JobOptions>,
+    pub(crate) owner: Option<&'a str>,
 }
 
 impl SpecDigest {
-    pub(crate) fn of(job: &NewJob) -> Self {
+    /// The digest of the job that this owner submits.
+    pub(crate) fn of(job: &NewJob, owner: Option<&str>) -> Self {
         Self::of_spec(&Spec {
             kind: job.kind.as_str(),
             queue: job.queue.as_str(),
@@ -74,6 +78,7 @@ impl SpecDigest {
             content: ContentDigest::of(&job.payload.bytes),
             priority: job.priority,
             options: job.options.as_deref(),
+            owner,
         })
     }
 
@@ -118,6 +123,9 @@ fn canonical(spec: &Spec<'_>) -> SmallVec<[u8; 256]> {
     }
     if let Some(options) = spec.options {
         fields.options(options);
+    }
+    if let Some(owner) = spec.owner {
+        fields.tag(15).text(owner);
     }
     fields.0
 }
@@ -191,7 +199,7 @@ impl Canonical {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Kind, QueueName, Timestamp};
+    use crate::job::{Kind, QueueName, Timestamp, TraceContext};
 
     fn plain() -> NewJob {
         NewJob::new(Kind::parse("kind", "k").unwrap(), Payload::text("words"))
@@ -222,22 +230,30 @@ mod tests {
         }
     }
 
+    /// The digest of a job of a principal.
+    const OWNED: &str = "ca1b608a2d7085afb7fe4df9bda385e8";
+
     /// Logs store digests, so their values are fixed.
     #[test]
     fn digests_are_the_same_in_every_version() {
-        let digests = [plain(), every_field()].map(|job| format!("{:032x}", SpecDigest::of(&job).as_u128()));
-        assert_eq!(digests, ["a302d49a2780ed2c0781cd3d25c12b8b", "12dbfb134e0d39542e66e122d5a4ed7e"]);
+        let digests = [(plain(), None), (every_field(), None), (plain(), Some("billing"))]
+            .map(|(job, owner)| format!("{:032x}", SpecDigest::of(&job, owner).as_u128()));
+        let expected = ["a302d49a2780ed2c0781cd3d25c12b8b", "12dbfb134e0d39542e66e122d5a4ed7e", OWNED];
+        assert_eq!(digests, expected);
     }
 
     #[test]
     fn equivalent_specs_have_the_same_digest() {
         let own_id = NewJob { id: Some(JobId::from_bytes([7; 16])), ..plain() };
+        let trace = TraceContext::parse("", "", "", "tenant=acme").unwrap();
+        let traced = with(|options| options.trace = Some(trace.into()));
         let default_type = plain().payload.with_content_type("text/plain; charset=utf-8");
-        for same in [own_id, with(|_| {}), NewJob { payload: default_type, ..plain() }] {
-            assert_eq!(SpecDigest::of(&same), SpecDigest::of(&plain()));
+        for same in [own_id, with(|_| {}), traced, NewJob { payload: default_type, ..plain() }] {
+            assert_eq!(SpecDigest::of(&same, None), SpecDigest::of(&plain(), None));
         }
         let negative = with(|options| options.retry.jitter = -0.0);
-        assert_eq!(SpecDigest::of(&negative), SpecDigest::of(&with(|options| options.retry.jitter = 0.0)));
+        let positive = with(|options| options.retry.jitter = 0.0);
+        assert_eq!(SpecDigest::of(&negative, None), SpecDigest::of(&positive, None));
     }
 
     #[test]
@@ -267,8 +283,9 @@ mod tests {
             with(|options| drop(options.headers.insert("ab".to_owned(), "c".to_owned()))),
             with(|options| options.origin = Some(JobId::from_bytes([1; 16]))),
         ];
-        let digests: std::collections::HashSet<_> =
-            all.iter().map(|job| SpecDigest::of(job).as_u128()).collect();
-        assert_eq!(digests.len(), all.len());
+        let owners = [None, Some("billing"), Some("mail")];
+        let owned = all.iter().flat_map(|job| owners.map(|owner| SpecDigest::of(job, owner).as_u128()));
+        let digests: std::collections::HashSet<_> = owned.collect();
+        assert_eq!(digests.len(), all.len() * owners.len());
     }
 }

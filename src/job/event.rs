@@ -59,6 +59,8 @@ pub struct StateChange {
     pub outcome: Option<Outcome>,
     /// Whether a cancel was accepted while an attempt runs.
     pub cancel_requested: bool,
+    /// The principal that requested the cancel; `None` if it was anonymous.
+    pub principal: Option<Arc<str>>,
 }
 
 /// The progress of an attempt.

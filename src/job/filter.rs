@@ -31,8 +31,17 @@ impl StateSet {
     /// No state.
     pub const NONE: Self = Self(0);
 
+    /// The final states.
+    pub const ENDED: Self =
+        Self::NONE.with(JobState::Succeeded).with(JobState::Failed).with(JobState::Cancelled);
+
+    /// Returns the states that both sets contain.
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Returns the set with this state added.
-    pub fn with(self, state: JobState) -> Self {
+    pub const fn with(self, state: JobState) -> Self {
         Self(self.0 | 1 << state as u8)
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{JobId, Kind, Payload, QueueName, RetryPolicy, Timestamp};
+use super::{JobId, Kind, Payload, QueueName, RetryPolicy, Timestamp, TraceContext};
 
 /// Largest priority. The smallest is its negative.
 pub const PRIORITY_MAX: i32 = 100;
@@ -60,6 +60,8 @@ pub struct JobOptions {
     pub headers: BTreeMap<String, String>,
     /// The job that this job retries.
     pub origin: Option<JobId>,
+    /// The trace context of the submitter. Two specs that differ only in it are the same.
+    pub trace: Option<Arc<TraceContext>>,
 }
 
 /// When a job may start.
@@ -84,5 +86,12 @@ impl NewJob {
     /// Mutable access to the options.
     pub fn options_mut(&mut self) -> &mut JobOptions {
         Arc::make_mut(self.options.get_or_insert_default())
+    }
+
+    /// Sets or removes the trace context.
+    pub(crate) fn set_trace(&mut self, trace: Option<Arc<TraceContext>>) {
+        if trace.is_some() || self.options.as_ref().is_some_and(|options| options.trace.is_some()) {
+            self.options_mut().trace = trace;
+        }
     }
 }

@@ -12,6 +12,8 @@ pub struct JobView {
     pub id: JobId,
     /// The submitted spec; its `id` is set.
     pub spec: NewJob,
+    /// The principal that submitted it; `None` if its caller had no identity.
+    pub owner: Option<Arc<str>>,
     /// The job's state.
     pub state: JobState,
     /// Why the job is not running, if it waits.

@@ -1,5 +1,6 @@
 //! Messages between a worker and the server: the session spec, the server's orders and the worker's frames.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -27,6 +28,8 @@ pub(crate) struct Peer {
     pub(crate) sdk: String,
     /// Network address.
     pub(crate) address: String,
+    /// The principal of its calls; `None` if they are anonymous. Its sessions and leases belong to this principal.
+    pub(crate) principal: Option<Arc<str>>,
     /// Largest assignment, in encoded bytes as an element of a message.
     pub(crate) assignment_bytes_max: usize,
     /// Most encoded bytes of the assignments in one response.
@@ -37,14 +40,15 @@ impl Default for Peer {
     /// A peer without limits.
     fn default() -> Self {
         let (assignment_bytes_max, response_bytes_max) = (usize::MAX, usize::MAX);
-        Self { sdk: String::new(), address: String::new(), assignment_bytes_max, response_bytes_max }
+        let (sdk, address) = (String::new(), String::new());
+        Self { sdk, address, principal: None, assignment_bytes_max, response_bytes_max }
     }
 }
 
 /// The first message of a remote worker's connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Hello {
-    /// Identifies the session across reconnects of one worker process.
+    /// Identifies the session across reconnects of one worker process, among those of its principal.
     pub(crate) instance: Uuid,
     pub(crate) spec: SessionSpec,
     pub(crate) peer: Peer,

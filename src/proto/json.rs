@@ -1,7 +1,7 @@
-//! Messages of the API as canonical protobuf JSON.
+//! Messages of the API as canonical protobuf JSON, for the HTTP interface and for programs that print messages.
 //!
 //! Fields without presence are always written, so that readers find them, except enums without a value and empty content
-//! types. Whole numbers in JSON payloads have no fraction.
+//! types. Whole numbers in JSON payloads have no fraction. Maps are sorted by key.
 
 mod document;
 
@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use prost::Message;
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, Kind, MessageDescriptor, ReflectMessage, SerializeOptions,
+    DescriptorPool, DynamicMessage, EnumDescriptor, Kind, MessageDescriptor, ReflectMessage, SerializeOptions,
 };
 use serde::de::DeserializeSeed;
 use serde_json::value::Serializer;
@@ -37,6 +37,15 @@ static MESSAGES: LazyLock<DescriptorPool> = LazyLock::new(|| {
     }
     pool
 });
+
+/// How the values of enums are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnumNames {
+    /// As in the schema, which is canonical: `JOB_STATE_QUEUED`.
+    Full,
+    /// Without the name of the enum, for people: `QUEUED`.
+    Short,
+}
 
 const OPTIONS: SerializeOptions = SerializeOptions::new().skip_default_fields(false);
 
@@ -102,19 +111,49 @@ fn names_of_fields(descriptor: &MessageDescriptor, path: &str) -> String {
     format!("the fields of {} are {}", message.name(), names.join(", "))
 }
 
+/// A message of `jobstream.v1` by its name, as JSON.
+///
+/// ```
+/// use jobstream::proto::json::{EnumNames, to_value};
+/// use jobstream::proto::v1::{CancelResponse, JobState};
+///
+/// let response = CancelResponse { state: JobState::Cancelled.into(), sequence: 3 };
+/// let json = to_value("CancelResponse", &response, EnumNames::Short).expect("a message of the API");
+/// assert_eq!(json.to_string(), r#"{"state":"CANCELLED","sequence":3}"#);
+/// ```
+///
+/// # Errors
+///
+/// `InvalidField` if there is no such message, or it holds what JSON cannot represent, such as a time beyond the year 9999.
+pub fn to_value(name: &str, message: &impl Message, names: EnumNames) -> Result<Value> {
+    let invalid = |problem: String| Error::invalid(name, problem);
+    let descriptor = MESSAGES.get_message_by_name(&format!("jobstream.v1.{name}"));
+    let descriptor = descriptor.ok_or_else(|| invalid("is no message of jobstream.v1".to_owned()))?;
+    let message = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice());
+    let message = message.map_err(|error| invalid(format!("is of another type: {error}")))?;
+    render(&message, names).map_err(|error| invalid(format!("has no form in JSON: {error}")))
+}
+
+/// A JSON text of at most 30 levels as a value of a payload; `None` if it is malformed, or escapes half a surrogate pair.
+pub fn value_of(text: &str) -> Option<prost_types::Value> {
+    let descriptor = MESSAGES.get_message_by_name(JSON_VALUE)?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    DynamicMessage::deserialize(descriptor, &mut deserializer).ok()?.transcode_to().ok()
+}
+
 /// A message of this type, from its encoded form, as JSON.
 ///
 /// # Errors
 ///
 /// If it holds what JSON cannot represent, such as a time beyond the year 9999.
-pub(crate) fn render(message: &DynamicMessage) -> Result<Value, serde_json::Error> {
+pub(crate) fn render(message: &DynamicMessage, names: EnumNames) -> Result<Value, serde_json::Error> {
     let mut json = message.serialize_with_options(Serializer, &OPTIONS)?;
-    adapt(&mut json, &message.descriptor());
+    adapt(&mut json, &message.descriptor(), names);
     Ok(json)
 }
 
 /// Turns the canonical form of a message into the one that is written.
-fn adapt(json: &mut Value, descriptor: &MessageDescriptor) {
+fn adapt(json: &mut Value, descriptor: &MessageDescriptor, names: EnumNames) {
     let Value::Object(object) = json else { return };
     for field in descriptor.fields() {
         let name = field.json_name();
@@ -123,12 +162,15 @@ fn adapt(json: &mut Value, descriptor: &MessageDescriptor) {
             (Kind::Enum(values), Value::String(text)) if text == values.default_value().name() => {
                 object.shift_remove(name);
             }
+            (Kind::Enum(values), Value::String(text)) if names == EnumNames::Short => {
+                *text = short_name(&values, text).to_owned();
+            }
             (Kind::Message(_), Value::Object(pairs)) if field.is_map() => pairs.sort_keys(),
             (Kind::Message(inner), value) if inner.full_name() == JSON_VALUE => drop_fractions(value),
             (Kind::Message(inner), Value::Array(items)) => {
-                items.iter_mut().for_each(|item| adapt(item, &inner));
+                items.iter_mut().for_each(|item| adapt(item, &inner, names));
             }
-            (Kind::Message(inner), value) => adapt(value, &inner),
+            (Kind::Message(inner), value) => adapt(value, &inner, names),
             (Kind::String, Value::String(text)) if field.name() == CONTENT_TYPE && text.is_empty() => {
                 object.shift_remove(name);
             }
@@ -137,6 +179,14 @@ fn adapt(json: &mut Value, descriptor: &MessageDescriptor) {
     }
 }
 
+/// `QUEUED` for `JOB_STATE_QUEUED`.
+fn short_name<'a>(values: &EnumDescriptor, name: &'a str) -> &'a str {
+    let unspecified = values.default_value();
+    let prefix = unspecified.name().strip_suffix("UNSPECIFIED").unwrap_or_default();
+    name.strip_prefix(prefix).unwrap_or(name)
+}
+
+/// Writes `1.0` as `1` in a JSON payload, whose numbers are all doubles.
 fn drop_fractions(json: &mut Value) {
     match json {
         Value::Number(number) => *number = without_fraction(number),

@@ -3,9 +3,11 @@
 //! A parser reports all fields that break a rule, not only the first. It reads no state and no clock.
 
 mod json;
+mod log_level;
 mod payload;
 mod request;
 mod spec;
+mod stats;
 mod time;
 mod worker;
 
@@ -13,14 +15,16 @@ pub(crate) use json::{
     DEPTH_MAX as JSON_DEPTH_MAX, SMALL_TEXT_BYTES as JSON_SMALL_TEXT_BYTES,
     WIRE_BYTES_MAX as JSON_WIRE_BYTES_MAX,
 };
+pub(crate) use log_level::{LOG_LEVEL_BYTES_MAX, LOG_LEVELS, set_log_level};
 pub(crate) use payload::{PayloadSource, payload, payload_of_server};
 pub(crate) use request::{
-    Cancel, GetResult, ListJobs, Retry, WatchResult, batch_size, cancel, get_result, list_jobs, page_size,
-    retry, run, watch_result,
+    Cancel, GetResult, ListJobs, MintToken, Retry, WatchJobs, WatchResult, batch_size, cancel, get_result,
+    list_jobs, mint_token, page_size, retry, run, watch_jobs, watch_result,
 };
 pub(crate) use spec::new_job;
+pub(crate) use stats::get_stats;
 #[cfg(feature = "server")]
-pub(crate) use time::{DELAY, DRAIN, DurationRange, GRACE, HEARTBEAT, TIMEOUT, WAIT};
+pub(crate) use time::{DELAY, DRAIN, DurationRange, GRACE, HEARTBEAT, LIFETIME, STATS_RANGE, TIMEOUT, WAIT};
 pub(crate) use worker::{
     Lease, MESSAGE_BYTES_MIN, PROTOCOL_VERSION, SERVED_MAX, SLOTS_MAX, UNARY_MAX, drain_worker, frame, hello,
     lease, reports,
@@ -55,6 +59,8 @@ pub(crate) const RESULT_WAIT_MAX: Duration = Duration::from_secs(60);
 pub(crate) const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(15);
 /// Default time that a running attempt gets to stop after a cancel.
 pub(crate) const GRACE_DEFAULT: Duration = Duration::from_secs(10);
+/// Lifetime of a minted token that a request leaves out.
+pub(crate) const LIFETIME_DEFAULT: Duration = Duration::from_secs(3600);
 /// Most entries of a page.
 pub(crate) const PAGE_SIZE_MAX: u32 = 1_000;
 const JOBS_PAGE_SIZE: u32 = 50;

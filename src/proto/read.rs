@@ -6,7 +6,7 @@
 pub(super) mod event;
 mod job;
 
-pub(crate) use event::{Incoming, event};
+pub(crate) use event::{Incoming, event, job_change};
 pub(crate) use job::job;
 
 use std::sync::Arc;
@@ -29,10 +29,16 @@ pub(crate) fn outcome(wire: v1::Outcome) -> Option<Outcome> {
     Some(match wire.end? {
         End::Result(result) => Outcome::Result(payload(Some(result))?),
         End::Failure(failed) => Outcome::Failure(Arc::new(failure(failed))),
-        End::Cancellation(v1::Cancellation { reason, forced }) => {
-            Outcome::Cancellation(Arc::new(Cancellation { reason, forced }))
+        End::Cancellation(v1::Cancellation { reason, forced, principal }) => {
+            let principal = name(principal);
+            Outcome::Cancellation(Arc::new(Cancellation { reason, principal, forced }))
         }
     })
+}
+
+/// A name that is empty if there is none.
+fn name(text: String) -> Option<Arc<str>> {
+    (!text.is_empty()).then(|| text.into())
 }
 
 /// Converts the failure of an attempt. An unknown reason becomes `Handler`.
@@ -115,7 +121,8 @@ mod tests {
             attempt: 3,
             ..Failure::new(FailureReason::ExitStatus, "status 2").permanent()
         };
-        let cancelled = Cancellation { reason: "no longer needed".to_owned(), forced: true };
+        let (reason, principal) = ("no longer needed".to_owned(), Some("billing".into()));
+        let cancelled = Cancellation { reason, principal, forced: true };
         for sent in [
             Outcome::Result(Payload::text("{}").with_content_type("application/json")),
             Outcome::Failure(Arc::new(failed)),

@@ -6,13 +6,15 @@ mod json;
 mod memory;
 mod payload;
 mod queue;
+mod stats;
 mod worker;
 
-pub(crate) use event::{event, log, output, progress};
-pub(crate) use job::{Defaults, bounded_job, retry_policy};
+pub(crate) use event::{event, job_change, log, output, progress};
+pub(crate) use job::{Defaults, bounded_job, retry_policy, trace_context};
 pub(crate) use memory::memory_use;
 pub(crate) use payload::payload;
 pub(crate) use queue::queue;
+pub(crate) use stats::stats;
 pub(crate) use worker::{assignment, attempt_cancel, drain, worker};
 
 use std::time::Duration;
@@ -92,7 +94,11 @@ fn failure_without_details(failure: &Failure) -> v1::Failure {
 }
 
 fn cancellation(cancellation: &Cancellation) -> v1::Cancellation {
-    v1::Cancellation { reason: cancellation.reason.clone(), forced: cancellation.forced }
+    v1::Cancellation {
+        reason: cancellation.reason.clone(),
+        forced: cancellation.forced,
+        principal: cancellation.principal.as_deref().unwrap_or_default().to_owned(),
+    }
 }
 
 fn failure_reason(reason: FailureReason) -> v1::FailureReason {
@@ -146,12 +152,14 @@ mod tests {
         };
         assert_eq!(failed.reason(), v1::FailureReason::WorkerLost);
         assert_eq!((failed.message.as_str(), failed.attempt, failed.retryable), ("gone", 3, false));
-        let cancelled = Cancellation { reason: "no longer needed".to_owned(), forced: true };
+        let (reason, principal) = ("no longer needed".to_owned(), Some("billing".into()));
+        let cancelled = Cancellation { reason, principal, forced: true };
         let Some(End::Cancellation(cancelled)) = outcome(&Outcome::Cancellation(Arc::new(cancelled))).end
         else {
             panic!("a cancellation is a cancellation")
         };
         assert_eq!((cancelled.reason.as_str(), cancelled.forced), ("no longer needed", true));
+        assert_eq!(cancelled.principal, "billing");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::render;
 use crate::error::{Error, ErrorKind, Violation};
-use crate::job::truncate;
+use crate::job::{JobId, Timestamp, truncate};
 
 /// Domain of every `ErrorInfo` of this service.
 pub(crate) const DOMAIN: &str = "jobstream";
@@ -78,11 +78,7 @@ fn status_parts(error: &Error, boot_id: &str) -> StatusParts {
         ErrorKind::JobNotFound(id) => StatusParts::new(Code::NotFound, "JOB_NOT_FOUND")
             .fact("boot_id", boot_id)
             .resource(JOB_TYPE, id, message),
-        ErrorKind::ResultExpired { job_id, expire_time } => {
-            StatusParts::new(Code::NotFound, "RESULT_EXPIRED")
-                .fact("job_id", job_id)
-                .fact("expire_time", render::timestamp(*expire_time))
-        }
+        ErrorKind::ResultExpired { job_id, expire_time } => result_expired(*job_id, *expire_time),
         ErrorKind::QueueNotFound(name) => {
             StatusParts::new(Code::NotFound, "QUEUE_NOT_FOUND").resource(QUEUE_TYPE, name, message)
         }
@@ -105,10 +101,7 @@ fn status_parts(error: &Error, boot_id: &str) -> StatusParts {
         }
         ErrorKind::LeaseLost => StatusParts::new(Code::FailedPrecondition, "LEASE_LOST"),
         ErrorKind::ResourceExhausted { reason, subject, retry_after } => {
-            StatusParts::new(Code::ResourceExhausted, reason).retry(*retry_after).detail(|details| {
-                let subject = truncated(subject, VALUE_BYTES_MAX);
-                details.add_quota_failure_violation(subject, truncated(message, VALUE_BYTES_MAX))
-            })
+            exhausted(reason, subject, *retry_after, message)
         }
         ErrorKind::Draining { retry_after } => {
             StatusParts::new(Code::Unavailable, "DRAINING").retry(*retry_after)
@@ -124,6 +117,12 @@ fn status_parts(error: &Error, boot_id: &str) -> StatusParts {
         ErrorKind::LogRefused => StatusParts::new(Code::FailedPrecondition, "LOG_REFUSED"),
         ErrorKind::HostNotAllowed { host } => permission_denied("HOST_NOT_ALLOWED", "host", host),
         ErrorKind::OriginNotAllowed { origin } => permission_denied("ORIGIN_NOT_ALLOWED", "origin", origin),
+        ErrorKind::Unauthenticated { reason } => StatusParts::new(Code::Unauthenticated, reason),
+        ErrorKind::CredentialExpired { retry_after } => {
+            StatusParts::new(Code::Unavailable, "CREDENTIAL_EXPIRED").retry(*retry_after)
+        }
+        ErrorKind::GrantMissing { grant } => permission_denied("GRANT_MISSING", "grant", grant),
+        ErrorKind::Unsupported => StatusParts::new(Code::Unimplemented, "UNSUPPORTED"),
         ErrorKind::DeadlineExceeded => StatusParts::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
         ErrorKind::Internal => internal(message),
     }
@@ -135,6 +134,19 @@ fn too_large(field: &str, size: usize, limit: usize, message: &str) -> StatusPar
         .fact("size", size)
         .fact("limit", limit)
         .detail(|details| details.set_bad_request(vec![FieldViolation::new(field, message)]))
+}
+
+fn result_expired(job_id: JobId, expire_time: Timestamp) -> StatusParts {
+    StatusParts::new(Code::NotFound, "RESULT_EXPIRED")
+        .fact("job_id", job_id)
+        .fact("expire_time", render::timestamp(expire_time))
+}
+
+fn exhausted(reason: &'static str, subject: &str, retry_after: Duration, message: &str) -> StatusParts {
+    StatusParts::new(Code::ResourceExhausted, reason).retry(retry_after).detail(|details| {
+        let subject = truncated(subject, VALUE_BYTES_MAX);
+        details.add_quota_failure_violation(subject, truncated(message, VALUE_BYTES_MAX))
+    })
 }
 
 fn permission_denied(reason: &'static str, name: &'static str, value: &str) -> StatusParts {

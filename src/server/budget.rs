@@ -63,6 +63,11 @@ impl Budgets {
         })
     }
 
+    /// Bytes in use by all connections, and their bound.
+    pub(super) fn memory_use(&self) -> (usize, usize) {
+        (self.reserved.load(Relaxed) + self.stream_bytes.load(Relaxed), self.connections_bytes_max)
+    }
+
     /// Counts the open streams. The caller calls this every second.
     pub(super) fn count_streams(&self) {
         let mut streams = 0;

@@ -14,8 +14,8 @@ mod watchdog;
 
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::grpc::ConnectionInfo;
+use crate::api::grpc::{ClientCertificate, ConnectionInfo};
 
 use super::budget::ConnectionBudget;
 use super::connection_thread::ThreadState;
@@ -53,7 +53,10 @@ const HTTP1_BUFFER_BYTES: usize = 64 * 1024;
 /// State shared by the HTTP task, its requests and the watchdog of one connection.
 #[derive(Debug)]
 struct Shared {
+    /// Without the client certificate, see [`Shared::info`].
     info: ConnectionInfo,
+    /// Set after the handshake.
+    client_certificate: OnceLock<Arc<ClientCertificate>>,
     /// Whether the peer has sent [`PREFACE_BYTES`] or a request. The watchdog closes other connections.
     preface_received: AtomicBool,
     activity: Arc<Activity>,
@@ -63,6 +66,12 @@ struct Shared {
 }
 
 impl Shared {
+    /// The extension of a request.
+    fn info(&self) -> ConnectionInfo {
+        let client_certificate = self.client_certificate.get().cloned();
+        ConnectionInfo { client_certificate, ..self.info.clone() }
+    }
+
     fn mark_preface_received(&self) {
         self.preface_received.store(true, Relaxed);
     }
@@ -108,7 +117,8 @@ pub(super) fn spawn(
     // Without a local address the connection is already closed, which its first read reports.
     let local = stream.local_addr().unwrap_or(peer);
     let shared = Arc::new(Shared {
-        info: ConnectionInfo { peer, local, closing: CancellationToken::new() },
+        info: ConnectionInfo { peer, local, closing: CancellationToken::new(), client_certificate: None },
+        client_certificate: OnceLock::new(),
         preface_received: AtomicBool::new(false),
         activity: permit.activity().clone(),
         budget: ConnectionBudget::new(&thread.budgets, permit.activity().clone()),

@@ -23,7 +23,7 @@ use super::registry::ConnectionRegistry;
 use super::serve::Stack;
 use super::shutdown::Shutdown;
 #[cfg(feature = "tls")]
-use super::tls::ServerTls;
+use super::{handshakes::Handshakes, tls::ServerTls};
 
 /// Accepted sockets that may wait for a busy thread; then the listener tries the next thread.
 const QUEUED_SOCKETS_MAX: usize = 64;
@@ -77,6 +77,8 @@ pub(super) struct ThreadState {
     pub(super) budgets: Arc<Budgets>,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<ServerTls>,
+    #[cfg(feature = "tls")]
+    pub(super) handshakes: Arc<Handshakes>,
 }
 
 impl ThreadState {

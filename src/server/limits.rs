@@ -26,6 +26,9 @@ pub struct ListenerLimits {
     pub max_header_list_bytes: u32,
     /// Longest time for a TLS handshake. Default 5 s.
     pub tls_handshake_timeout: Duration,
+    /// Most TLS handshakes at a time. One above the limit ends the oldest. With little memory it is smaller: an eighth of
+    /// `connections_bytes_max` divided by 64 KiB. Default 1,024.
+    pub max_tls_handshakes: usize,
     /// Longest time from the accept of a connection to its 24th byte or first request. With TLS,
     /// [`tls_handshake_timeout`](Self::tls_handshake_timeout) is added. Default 5 s.
     pub preface_timeout: Duration,
@@ -81,6 +84,7 @@ impl Default for ListenerLimits {
             max_concurrent_streams: 1_024,
             max_header_list_bytes: 8 << 10,
             tls_handshake_timeout: Duration::from_secs(5),
+            max_tls_handshakes: 1_024,
             preface_timeout: Duration::from_secs(5),
             http1_header_timeout: Duration::from_secs(15),
             keepalive_interval: Duration::from_secs(30),

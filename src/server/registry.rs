@@ -25,9 +25,9 @@ const IPV6_PREFIX_BITS: u32 = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ServeReport {
     /// Connections that the shutdown aborted.
-    pub connections_cut: usize,
+    pub connections_aborted: usize,
     /// Requests that were open on those connections. Those of a thread that did not respond are not counted.
-    pub requests_cut: usize,
+    pub requests_aborted: usize,
     /// Connections closed at once because a connection limit was reached and no connection was idle.
     pub connections_refused: u64,
 }
@@ -143,7 +143,7 @@ impl ConnectionRegistry {
     pub(super) fn report(&self) -> ServeReport {
         let state = self.state.lock();
         let remaining = state.open.len() + state.closing;
-        ServeReport { connections_cut: state.report.connections_cut + remaining, ..state.report }
+        ServeReport { connections_aborted: state.report.connections_aborted + remaining, ..state.report }
     }
 }
 
@@ -203,8 +203,8 @@ impl ConnectionPermit {
     pub(super) fn count_aborted(&mut self, open_requests: usize) {
         self.release();
         let mut state = self.registry.state.lock();
-        state.report.connections_cut += 1;
-        state.report.requests_cut += open_requests;
+        state.report.connections_aborted += 1;
+        state.report.requests_aborted += open_requests;
     }
 
     fn release(&mut self) {

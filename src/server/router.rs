@@ -12,7 +12,7 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
 
-use crate::api::grpc::{Call, CallLog, Jobs, add_details_to_response};
+use crate::api::grpc::{Call, CallLog, CallMeter, Jobs, add_details_to_response};
 
 /// Path prefix of the calls of JobService.
 const JOBS_PATH: &str = "/jobstream.v1.JobService/";
@@ -53,6 +53,11 @@ impl Router {
         Self { http: Some(http), ..self }
     }
 
+    /// What counts the calls, if they are counted.
+    pub(super) fn meter(&self) -> Option<CallMeter> {
+        self.jobs.as_ref().map(|(_, shared)| shared.call_log.meter().clone())
+    }
+
     /// The HTTP/JSON interface, if there is one.
     pub(super) fn http(&self) -> Option<axum::Router> {
         self.http.clone()
@@ -76,7 +81,7 @@ impl Service<Request<Body>> for Router {
     }
 
     fn call(&mut self, request: Request<Body>) -> RouterFuture {
-        let shared = self.jobs.as_ref().map(|(_, shared)| (shared.clone(), Call::of(&request)));
+        let shared = self.jobs.as_ref().map(|(_, shared)| (shared.clone(), shared.call_log.begin(&request)));
         let call = match &mut self.jobs {
             Some((jobs, _)) if request.uri().path().starts_with(JOBS_PATH) => {
                 Either::Left(jobs.call(request))

@@ -1,29 +1,26 @@
 //! [`Server`]: an engine, its workers and the listener, from the start to the graceful shutdown.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tonic::codec::CompressionEncoding;
-use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
 
-use super::descriptors::Descriptors;
-use super::limits::ListenerLimits;
 use super::listener::Listeners;
+use super::metrics::Connections;
+#[cfg(feature = "otel")]
+use super::metrics_export::{MetricsExport, MetricsPush};
 use super::registry::ServeReport;
-use super::router::Router;
 use super::serve::{ServeOptions, serve_router};
+use super::services::{Services, serve_metrics, stop_serving};
 use super::shutdown::Shutdown;
-use crate::api::grpc::{self, Api, ConnectionLimits};
-use crate::api::http;
+use crate::api::grpc::LogLevelControl;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::job::{EndCounts, JobState};
-use crate::proto::DESCRIPTORS;
 use crate::worker::RunningWorker;
 
 /// Time for open requests and handlers to end before they are aborted. All times here fit the second that a shutdown may
@@ -60,6 +57,12 @@ pub struct ServerOptions {
     pub message_bytes_max: usize,
     /// Time for running jobs to finish after a graceful shutdown began. Default 10 s.
     pub drain_timeout: Duration,
+    /// Reads and changes the level of the log, for GetServerInfo and SetLogLevel. Default none: the level is unknown, and
+    /// SetLogLevel is refused with UNSUPPORTED.
+    pub log_level: Option<Arc<dyn LogLevelControl>>,
+    /// Pushes the metrics to a collector. Default none.
+    #[cfg(feature = "otel")]
+    pub metrics_export: Option<MetricsExport>,
 }
 
 impl Default for ServerOptions {
@@ -68,6 +71,9 @@ impl Default for ServerOptions {
             serve: ServeOptions::default(),
             message_bytes_max: 4 << 20,
             drain_timeout: Duration::from_secs(10),
+            log_level: None,
+            #[cfg(feature = "otel")]
+            metrics_export: None,
         }
     }
 }
@@ -112,7 +118,7 @@ pub struct ShutdownReport {
     /// Jobs that ended since the engine started.
     pub ended: EndCounts,
     /// Attempts that were aborted.
-    pub attempts_cut: u32,
+    pub attempts_aborted: u32,
     /// Jobs that had not ended, including the jobs of aborted attempts.
     pub jobs_left: u32,
     /// Worker tasks that did not stop in time.
@@ -144,17 +150,25 @@ pub struct Server {
     engine: Engine,
     workers: Vec<RunningWorker>,
     options: ServerOptions,
+    metrics: Option<Listeners>,
 }
 
 impl Server {
     /// A server of this engine.
     pub fn new(engine: Engine, options: ServerOptions) -> Self {
-        Self { engine, workers: Vec::new(), options }
+        Self { engine, workers: Vec::new(), options, metrics: None }
     }
 
     /// Adds a worker that ends with the server.
     pub fn with_worker(mut self, worker: RunningWorker) -> Self {
         self.workers.push(worker);
+        self
+    }
+
+    /// Serves `/metrics`, `/livez` and `/readyz` on these listeners as well, without a credential and for any host, until the
+    /// server has ended.
+    pub fn with_metrics_on(mut self, listeners: impl Into<Listeners>) -> Self {
+        self.metrics = Some(listeners.into());
         self
     }
 
@@ -165,17 +179,28 @@ impl Server {
     ///
     /// `Listener` if the listener cannot be used. `LogFailed` if the log failed, which ends the server.
     pub async fn run(
-        self,
+        mut self,
         listeners: impl Into<Listeners>,
         shutdown: Shutdown,
     ) -> Result<ShutdownReport, ServerError> {
-        let (health, router) = router(&self.engine, &self.options).await;
+        let connections = Connections::new(&self.options.serve.limits);
+        let Services { health, router, sources } =
+            Services::new(&self.engine, &self.options, connections.clone()).await;
+        let _serving_metrics =
+            self.metrics.take().map(|listeners| serve_metrics(listeners, &self.engine, sources.scrape()));
+        #[cfg(feature = "otel")]
+        let pushing = self.options.metrics_export.take().map(|export| export.start(sources));
         let listener_shutdown = Shutdown::default();
         let mut options = self.options.serve.clone();
         options.limits.drain_grace = options.limits.drain_grace.min(GOAWAY_GRACE);
         options.limits.closing_linger = options.limits.closing_linger.min(GOAWAY_GRACE);
-        let mut serving =
-            tokio::spawn(serve_router(listeners.into(), router, options, listener_shutdown.clone()));
+        let mut serving = tokio::spawn(serve_router(
+            listeners.into(),
+            router,
+            options,
+            connections,
+            listener_shutdown.clone(),
+        ));
         tokio::select! {
             () = shutdown.graceful.cancelled() => {}
             () = shutdown.now.cancelled() => {}
@@ -195,12 +220,15 @@ impl Server {
             () = sleep(self.options.drain_timeout) => Ok(()),
             () = shutdown.now.cancelled() => Ok(()),
         };
-        let attempts_cut = self.engine.running();
+        let attempts_aborted = self.engine.running();
         self.engine.stop();
         listener_shutdown.graceful.cancel();
-        let served = self.close(&listener_shutdown, serving, &shutdown.now).await?;
+        let closed = self.close(&listener_shutdown, serving, &shutdown.now);
+        #[cfg(feature = "otel")]
+        let closed = async { tokio::join!(closed, MetricsPush::stop(pushing)).0 };
+        let served = closed.await?;
         let tasks_left = self.workers.iter().map(RunningWorker::left).sum();
-        let report = self.report(attempts_cut, tasks_left, served);
+        let report = self.report(attempts_aborted, tasks_left, served);
         self.release_engine(&shutdown.now).await;
         drained.map(|()| report).map_err(ServerError::LogFailed)
     }
@@ -250,11 +278,11 @@ impl Server {
         }
     }
 
-    fn report(&self, attempts_cut: u32, tasks_left: usize, listener: ServeReport) -> ShutdownReport {
+    fn report(&self, attempts_aborted: u32, tasks_left: usize, listener: ServeReport) -> ShutdownReport {
         let counts = self.engine.counts();
         let jobs_left =
             counts.get(JobState::Scheduled) + counts.get(JobState::Queued) + counts.get(JobState::Running);
-        ShutdownReport { ended: self.engine.ended(), attempts_cut, jobs_left, tasks_left, listener }
+        ShutdownReport { ended: self.engine.ended(), attempts_aborted, jobs_left, tasks_left, listener }
     }
 }
 
@@ -267,50 +295,4 @@ async fn time_limit(usual: Duration, after_now: Duration, now: &CancellationToke
             sleep(after_now).await;
         } => {}
     }
-}
-
-const HEALTH_SERVICES: [&str; 3] =
-    ["jobstream.v1.JobService", "jobstream.v1.WorkerService", "jobstream.v1.AdminService"];
-
-async fn stop_serving(health: &HealthReporter) {
-    for service in HEALTH_SERVICES.into_iter().chain([""]) {
-        health.set_service_status(service, ServingStatus::NotServing).await;
-    }
-}
-
-fn connection_limits(limits: &ListenerLimits) -> ConnectionLimits {
-    ConnectionLimits {
-        bytes_max: limits.connection_bytes_max,
-        all_bytes_max: limits.connections_bytes_max,
-        max: limits.max_connections.min(Descriptors::now().connections_max),
-        per_address_max: limits.max_connections_per_address,
-    }
-}
-
-/// Builds the router of all services. Reflection lists them all.
-async fn router(engine: &Engine, options: &ServerOptions) -> (HealthReporter, Router) {
-    let (health, health_service) = tonic_health::server::health_reporter();
-    for service in HEALTH_SERVICES {
-        health.set_service_status(service, ServingStatus::Serving).await;
-    }
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            // Tools such as grpcurl decode error details with it.
-            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-            // Each reflection version lists only itself by default.
-            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
-    };
-    let valid = "the embedded descriptors are complete";
-    let limits = connection_limits(&options.serve.limits);
-    let api = Api::new(engine.clone(), options.message_bytes_max, limits);
-    let (jobs, others) = grpc::services(&api);
-    let others = others
-        .add_service(health_service.accept_compressed(CompressionEncoding::Gzip))
-        .add_service(reflection().build_v1().expect(valid).accept_compressed(CompressionEncoding::Gzip))
-        .add_service(reflection().build_v1alpha().expect(valid).accept_compressed(CompressionEncoding::Gzip));
-    let router = Router::new(jobs, others, api.call_log().clone(), options.message_bytes_max);
-    (health, router.with_http(http::router(&api)))
 }

@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
@@ -22,20 +23,24 @@ use tower::ServiceBuilder;
 use tower::util::Either;
 use tower_http::cors::{Cors, CorsLayer};
 
-use super::budget::Budgets;
 use super::connection_thread::{ConnectionThread, ThreadState};
 use super::cors::cors_layer;
 use super::deadline::DeadlineService;
 use super::descriptors::Descriptors;
 use super::host::{HostPolicy, HostService};
+use super::identity::{Identity, IdentityService};
 use super::limits::ListenerLimits;
 use super::listener::{Listener, Listeners};
+use super::metrics::Connections;
 use super::protocol::ProtocolService;
-use super::registry::{ConnectionBounds, ConnectionRegistry, ServeReport};
+use super::registry::{ConnectionBounds, ServeReport};
 use super::router::Router;
 use super::shutdown::Shutdown;
+#[cfg(feature = "otel")]
+use super::spans::SpanService;
+use super::trace::TraceService;
 #[cfg(feature = "tls")]
-use super::tls::ServerTls;
+use super::{handshakes::Handshakes, tls::ServerTls};
 
 /// Longest wait for the connection threads after `stop`. Threads that are still busy then are detached.
 const STOP_TIME_MAX: Duration = Duration::from_millis(150);
@@ -45,10 +50,14 @@ pub(super) type CallFuture<F> = future::Either<F, Ready<Result<Response<Body>, I
 
 /// gRPC and gRPC-Web.
 type GrpcStack = GrpcWebService<DeadlineService<Router>>;
-type ProtocolStack = ProtocolService<GrpcStack>;
+type IdentityStack = IdentityService<TraceService<SpanStack>>;
+#[cfg(feature = "otel")]
+type SpanStack = SpanService<ProtocolService<GrpcStack>>;
+#[cfg(not(feature = "otel"))]
+type SpanStack = ProtocolService<GrpcStack>;
 
 /// The layers around the services, outermost first.
-pub(super) type Stack = HostService<Either<Cors<ProtocolStack>, ProtocolStack>>;
+pub(super) type Stack = HostService<Either<Cors<IdentityStack>, IdentityStack>>;
 
 /// Options of [`serve`].
 #[derive(Debug, Clone)]
@@ -63,9 +72,27 @@ pub struct ServeOptions {
     /// Hosts (`host[:port]`) that requests may name, besides the listener's own address and, on loopback, localhost; `*`
     /// allows all. Needed behind a proxy that forwards the public host, and where clients use a host name. Default: none.
     pub allowed_hosts: Vec<String>,
+    /// Verifies the callers. Default: every caller may do everything.
+    pub identity: Option<Identity>,
+    /// Makes a span of each request. Default: none.
+    #[cfg(feature = "otel")]
+    pub spans: Option<crate::client::Spans>,
     /// Serves over TLS only. Default: plain text.
     #[cfg(feature = "tls")]
     pub tls: Option<ServerTls>,
+}
+
+impl ServeOptions {
+    /// Checks origins and allowed hosts, as [`serve`] does.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if one is malformed.
+    pub fn check(&self) -> io::Result<()> {
+        const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        cors_layer(&self.cors_origins)?;
+        HostPolicy::new(&[LOOPBACK], &self.allowed_hosts, &self.cors_origins).map(drop)
+    }
 }
 
 impl Default for ServeOptions {
@@ -75,6 +102,9 @@ impl Default for ServeOptions {
             connection_threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             cors_origins: Vec::new(),
             allowed_hosts: Vec::new(),
+            identity: None,
+            #[cfg(feature = "otel")]
+            spans: None,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -93,41 +123,38 @@ impl Default for ServeOptions {
 ///
 /// # Errors
 ///
-/// If there is no listener, an origin or an allowed host is malformed, or if the system cannot start a thread or register the socket. Nothing is
-/// served then.
+/// If there is no listener, an origin or an allowed host is malformed, or the system cannot start a thread or register the
+/// socket. Nothing is served then.
 pub async fn serve(
     listeners: impl Into<Listeners>,
     routes: Routes,
     options: ServeOptions,
     shutdown: Shutdown,
 ) -> io::Result<ServeReport> {
-    serve_router(listeners.into(), routes.into(), options, shutdown).await
+    let connections = Connections::new(&options.limits);
+    serve_router(listeners.into(), routes.into(), options, connections, shutdown).await
 }
 
-/// [`serve`] with a [`Router`].
+/// [`serve`] with a [`Router`]. `connections` are those of this listener; none is open yet.
 pub(super) async fn serve_router(
     Listeners(listeners): Listeners,
     router: Router,
     options: ServeOptions,
+    Connections { registry, budgets }: Connections,
     shutdown: Shutdown,
 ) -> io::Result<ServeReport> {
-    let cors = cors_layer(&options.cors_origins)?;
     let addresses =
         listeners.iter().map(std::net::TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
-    let hosts = HostPolicy::new(&addresses, &options.allowed_hosts, &options.cors_origins)?;
-    let hosts = Arc::new(hosts);
+    let layers = Layers::new(router, &options, &addresses)?;
     let listeners = listeners.into_iter().map(registered).collect::<io::Result<Vec<_>>>()?;
     let shutdown = Shutdown { graceful: shutdown.graceful, now: shutdown.now.child_token() };
     let _stop_when_dropped = shutdown.now.clone().drop_guard();
 
-    let registry = Arc::new(ConnectionRegistry::default());
     let limits = Arc::new(options.limits);
-    let budgets = Budgets::new(limits.connection_bytes_max, limits.connections_bytes_max);
-    let mut threads = Vec::new();
-    let mut senders = Vec::new();
+    let (mut threads, mut senders) = (Vec::new(), Vec::new());
     for index in 0..options.connection_threads.get() {
         let state = ThreadState {
-            stack: stack(router.clone(), cors.as_ref(), &hosts),
+            stack: layers.stack(),
             limits: limits.clone(),
             shutdown: shutdown.clone(),
             connections: TaskTracker::new(),
@@ -135,6 +162,8 @@ pub(super) async fn serve_router(
             budgets: budgets.clone(),
             #[cfg(feature = "tls")]
             tls: options.tls.clone(),
+            #[cfg(feature = "tls")]
+            handshakes: Handshakes::new(&limits, options.connection_threads.get()),
         };
         let (thread, sender) = ConnectionThread::start(index, state)?;
         threads.push(thread);
@@ -142,7 +171,9 @@ pub(super) async fn serve_router(
     }
 
     #[cfg(feature = "tls")]
-    let _watching_tls_files = options.tls.map(ServerTls::watch_files);
+    let _watching_tls_files = options.tls.map(|tls| tls.watch_files(&addresses, &options.allowed_hosts));
+    #[cfg(feature = "tls")]
+    let _keeping_keys_fresh = options.identity.as_ref().map(Identity::keep_keys_fresh);
     let descriptors = Descriptors::now();
     let listener = Listener::new(
         listeners,
@@ -170,15 +201,57 @@ fn registered(listener: std::net::TcpListener) -> io::Result<TcpListener> {
     TcpListener::from_std(listener)
 }
 
-fn stack(router: Router, cors: Option<&CorsLayer>, hosts: &Arc<HostPolicy>) -> Stack {
-    let http = router.http();
-    ServiceBuilder::new()
-        .layer_fn(|inner| HostService::new(hosts.clone(), inner))
-        .option_layer(cors.cloned())
-        .layer_fn(|grpc| ProtocolService::new(grpc, http.clone()))
-        .layer(GrpcWebLayer::new())
-        .layer_fn(DeadlineService::new)
-        .service(router)
+/// What the stacks of all connection threads are made of.
+struct Layers {
+    router: Router,
+    cors: Option<CorsLayer>,
+    hosts: Arc<HostPolicy>,
+    identity: Option<Identity>,
+    #[cfg(feature = "otel")]
+    spans: Option<crate::client::Spans>,
+}
+
+impl Layers {
+    /// The layers of a server that listens on these addresses.
+    ///
+    /// # Errors
+    ///
+    /// If an origin or an allowed host is malformed.
+    fn new(router: Router, options: &ServeOptions, addresses: &[SocketAddr]) -> io::Result<Self> {
+        let hosts = HostPolicy::new(addresses, &options.allowed_hosts, &options.cors_origins)?;
+        let (cors, identity) = (cors_layer(&options.cors_origins)?, options.identity.clone());
+        Ok(Self {
+            router,
+            cors,
+            hosts: Arc::new(hosts),
+            identity,
+            #[cfg(feature = "otel")]
+            spans: options.spans.clone(),
+        })
+    }
+
+    #[cfg(feature = "otel")]
+    fn in_span(&self, inner: ProtocolService<GrpcStack>) -> SpanStack {
+        SpanService::new(self.spans.clone(), inner)
+    }
+
+    #[cfg(not(feature = "otel"))]
+    fn in_span(&self, inner: ProtocolService<GrpcStack>) -> SpanStack {
+        inner
+    }
+
+    fn stack(&self) -> Stack {
+        let http = self.router.http();
+        ServiceBuilder::new()
+            .layer_fn(|inner| HostService::new(self.hosts.clone(), inner))
+            .option_layer(self.cors.clone())
+            .layer_fn(|inner| IdentityService::new(self.identity.clone(), self.router.meter(), inner))
+            .layer_fn(TraceService::new)
+            .layer_fn(|grpc| self.in_span(ProtocolService::new(grpc, http.clone())))
+            .layer(GrpcWebLayer::new())
+            .layer_fn(DeadlineService::new)
+            .service(self.router.clone())
+    }
 }
 
 /// The connection limits, reduced to what the descriptor limit allows.

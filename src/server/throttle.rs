@@ -2,8 +2,15 @@
 
 use std::time::Duration;
 
+use http::Request;
 use parking_lot::Mutex;
 use tokio::time::Instant;
+use tonic_types::StatusExt;
+use tracing::field::display;
+
+use crate::api::grpc::ConnectionInfo;
+use crate::error::Error;
+use crate::proto::status::to_status;
 
 /// Minimum time between two warnings of a kind.
 const WARNING_INTERVAL: Duration = Duration::from_secs(1);
@@ -16,6 +23,16 @@ pub(super) struct Throttle(Mutex<State>);
 struct State {
     last: Option<Instant>,
     suppressed: u64,
+}
+
+/// Logs the refusal of a request before it reaches a service.
+pub(super) fn log_refusal<B>(warning: &Throttle, error: &Error, request: &Request<B>) {
+    let Some(suppressed) = warning.pass() else { return };
+    let peer = request.extensions().get::<ConnectionInfo>().map(|connection| display(connection.peer));
+    let details = to_status(error, "").get_error_details();
+    let reason = details.error_info().map_or("", |info| &*info.reason);
+    let (method, path) = (request.method().as_str(), request.uri().path());
+    tracing::warn!(peer, method, path, reason, suppressed, "refused: {error}");
 }
 
 impl Throttle {

@@ -2,9 +2,13 @@
 //!
 //! Module `connection` does the handshakes.
 
+mod certificate;
+mod monitor;
+
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +17,16 @@ use parking_lot::Mutex;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{Error, RootCertStore, ServerConfig};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::throttle::Throttle;
+use crate::clock::Clock;
+pub use certificate::CertificateInfo;
+use monitor::Monitor;
 
 /// Largest file of certificates or of a key, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -34,17 +42,37 @@ pub struct TlsOptions {
     pub certificate: PathBuf,
     /// The private key of the certificate.
     pub key: PathBuf,
-    /// Certificates of authorities. If set, each client must present a certificate that one of them issued. Default: none.
+    /// Certificates of authorities. If set, clients present a certificate that one of them issued. Default: none.
     pub client_ca: Option<PathBuf>,
+    /// Whether each client must present a certificate. It has no effect without `client_ca`. Default: required.
+    pub client_certificate: ClientAuth,
     /// How often a running server reads the files and applies changes. Default 10 s.
     pub poll_interval: Duration,
+}
+
+/// Whether a client must present a certificate in the TLS handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClientAuth {
+    /// A client without a certificate is refused.
+    #[default]
+    Required,
+    /// A client without a certificate is served, and
+    /// [`ConnectionInfo::client_certificate`](super::ConnectionInfo::client_certificate) is `None`. One whose certificate is
+    /// invalid is refused.
+    Optional,
 }
 
 impl TlsOptions {
     /// The options with these two files, and every other option at its default.
     pub fn new(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         let (certificate, key) = (certificate.into(), key.into());
-        Self { certificate, key, client_ca: None, poll_interval: Duration::from_secs(10) }
+        Self {
+            certificate,
+            key,
+            client_ca: None,
+            client_certificate: ClientAuth::default(),
+            poll_interval: Duration::from_secs(10),
+        }
     }
 }
 
@@ -94,29 +122,47 @@ pub struct ServerTls(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    options: TlsOptions,
     current: Mutex<Loaded>,
+    /// Held during a reload, so that no older options replace newer ones.
+    reloading: Mutex<()>,
+    /// Notified when the files have been reloaded.
+    reloaded: Notify,
     handshake_warning: Throttle,
 }
 
 /// The config for new connections, and the files that it was made from.
 #[derive(Debug)]
 struct Loaded {
+    options: TlsOptions,
     files: Files,
+    certificate: CertificateInfo,
     config: Arc<ServerConfig>,
+}
+
+impl Loaded {
+    fn new(files: Files, options: TlsOptions) -> Result<Self, TlsError> {
+        let config = Arc::new(files.config(&options)?);
+        let malformed =
+            || TlsError::new(format!("the certificate in {} is malformed", options.certificate.display()));
+        let certificate = CertificateInfo::from_pem(&files.certificate).ok_or_else(malformed)?;
+        Ok(Self { options, files, certificate, config })
+    }
 }
 
 impl ServerTls {
     /// Loads the files. It blocks its thread while it reads them.
+    ///
+    /// A certificate that has expired is loaded as well, since the clock may be wrong and the files may be replaced at any
+    /// time. A running server logs a warning with the dates.
     ///
     /// # Errors
     ///
     /// If a file cannot be read or holds something else, or the key is not that of the certificate.
     pub fn load(options: TlsOptions) -> Result<Self, TlsError> {
         let files = Files::read(&options)?;
-        let config = Arc::new(files.config(&options)?);
-        let current = Mutex::new(Loaded { files, config });
-        Ok(Self(Arc::new(Inner { options, current, handshake_warning: Throttle::default() })))
+        let current = Mutex::new(Loaded::new(files, options)?);
+        let (reloaded, handshake_warning) = (Notify::new(), Throttle::default());
+        Ok(Self(Arc::new(Inner { current, reloading: Mutex::default(), reloaded, handshake_warning })))
     }
 
     /// Loads the files again for new connections. Returns whether they have changed. Sessions of earlier connections cannot
@@ -124,15 +170,47 @@ impl ServerTls {
     ///
     /// # Errors
     ///
-    /// As [`ServerTls::load`]. New connections get the former certificate then.
+    /// As [`ServerTls::load`], and if the new certificate is not valid now but the former one is. New connections get the
+    /// former certificate then.
     pub fn reload(&self) -> Result<bool, TlsError> {
-        let files = Files::read(&self.0.options)?;
-        if self.0.current.lock().files == files {
+        let _one_at_a_time = self.0.reloading.lock();
+        let options = self.0.current.lock().options.clone();
+        self.replace(options)
+    }
+
+    /// [`ServerTls::reload`] with other options.
+    ///
+    /// # Errors
+    ///
+    /// As [`ServerTls::reload`]. The former options stay then.
+    pub fn reload_with(&self, options: TlsOptions) -> Result<bool, TlsError> {
+        let _one_at_a_time = self.0.reloading.lock();
+        self.replace(options)
+    }
+
+    fn replace(&self, options: TlsOptions) -> Result<bool, TlsError> {
+        let files = Files::read(&options)?;
+        let is_current = |current: &Loaded| current.files == files && current.options == options;
+        if is_current(&self.0.current.lock()) {
             return Ok(false);
         }
-        let config = Arc::new(files.config(&self.0.options)?);
-        *self.0.current.lock() = Loaded { files, config };
+        let loaded = Loaded::new(files, options)?;
+        let now = Clock::system().now().wall;
+        let mut current = self.0.current.lock();
+        if let Some(problem) = loaded.certificate.problem(now)
+            && current.certificate.problem(now).is_none()
+        {
+            let path = loaded.options.certificate.display();
+            return Err(TlsError::new(format!("the certificate in {path} {problem}")));
+        }
+        *current = loaded;
+        self.0.reloaded.notify_one();
         Ok(true)
+    }
+
+    /// The certificate of the server that new connections get.
+    pub fn certificate(&self) -> CertificateInfo {
+        self.0.current.lock().certificate.clone()
     }
 
     /// The config for the next connection.
@@ -145,17 +223,32 @@ impl ServerTls {
         &self.0.handshake_warning
     }
 
-    /// Starts a task that polls the files until the handle is dropped.
-    pub(super) fn watch_files(self) -> AbortOnDropHandle<()> {
-        AbortOnDropHandle::new(tokio::spawn(self.poll_files()))
+    /// Starts a task that polls the files, and logs what is wrong with the certificate, until the handle is dropped. Clients
+    /// reach the server by its addresses and the allowed hosts.
+    pub(super) fn watch_files(
+        self,
+        listeners: &[SocketAddr],
+        allowed_hosts: &[String],
+    ) -> AbortOnDropHandle<()> {
+        let mut monitor = Monitor::new(listeners, allowed_hosts);
+        self.check(&mut monitor);
+        AbortOnDropHandle::new(tokio::spawn(self.poll_files(monitor)))
     }
 
-    async fn poll_files(self) {
-        let mut ticks = interval(self.0.options.poll_interval);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    fn check(&self, monitor: &mut Monitor) {
+        monitor.check(&self.certificate(), Clock::system().now().wall, Instant::now());
+    }
+
+    async fn poll_files(self, mut monitor: Monitor) {
         let mut last_error = None;
         loop {
-            ticks.tick().await;
+            self.check(&mut monitor);
+            let poll_interval = self.0.current.lock().options.poll_interval;
+            tokio::select! {
+                () = sleep(poll_interval) => {}
+                // By SIGHUP or by the embedder.
+                () = self.0.reloaded.notified() => continue,
+            }
             let tls = self.clone();
             let Ok(reloaded) = tokio::task::spawn_blocking(move || tls.reload()).await else { return };
             let error = reloaded.as_ref().err().map(ToString::to_string);
@@ -210,12 +303,18 @@ impl Files {
             .map_err(|error| TlsError::new(format!("TLS cannot be used: {error}")))?;
         let builder = match (&self.client_ca, &options.client_ca) {
             (Some(authorities), Some(path)) => {
-                builder.with_client_cert_verifier(client_verifier(authorities, path, provider)?)
+                let verifier = client_verifier(authorities, path, options.client_certificate, provider)?;
+                builder.with_client_cert_verifier(verifier)
             }
             _ => builder.with_no_client_auth(),
         };
         let mut config = builder.with_single_cert(chain, key).map_err(|error| unusable(options, &error))?;
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        if self.client_ca.is_some() {
+            // A resumed session has the client certificate of an earlier handshake, which may have expired since.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
         Ok(config)
     }
 }
@@ -223,6 +322,7 @@ impl Files {
 fn client_verifier(
     authorities: &[u8],
     path: &Path,
+    presence: ClientAuth,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsError> {
     let unusable = |error: &dyn fmt::Display| {
@@ -232,8 +332,12 @@ fn client_verifier(
     for authority in certificates(authorities, path)? {
         roots.add(authority).map_err(|error| unusable(&error))?;
     }
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-    verifier.map_err(|error| unusable(&error))
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let verifier = match presence {
+        ClientAuth::Required => verifier,
+        ClientAuth::Optional => verifier.allow_unauthenticated(),
+    };
+    verifier.build().map_err(|error| unusable(&error))
 }
 
 /// The certificates of a file, at least one.

@@ -358,7 +358,10 @@ impl DiskLog {
     /// Runs a write; its first error is the error of every later call.
     fn write<T>(&mut self, write: impl FnOnce(&mut Tail) -> Result<T>) -> Result<T> {
         self.check()?;
-        write(&mut self.tail).inspect_err(|error| self.failed = Some(error.clone()))
+        write(&mut self.tail).inspect_err(|error| {
+            self.tail.meter.count_error();
+            self.failed = Some(error.clone());
+        })
     }
 
     fn check(&self) -> Result<()> {

@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 
-use super::{Batch, Limits, Log, Space, SpaceLevel, TrimPoint};
+use super::{Batch, Limits, Log, LogMeter, Space, SpaceLevel, TrimPoint};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Most appends under way.
@@ -25,6 +25,7 @@ pub(crate) struct MemoryLog(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
+    meter: LogMeter,
     changed: Notify,
 }
 
@@ -208,6 +209,10 @@ impl Log for MemoryLog {
             let level = if state.is_full { SpaceLevel::Full } else { SpaceLevel::Free };
             Ok(Space { bytes, is_bounded: state.level.is_some(), level: state.level.unwrap_or(level) })
         })
+    }
+
+    fn meter(&self) -> Option<&LogMeter> {
+        Some(&self.0.meter)
     }
 
     fn trim_points(&self) -> Vec<TrimPoint> {

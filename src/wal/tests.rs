@@ -108,6 +108,18 @@ async fn entries_are_read_in_append_order() {
 }
 
 #[tokio::test]
+async fn a_disk_measures_appends_syncs_and_reads() {
+    let Fixture { log, .. } = disk();
+    append_all(&*log, &batches(3)).await;
+    for sequence in [1, 2] {
+        text(&*log, sequence).await.expect("an entry");
+    }
+    let durations = log.meter().expect("it has one").durations();
+    let counts = durations.map(|(op, durations)| (op, durations.count()));
+    assert_eq!(counts, [("append", 3), ("sync", 3), ("read", 2), ("compact", 0)]);
+}
+
+#[tokio::test]
 async fn a_trim_removes_only_earlier_segments() {
     for Fixture { log, .. } in fixtures() {
         let batches = batches(100);

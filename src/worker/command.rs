@@ -52,7 +52,7 @@ mod supervisor;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-pub use env::{header_env, header_env_name};
+pub use env::{header_env, header_env_name, trace_env};
 pub use exec::{ExecError, parse_exec};
 pub use orphan_guard::{OrphanGuard, run_orphan_guard};
 pub use orphan_reaper::OrphanReaper;

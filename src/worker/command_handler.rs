@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::command::{
     self, CommandControl, CommandEvent, CommandInput, CommandOutcome, CommandSpec, OrphanGuard, OrphanReaper,
-    header_env,
+    header_env, trace_env,
 };
 use super::handler::{HandlerResult, result_payload, text_or_data};
 use super::start_backoff::StartBackoff;
@@ -91,7 +91,8 @@ fn environment(context: &JobContext) -> Vec<(String, String)> {
         ("JOBSTREAM_CONTENT_TYPE", context.payload().content_type().to_owned()),
     ];
     let fixed = fixed.into_iter().map(|(name, value)| (name.to_owned(), value));
-    fixed.chain(header_env(context.headers())).collect()
+    let trace = trace_env(context.trace_context());
+    fixed.chain(header_env(context.headers())).chain(trace).collect()
 }
 
 async fn report(context: &JobContext, event: CommandEvent) {

@@ -1,6 +1,7 @@
 //! The context of an attempt: its job, its reports and its cancellation.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -8,10 +9,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::JobError;
+use super::executor::Attempts;
 use super::handler::read_json;
 use super::report_sink::ReportSink;
+use crate::client;
 use crate::error::Result;
-use crate::job::{Assignment, JobId, LeaseId, Log, LogLevel, LogStream, Output, Payload, Progress};
+use crate::job::{
+    Assignment, JobId, LeaseId, Log, LogLevel, LogStream, Output, Payload, Progress, TraceContext,
+};
 
 /// The context that a handler receives with each attempt. Cheap to clone.
 ///
@@ -45,12 +50,19 @@ struct Inner {
     sink: ReportSink,
     cancel: CancellationToken,
     deadline: Instant,
+    /// The attempts of the session, which have the callbacks of [`JobContext::on_settled`].
+    attempts: Attempts,
 }
 
 impl JobContext {
-    pub(super) fn new(assignment: Assignment, sink: ReportSink, cancel: CancellationToken) -> Self {
+    pub(super) fn new(
+        assignment: Assignment,
+        sink: ReportSink,
+        cancel: CancellationToken,
+        attempts: Attempts,
+    ) -> Self {
         let deadline = Instant::now() + assignment.time_left;
-        Self(Arc::new(Inner { assignment, sink, cancel, deadline }))
+        Self(Arc::new(Inner { assignment, sink, cancel, deadline, attempts }))
     }
 
     /// The job's id. Together with [`JobContext::attempt`] it identifies the attempt; use both as the idempotency key
@@ -106,6 +118,11 @@ impl JobContext {
             .into_iter()
             .flat_map(|options| &options.headers)
             .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The trace context of the job: that of its submitter. `None` if it sent none.
+    pub fn trace_context(&self) -> Option<&TraceContext> {
+        self.0.assignment.options.as_ref()?.trace.as_deref()
     }
 
     /// Reports progress as a fraction from 0 to 1. Only the newest progress is retained, so frequent calls are cheap.
@@ -187,9 +204,82 @@ impl JobContext {
         &self.0.cancel
     }
 
+    /// Registers a function that is called once the server has recorded the end of this attempt, or never will: to delete a
+    /// temporary file or to commit an offset, for example.
+    ///
+    /// It is called exactly once, after the handler and its interceptors have returned. `Ok` means that the end of the
+    /// attempt, a failure included, is recorded; if the server has a log, durably. `FailedPrecondition` with the reason LEASE_LOST
+    /// means that the server does not use it, because the lease was lost: the job runs elsewhere or has ended otherwise. It is
+    /// the error, too, of a handler that was dropped because the worker released its job at the end of a drain. Any other error,
+    /// such as `Unreachable` of a worker that ended before the acknowledgement, means that it is not known.
+    ///
+    /// The functions of an attempt are called in the order of their registration, on a task of the worker: they must not
+    /// block. A panic is logged and has no other effect. After the handler and its interceptors have returned, this method does
+    /// nothing.
+    ///
+    /// ```
+    /// # use jobstream::job::Payload;
+    /// # use jobstream::testing::run_handler;
+    /// use jobstream::worker::{JobContext, Worker};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let file = std::env::temp_dir().join(format!("on-settled-{}", std::process::id()));
+    /// # let path = file.clone();
+    /// let worker = Worker::new().handler("render", move |context: JobContext, text: String| {
+    ///     let path = path.clone();
+    ///     async move {
+    ///         std::fs::write(&path, text.to_uppercase())?;
+    ///         let result = std::fs::read_to_string(&path)?;
+    ///         context.on_settled(move |settled| {
+    ///             // A later attempt may still use the file, unless the server has the result.
+    ///             if settled.is_ok() {
+    ///                 let _ = std::fs::remove_file(path);
+    ///             }
+    ///         });
+    ///         Ok(result)
+    ///     }
+    /// });
+    /// # run_handler(&worker, "render", Payload::json_text("\"x\"")).await?;
+    /// # assert!(!file.exists());
+    /// # Ok(()) }
+    /// ```
+    pub fn on_settled(&self, callback: impl FnOnce(client::Result<()>) + Send + 'static) {
+        let (job_id, attempt) = (self.job_id(), self.attempt());
+        let caught = move |settled| {
+            if catch_unwind(AssertUnwindSafe(|| callback(settled))).is_err() {
+                tracing::warn!(job = %job_id, attempt, "a callback of on_settled panicked");
+            }
+        };
+        if let Some(running) = self.0.attempts.lock().get_mut(&self.lease()) {
+            running.settled.add(Box::new(caught));
+        }
+    }
+
     /// Waits for the end of backpressure from the in-process engine's log. A log line sent then is not dropped.
     pub(super) async fn wait_for_capacity(&self) {
         self.0.sink.wait_for_capacity().await;
+    }
+
+    /// The same attempt with another payload, for interceptors.
+    pub fn with_payload(&self, payload: Payload) -> Self {
+        self.changed(|assignment| assignment.payload = payload)
+    }
+
+    /// The same attempt with another trace context, for interceptors.
+    pub fn with_trace_context(&self, context: TraceContext) -> Self {
+        self.changed(|assignment| {
+            let options = assignment.options.get_or_insert_default();
+            Arc::make_mut(options).trace = Some(Arc::new(context));
+        })
+    }
+
+    fn changed(&self, change: impl FnOnce(&mut Assignment)) -> Self {
+        let Inner { assignment, sink, cancel, deadline, attempts } = &*self.0;
+        let mut assignment = assignment.clone();
+        change(&mut assignment);
+        let (sink, cancel, attempts) = (sink.clone(), cancel.clone(), attempts.clone());
+        Self(Arc::new(Inner { assignment, sink, cancel, deadline: *deadline, attempts }))
     }
 
     pub(super) fn assignment(&self) -> &Assignment {

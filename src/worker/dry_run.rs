@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Worker;
@@ -59,10 +58,9 @@ pub(crate) async fn dry_run(worker: &Worker, job: NewJob, attempt: u32) -> Resul
     };
     let (sender, ended) = oneshot::channel();
     let recorder = Arc::new(Recorder { reports: Mutex::default(), end: Mutex::new(Some(sender)) });
-    let stop = CancellationToken::new();
+    let executor = Executor::new([(kind, handler)].into(), revoke_grace, TaskTracker::new());
     // Dropping this future ends the handler.
-    let _stop_when_dropped = stop.clone().drop_guard();
-    let executor = Executor::new([(kind, handler)].into(), revoke_grace, TaskTracker::new(), stop);
+    let _stop_when_dropped = executor.stop_guard();
     executor.run(assignment, ReportSink::Recorder(recorder.clone()));
     let end = ended.await.map_err(|_| no_end())?;
     let reports = std::mem::take(&mut *recorder.reports.lock());

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use super::failure_log::{FailureLog, LoggedAttempt};
 use super::handler::{self, AsyncHandler};
 use super::report_sink::ReportSink;
+use super::settled::{self, Settled};
 use super::{JobContext, JobError};
-use crate::job::{Assignment, AttemptEnd, Failure, JobId, LeaseId, Order, Stop};
+use crate::job::{Assignment, AttemptEnd, LeaseId, Order, Stop};
 
 pub(super) type ByKind<T> = HashMap<Arc<str>, T>;
 
@@ -30,10 +32,17 @@ pub(super) struct Executor {
     tasks: TaskTracker,
     /// Ends every attempt by force.
     stop: CancellationToken,
+    failure_log: FailureLog,
 }
 
 /// The running attempts by lease.
-type Attempts = Arc<Mutex<HashMap<LeaseId, Control>>>;
+pub(super) type Attempts = Arc<Mutex<HashMap<LeaseId, Running>>>;
+
+/// A running attempt.
+pub(super) struct Running {
+    control: Control,
+    pub(super) settled: Settled,
+}
 
 /// The end of an attempt whose lease is lost or whose worker stops. The job returns to its queue.
 pub(super) const RELEASED: AttemptEnd = AttemptEnd::Release(Duration::ZERO);
@@ -46,15 +55,23 @@ struct Control {
 }
 
 impl Executor {
-    pub(super) fn new(
-        handlers: ByKind<AsyncHandler>,
-        revoke_grace: Duration,
-        tasks: TaskTracker,
-        stop: CancellationToken,
-    ) -> Self {
+    pub(super) fn new(handlers: ByKind<AsyncHandler>, revoke_grace: Duration, tasks: TaskTracker) -> Self {
         let own_tasks = TaskTracker::new();
         own_tasks.close();
-        Self { handlers, revoke_grace, attempts: Attempts::default(), own_tasks, tasks, stop }
+        let stop = CancellationToken::new();
+        let (attempts, failure_log) = (Attempts::default(), FailureLog::default());
+        Self { handlers, revoke_grace, attempts, own_tasks, tasks, stop, failure_log }
+    }
+
+    /// A guard that ends every attempt by force when it is dropped.
+    pub(super) fn stop_guard(&self) -> DropGuard {
+        self.stop.clone().drop_guard()
+    }
+
+    /// Cancelled when the executor is stopped.
+    #[cfg(feature = "server")]
+    pub(super) fn stopped(&self) -> &CancellationToken {
+        &self.stop
     }
 
     /// Executes orders in sequence.
@@ -74,7 +91,7 @@ impl Executor {
 
     /// Cancels an attempt or revokes its lease. Does nothing if the attempt has ended.
     pub(super) fn stop_attempt(&self, lease: LeaseId, how: Stop) {
-        let Some(control) = self.attempts.lock().get(&lease).cloned() else { return };
+        let Some(control) = self.control(lease) else { return };
         let was_cancelled = control.cancel.is_cancelled();
         control.cancel.cancel();
         match how {
@@ -86,10 +103,13 @@ impl Executor {
 
     /// Ends an attempt by force after this delay, unless it ends earlier.
     pub(super) fn force_in(&self, lease: LeaseId, after: Duration) {
-        let control = self.attempts.lock().get(&lease).cloned();
-        if let Some(control) = control {
+        if let Some(control) = self.control(lease) {
             force_in(control, after);
         }
+    }
+
+    fn control(&self, lease: LeaseId) -> Option<Control> {
+        self.attempts.lock().get(&lease).map(|running| running.control.clone())
     }
 
     /// Stops every attempt as if its lease were revoked.
@@ -102,11 +122,18 @@ impl Executor {
 
     /// Ends every attempt by force now. Their jobs are released.
     pub(super) fn force_all(&self) {
-        for control in self.attempts.lock().values() {
+        for Running { control, .. } in self.attempts.lock().values() {
             // `force` first: a handler that returns "cancelled" at once is then reported as released.
             control.force.cancel();
             control.cancel.cancel();
         }
+    }
+
+    /// Ends every attempt by force, also those that start later. The session must have no slots: a released job would be
+    /// assigned to it again.
+    pub(super) fn stop(&self) {
+        self.force_all();
+        self.stop.cancel();
     }
 
     /// Returns once no attempt runs.
@@ -121,9 +148,9 @@ impl Executor {
         let unknown = handler::unknown_kind(&assignment.kind);
         let control = Control { cancel: CancellationToken::new(), force: self.stop.child_token() };
         let attempts = self.attempts.clone();
-        attempts.lock().insert(lease, control.clone());
-        let (job_id, kind, number) = (assignment.job_id, assignment.kind.clone(), assignment.attempt);
-        let context = JobContext::new(assignment, sink.clone(), control.cancel);
+        attempts.lock().insert(lease, Running { control: control.clone(), settled: Settled::default() });
+        let (failure_log, logged) = (self.failure_log.clone(), LoggedAttempt::of(&assignment));
+        let context = JobContext::new(assignment, sink.clone(), control.cancel, attempts.clone());
         let attempt = async move {
             let attempt = async move {
                 match handler {
@@ -141,20 +168,21 @@ impl Executor {
                 AttemptEnd::Cancelled if control.force.is_cancelled() => RELEASED,
                 end => end,
             };
-            attempts.lock().remove(&lease);
+            let settled =
+                attempts.lock().remove(&lease).map_or_else(Settled::default, |running| running.settled);
             if let (AttemptEnd::Failure(failure, _), ReportSink::Remote(_)) = (&end, &sink) {
-                log_failure(job_id, &kind, number, failure);
+                failure_log.log(&logged, failure);
             }
-            sink.end(lease, end);
+            if end == RELEASED && control.force.is_cancelled() {
+                // What the handler would have returned is not used.
+                settled.call(&Err(settled::lease_lost()));
+                sink.end(lease, end, Settled::default()).await;
+            } else {
+                sink.end(lease, end, settled).await;
+            }
         };
         self.tasks.spawn(self.own_tasks.track_future(attempt));
     }
-}
-
-/// Logs the failure of a remote worker's attempt. Those of the in-process pool are in the log of the server.
-fn log_failure(job_id: JobId, kind: &str, attempt: u32, failure: &Failure) {
-    let (reason, error) = (failure.reason.name(), failure.log_message());
-    tracing::warn!(job = %job_id, kind, attempt, reason, error, "attempt failed");
 }
 
 fn force_in(control: Control, after: Duration) {

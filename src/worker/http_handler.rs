@@ -1,6 +1,7 @@
 //! Sends the attempts of a kind as POST requests to an HTTP endpoint. docs/http-handlers.md has the contract.
 
 mod client;
+mod endpoint;
 mod failure;
 mod problem;
 mod request;
@@ -20,7 +21,10 @@ use super::{JobContext, JobError};
 use crate::error::{Error, Result};
 use crate::job::{Failure, FailureReason, LogLevel, LogStream};
 use client::{Client, SendError};
+pub use endpoint::HttpEndpoint;
 use signature::Secret;
+#[cfg(all(feature = "server", feature = "tls"))]
+pub(crate) use {client::connector, response::chain, url::parse as parse_url};
 
 /// Default of [`HttpHandler::slots`].
 const DEFAULT_HTTP_SLOTS: u32 = 16;
@@ -123,7 +127,7 @@ impl HttpHandler {
     /// # Errors
     ///
     /// `InvalidField` if the certificate authorities cannot be read.
-    pub(super) fn runner(self) -> Result<Arc<Runner>> {
+    fn runner(self) -> Result<Arc<Runner>> {
         let client = Client::new(&self.url, self.slots, self.ca_certificates.as_deref())
             .map_err(|problem| Error::invalid("ca_certificates", problem))?;
         Ok(Arc::new(Runner { handler: self, client, backoff: StartBackoff::default() }))
@@ -131,7 +135,7 @@ impl HttpHandler {
 }
 
 /// Runs the attempts of one handler.
-pub(super) struct Runner {
+struct Runner {
     handler: HttpHandler,
     client: Client,
     backoff: StartBackoff,
@@ -139,7 +143,7 @@ pub(super) struct Runner {
 
 impl Runner {
     /// Runs one attempt. If no connection can be made, the job is released with a back-off.
-    pub(super) async fn run(self: Arc<Self>, context: JobContext) -> HandlerResult {
+    async fn run(self: Arc<Self>, context: JobContext) -> HandlerResult {
         // A request that is dropped closes its connection or resets its stream.
         let exchanged = tokio::select! {
             biased;

@@ -28,8 +28,7 @@ impl Worker {
             let HandlerGroup { kinds, slots, handlers, inline, revoke_grace } = group;
             let spec = SessionSpec { name: name.clone(), kinds, queues: queues.clone(), slots };
             let session = engine.open_session(&spec, inline);
-            let (tasks, stop) = (running.tasks().clone(), running.stop_token().clone());
-            let executor = Executor::new(handlers, revoke_grace, tasks, stop);
+            let executor = Executor::new(handlers, revoke_grace, running.tasks().clone());
             let server_version = env!("CARGO_PKG_VERSION").to_owned();
             running.set_status(index, WorkerStatus::Connected { worker_ids: Vec::new(), server_version });
             let worker = running.clone();
@@ -43,7 +42,7 @@ impl Worker {
 }
 
 async fn serve(mut session: Session, executor: Executor, worker: &RunningWorker, index: usize) {
-    let sink = ReportSink::Engine(Arc::new(EngineSink::new(session.reporter())));
+    let sink = ReportSink::Engine(Arc::new(EngineSink::new(session.reporter(), executor.stopped().clone())));
     let mut draining = Box::pin(worker.draining());
     let mut drain_expired = Box::pin(worker.drain_expired());
     let mut is_draining = false;
@@ -66,6 +65,6 @@ async fn serve(mut session: Session, executor: Executor, worker: &RunningWorker,
     if let Some(orders) = session.orders().now_or_never() {
         executor.execute(orders, &sink);
     }
-    executor.force_all();
+    executor.stop();
     executor.idle().await;
 }

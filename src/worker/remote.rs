@@ -7,6 +7,7 @@ mod report_buffer;
 mod request;
 
 use std::error::Error;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,7 +71,8 @@ impl Worker {
     /// Runs jobs of the remote server behind this [`Client`] or channel. Attempts run on the current tokio runtime.
     ///
     /// When the connection breaks, the worker reconnects and its attempts continue. If it cannot reconnect before their
-    /// leases expire, it ends them, because the server assigns their jobs to other workers.
+    /// leases expire, it ends them, because the server assigns their jobs to other workers. A server that refuses the
+    /// worker, for example as UNAUTHENTICATED, ends it. Before, a token of a function is replaced once.
     ///
     /// The channel may be lazy: the worker retries the first connection like any other. Configure HTTP/2 keepalive on
     /// it, as [`Client`] does. Without keepalive, the worker may not detect a dead connection.
@@ -126,6 +128,8 @@ impl From<&Client> for Channel {
 struct RemoteSession {
     hello: v1::Hello,
     client: WorkerServiceClient<Channel>,
+    /// Whether another connection may have another token.
+    renews_token: bool,
     options: RemoteOptions,
     executor: Executor,
     inline: Option<InlineHandler>,
@@ -150,13 +154,14 @@ impl RemoteSession {
         channel: Channel,
         options: RemoteOptions,
     ) -> Self {
-        let (tasks, stop) = (worker.tasks().clone(), worker.stop_token().clone());
+        let renews_token = channel.renews_token();
         let client = WorkerServiceClient::new(channel).max_decoding_message_size(options.message_bytes_max);
         Self {
             hello,
             client,
+            renews_token,
             options,
-            executor: Executor::new(group.handlers, group.revoke_grace, tasks, stop),
+            executor: Executor::new(group.handlers, group.revoke_grace, worker.tasks().clone()),
             inline: group.inline,
             buffer: Arc::new(ReportBuffer::new(group.slots)),
             worker: worker.clone(),
@@ -183,8 +188,10 @@ impl RemoteSession {
         };
         if let Some(status) = refused.flatten() {
             self.worker.force_end(WorkerEnd::Refused(status));
+            self.executor.stop();
             let _ = timeout(FORCE_TIME_MAX, self.executor.idle()).await;
         }
+        self.buffer.close();
         self.worker.set_status(self.index, WorkerStatus::Ended);
     }
 
@@ -196,6 +203,7 @@ impl RemoteSession {
             longest_pause: self.options.reconnect_pause_max,
             ..RetryOptions::default()
         });
+        let mut can_renew = self.renews_token;
         loop {
             let began = Instant::now();
             let ended = self.run_connection().await;
@@ -204,6 +212,11 @@ impl RemoteSession {
                 return None;
             }
             let status = ended.err().unwrap_or_else(|| Status::unavailable("the server ended the stream"));
+            match status.code() {
+                Code::Unauthenticated if mem::take(&mut can_renew) => continue,
+                Code::Unauthenticated => {}
+                _ => can_renew = self.renews_token,
+            }
             if is_permanent(&status) {
                 return Some(status);
             }
@@ -252,7 +265,7 @@ impl RemoteSession {
             () = finished => {}
             () = self.worker.drain_expired() => {}
         }
-        self.executor.force_all();
+        self.executor.stop();
         // A handler that blocks its thread cannot be ended.
         let _ = timeout(FORCE_TIME_MAX, self.executor.idle()).await;
         if timeout(FINAL_ACK_TIME_MAX, self.buffer.all_acknowledged()).await.is_err() {

@@ -6,6 +6,7 @@ use super::dry_run::Recorder;
 #[cfg(feature = "server")]
 use super::engine_sink::EngineSink;
 use super::remote::ReportBuffer;
+use super::settled::Settled;
 use crate::error::Result;
 use crate::job::{AttemptEnd, LeaseId, Log, LogLevel, LogStream, Output, Progress, Report};
 
@@ -65,13 +66,19 @@ impl ReportSink {
         }
     }
 
-    /// Ends the attempt and frees its slot. If the lease is lost, the end has no other effect.
-    pub(super) fn end(&self, lease: LeaseId, end: AttemptEnd) {
+    /// Ends the attempt and frees its slot. If the lease is lost, the end has no other effect. The callbacks are called when the
+    /// end is recorded: with an engine before this returns.
+    pub(super) async fn end(&self, lease: LeaseId, end: AttemptEnd, settled: Settled) {
         match self {
             #[cfg(feature = "server")]
-            Self::Engine(sink) => sink.end(lease, end),
-            Self::Remote(buffer) => buffer.end(lease, end),
-            Self::Recorder(recorder) => recorder.end(end),
+            Self::Engine(sink) if settled.is_empty() => sink.end(lease, end),
+            #[cfg(feature = "server")]
+            Self::Engine(sink) => settled.call(&sink.end_durably(lease, end).await),
+            Self::Remote(buffer) => buffer.end(lease, end, settled),
+            Self::Recorder(recorder) => {
+                settled.call(&Ok(()));
+                recorder.end(end);
+            }
         }
     }
 }

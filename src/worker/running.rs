@@ -108,11 +108,6 @@ impl RunningWorker {
         &self.0.tasks
     }
 
-    /// Cancelled when every attempt is to end by force.
-    pub(super) fn stop_token(&self) -> &CancellationToken {
-        &self.0.stop
-    }
-
     /// Sets the status of a session.
     pub(super) fn set_status(&self, session: usize, status: WorkerStatus) {
         let mut sessions = self.0.sessions.lock();

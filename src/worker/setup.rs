@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 
 use super::executor::ByKind;
 use super::handler::{self, AsyncHandler, HandlerResult, InlineJob};
-use super::{CommandHandler, HttpHandler, JobContext, JobError};
+use super::interceptor::intercepted;
+use super::{CommandHandler, HandlerInterceptor, HttpEndpoint, HttpHandler, JobContext, JobError};
 use crate::error::Result;
 use crate::job::{AttemptEnd, InlineHandler, Kind, Payload, QueueName};
 
@@ -40,6 +41,7 @@ pub struct Worker {
     handlers: BTreeMap<String, AsyncHandler>,
     inline: BTreeMap<String, InlineHandler>,
     dedicated: Vec<Dedicated>,
+    interceptors: Vec<Arc<dyn HandlerInterceptor>>,
 }
 
 /// A handler with slots of its own.
@@ -70,6 +72,7 @@ impl Default for Worker {
             handlers: BTreeMap::new(),
             inline: BTreeMap::new(),
             dedicated: Vec::new(),
+            interceptors: Vec::new(),
         }
     }
 }
@@ -149,11 +152,14 @@ impl Worker {
     /// # Errors
     ///
     /// `InvalidField` if the certificate authorities of the handler or the system cannot be read.
-    pub fn http(mut self, kind: impl Into<String>, endpoint: HttpHandler) -> Result<Self> {
-        let (slots, runner) = (endpoint.slots, endpoint.runner()?);
-        let handler = handler::raw(move |context| runner.clone().run(context));
-        self.dedicated.push(Dedicated { kind: kind.into(), slots, revoke_grace: Duration::ZERO, handler });
-        Ok(self)
+    pub fn http(self, kind: impl Into<String>, endpoint: HttpHandler) -> Result<Self> {
+        Ok(self.http_endpoint(kind, &HttpEndpoint::new(endpoint)?))
+    }
+
+    /// Adds an HTTP endpoint as the handler of a kind. It has its own slots. The caller can replace its handler later.
+    pub fn http_endpoint(self, kind: impl Into<String>, endpoint: &HttpEndpoint) -> Self {
+        let (slots, endpoint) = (endpoint.slots(), endpoint.clone());
+        self.dedicated_handler(kind, slots, move |context| endpoint.run(context))
     }
 
     /// Adds an inline handler. It runs on the thread that dispatches the attempt, often the one that serves the client,
@@ -166,13 +172,20 @@ impl Worker {
         self
     }
 
+    /// Adds an interceptor of every handler. The first one added is the outermost. Inline handlers of a worker with
+    /// interceptors run as async ones.
+    pub fn interceptor(mut self, interceptor: impl HandlerInterceptor) -> Self {
+        self.interceptors.push(Arc::new(interceptor));
+        self
+    }
+
     /// The handler of a kind and its revoke grace.
     pub(super) fn handler_of(&self, kind: &str) -> Option<(AsyncHandler, Duration)> {
-        if let Some(dedicated) = self.dedicated.iter().find(|dedicated| dedicated.kind == kind) {
-            return Some((dedicated.handler.clone(), dedicated.revoke_grace));
-        }
-        let handler = self.handlers.get(kind).cloned();
-        handler.or_else(|| self.inline.get(kind).map(as_async)).map(|handler| (handler, Duration::ZERO))
+        let dedicated = self.dedicated.iter().find(|dedicated| dedicated.kind == kind);
+        let dedicated = dedicated.map(|dedicated| (dedicated.handler.clone(), dedicated.revoke_grace));
+        let handler = || self.handlers.get(kind).cloned().or_else(|| self.inline.get(kind).map(as_async));
+        let found = dedicated.or_else(|| Some((handler()?, Duration::ZERO)));
+        found.map(|(handler, grace)| (intercepted(&self.interceptors.as_slice().into(), handler), grace))
     }
 
     pub(super) fn queue_names(&self) -> Result<Option<Vec<QueueName>>> {
@@ -182,6 +195,7 @@ impl Worker {
 
     /// The handlers, grouped by the slots they share.
     pub(super) fn handler_groups(self) -> Result<Vec<HandlerGroup>> {
+        let interceptors: Arc<[_]> = self.interceptors.into();
         let mut groups = Vec::new();
         if !self.handlers.is_empty() {
             let (kinds, handlers) = by_kind(self.handlers)?;
@@ -192,11 +206,15 @@ impl Worker {
             let (kinds, handlers) = by_kind(self.inline)?;
             let (handlers, inline) = async_and_inline(handlers);
             let (slots, revoke_grace) = (INLINE_SLOTS, Duration::ZERO);
-            groups.push(HandlerGroup { kinds, slots, handlers, inline: Some(inline), revoke_grace });
+            let inline = interceptors.is_empty().then_some(inline);
+            groups.push(HandlerGroup { kinds, slots, handlers, inline, revoke_grace });
         }
         for Dedicated { kind, slots, revoke_grace, handler } in self.dedicated {
             let (kinds, handlers) = by_kind(BTreeMap::from([(kind, handler)]))?;
             groups.push(HandlerGroup { kinds, slots, handlers, inline: None, revoke_grace });
+        }
+        for handler in groups.iter_mut().flat_map(|group| group.handlers.values_mut()) {
+            *handler = intercepted(&interceptors, handler.clone());
         }
         Ok(groups)
     }

@@ -1,5 +1,6 @@
 //! The binary as a server: its output, its services and its signals.
 
+mod config_check;
 mod failed_start;
 mod hints;
 mod numbers;
@@ -77,10 +78,10 @@ async fn a_server_disables_huge_pages_only_for_itself() {
 #[tokio::test]
 async fn a_server_on_a_public_address_prints_a_warning() {
     let cases: [(&str, &[&str], &str); 4] = [
-        ("0.0.0.0:0", &[], "anyone who reaches 0.0.0.0:"),
-        ("[::]:0", &["--exec", "up=tr a-z A-Z"], "DANGER: anyone who reaches [::]:"),
+        ("0.0.0.0:0", &["--allow-anonymous"], "anyone who reaches 0.0.0.0:"),
+        ("[::]:0", &["--allow-anonymous", "--exec", "up=tr a-z A-Z"], "DANGER: anyone who reaches [::]:"),
         ("127.0.0.1:0", &["--exec", "up=tr a-z A-Z"], ""),
-        ("[::1]:0", &[], ""),
+        ("[::1]:0", &["--allow-anonymous"], ""),
     ];
     for (listen, args, warning) in cases {
         let dev = Dev::start_at(listen, args).await;
@@ -90,8 +91,25 @@ async fn a_server_on_a_public_address_prints_a_warning() {
         assert_eq!(output.len(), usize::from(!warning.is_empty()), "{listen}: {stderr}");
         for line in output {
             assert!(line.contains(warning) && line.contains("WARN"), "{line}");
-            assert!(line.contains("no TLS and no authentication") && line.contains("127.0.0.1"), "{line}");
-            assert_eq!(line.contains("RUN PROGRAMS on this machine (up)"), !args.is_empty(), "{line}");
+            assert!(line.contains("submit, read and cancel every job"), "{line}");
+            let runs_programs = args.contains(&"--exec");
+            assert_eq!(line.contains("RUN PROGRAMS on this machine (up)"), runs_programs, "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_on_a_public_address_needs_credentials() {
+    for listen in ["0.0.0.0:0", "[::]:0"] {
+        let server =
+            format!("{} serve --listen {listen} 2>&1; echo exit $?", env!("CARGO_BIN_EXE_jobstream"));
+        let output =
+            tokio::process::Command::new("sh").args(["-c", &server]).output().await.expect("a shell");
+        let output = String::from_utf8_lossy(&output.stdout).into_owned();
+        for part in
+            ["could submit, read and cancel every job", "--auth-tokens", "--allow-anonymous", "exit 2"]
+        {
+            assert!(output.contains(part), "{output}");
         }
     }
 }
@@ -141,7 +159,7 @@ async fn a_second_signal_ends_at_once_and_lists_unfinished_jobs() {
     }
     let status = wait_for("the server ends", dev.child.wait()).await.expect("a status");
     assert_eq!(status.code(), Some(0));
-    assert!(rest.contains("attempts_cut=2") && rest.contains("2 lost"), "{rest}");
+    assert!(rest.contains("attempts_aborted=2") && rest.contains("2 lost"), "{rest}");
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
 }
 
@@ -156,7 +174,7 @@ async fn a_stuck_command_does_not_delay_the_shutdown() {
     let (code, stderr) = dev.end().await;
     let took = begun.elapsed();
     assert_eq!(code, Some(0));
-    assert!(stderr.contains("attempts_cut=1"), "{stderr}");
+    assert!(stderr.contains("attempts_aborted=1"), "{stderr}");
     // The drain timeout, one second, and a margin for a busy machine.
     assert!(took < Duration::from_millis(300 + 1000 + 700), "{took:?}");
 }

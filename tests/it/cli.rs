@@ -7,7 +7,7 @@ mod fake;
 mod http_errors;
 mod jobs;
 mod submit;
-mod terminal;
+pub(crate) mod terminal;
 mod watch;
 mod workers;
 
@@ -109,7 +109,7 @@ fn failed() -> (JobState, End) {
 }
 
 fn cancelled() -> (JobState, End) {
-    let cancellation = Cancellation { reason: "no need".to_owned(), forced: false };
+    let cancellation = Cancellation { reason: "no need".to_owned(), ..Cancellation::default() };
     (JobState::Cancelled, End::Cancellation(cancellation))
 }
 

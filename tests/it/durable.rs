@@ -14,6 +14,7 @@ mod kills;
 mod load;
 mod offers;
 mod older_versions;
+mod probes;
 mod reader;
 mod restart;
 mod slow_end;

@@ -2,8 +2,9 @@
 
 mod binary;
 mod connections;
-mod endpoint;
+pub(crate) mod endpoint;
 mod failures;
+mod reload;
 mod request;
 mod results;
 mod tls;

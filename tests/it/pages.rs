@@ -1,31 +1,47 @@
 //! The command blocks of the pages. Each is run by a test or listed here with a reason.
 
+#[cfg(feature = "tls")]
+mod access;
+#[cfg(feature = "tls")]
+mod authentication;
+mod cli;
 mod flags;
 mod http;
+#[cfg(feature = "tls")]
+mod proxy;
+mod quotas;
 mod source;
 #[cfg(feature = "tls")]
 mod tls;
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use rustix::process::Signal;
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
 
 use self::source::{blocks, page, pages};
-use crate::support::{Dev, Remote, new_id, wait_for};
+use crate::support::{Dev, Remote, is_installed, needs, new_id, wait_for};
 
 /// Pages whose `sh` blocks are run by a test of this module, except for those listed below.
-const TESTED: [&str; 7] = [
+const TESTED: [&str; 12] = [
     "README.md",
+    "docs/authentication.md",
+    "docs/cli.md",
     "docs/http.md",
+    "docs/monitoring.md",
     "docs/operations.md",
     "docs/protocol.md",
+    "docs/quotas.md",
+    "docs/runbook.md",
     "docs/shell-worker.md",
     "docs/storage.md",
     "docs/tls.md",
 ];
 /// Blocks that no test runs: the page, the start of the block, the reason.
-const NOT_RUN: [(&str, &str, &str); 5] = [
+const NOT_RUN: [(&str, &str, &str); 6] = [
+    ("docs/monitoring.md", "docker compose", "downloads images; tests/it/metrics runs its rules and queries"),
     (
         "docs/http-handlers.md",
         "echo ",
@@ -41,9 +57,23 @@ const NOT_RUN: [(&str, &str, &str); 5] = [
     ("docs/performance.md", "RUSTFLAGS=", "perf needs privileges"),
 ];
 /// Languages of blocks that other tests check: tests/tidy compares them with examples, rustdoc compiles Rust,
-/// the test of a page reads its `toml`, and tests/browser runs `html` and `js`. `ini` and `text` hold no commands.
-const OTHER_LANGUAGES: [&str; 11] =
-    ["rust,no_run", "python", "go", "ts", "java", "bash", "html", "js", "toml", "ini", "text"];
+/// the tests of a page read its `toml` and `nginx`, and tests/browser runs `html` and `js`. `ini`, `yaml` and `text` hold no
+/// commands.
+const OTHER_LANGUAGES: [&str; 13] = [
+    "rust,no_run",
+    "python",
+    "go",
+    "ts",
+    "java",
+    "bash",
+    "html",
+    "js",
+    "toml",
+    "nginx",
+    "ini",
+    "yaml",
+    "text",
+];
 /// Prefixes of command lines.
 const COMMANDS: [&str; 9] =
     ["jobstream ", "cargo ", "grpcurl ", "bash ", "pip ", "python ", "npm ", "./", "$ "];
@@ -80,6 +110,30 @@ impl Directory {
         assert!(output.status.success(), "{script}\nstderr: {stderr}");
         String::from_utf8(output.stdout).expect("text")
     }
+
+    /// Starts the server of a block on a free port instead of this one. Returns the process and the port.
+    async fn serve(&self, block: &str, port: &str) -> (Child, String) {
+        let free = block.replace(&format!("localhost:{port}"), "localhost:0");
+        let script = free.trim().replacen("jobstream", concat!("exec ", env!("CARGO_BIN_EXE_jobstream")), 1);
+        let mut command = Command::new("sh");
+        command.args(["-euc", &script]).current_dir(&self.0).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().expect("it starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let mut seen = String::new();
+        let port = loop {
+            let line = wait_for("it listens", lines.next_line()).await.expect("text");
+            let line = line.unwrap_or_else(|| panic!("{block} ended: {seen}"));
+            if let Some((_, address)) =
+                line.split_once("127.0.0.1:").filter(|_| line.contains("listening on "))
+            {
+                break address.split(|c: char| !c.is_ascii_digit()).next().expect("a port").to_owned();
+            }
+            seen += &format!("{line}\n");
+        };
+        // The rest of stderr is read, so that the server is never blocked.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        (child, port)
+    }
 }
 
 impl Drop for Directory {
@@ -90,14 +144,7 @@ impl Drop for Directory {
 }
 
 async fn has_grpcurl() -> bool {
-    has("grpcurl", "-version").await
-}
-
-/// Whether a program that pages call is installed.
-async fn has(program: &str, version_flag: &str) -> bool {
-    let found = Command::new(program).arg(version_flag).output().await.is_ok();
-    assert!(found || std::env::var("CI").as_deref() != Ok("true"), "{program} must be there in CI");
-    found
+    is_installed("grpcurl")
 }
 
 /// Returns the `sh` blocks of a page that its test runs.
@@ -152,6 +199,7 @@ fn a_block_that_is_not_run_is_detected() {
 
 #[tokio::test]
 async fn every_command_of_the_readme_works() {
+    needs!("curl");
     let dev = Dev::start(&[]).await;
     let _worker = Remote::connected(&dev, &["--exec", "reverse=rev"]).await;
     let mut seen = (0, 0);
@@ -162,7 +210,7 @@ async fn every_command_of_the_readme_works() {
             "cargo run --release -- dev"
             | "cargo test"
             | "jobstream worker --address localhost:7070 --exec 'reverse=rev'" => seen.0 += 1,
-            curl if curl.starts_with("curl") && !has("curl", "--version").await => {
+            curl if curl.starts_with("curl") && !is_installed("curl") => {
                 println!("no curl: skipped")
             }
             curl if curl.starts_with("curl") => {
@@ -204,14 +252,50 @@ async fn every_command_of_the_operations_page_works() {
                 seen.0 += 1;
             }
             "sh" => {
+                if block.starts_with("jobstream config check") {
+                    // The files of the example above are not there.
+                    directory.sh("jobstream serve --print-config > jobstream.toml").await;
+                }
                 directory.sh(block).await;
                 seen.1 += 1;
             }
             _ => {}
         }
     }
-    assert_eq!(seen, (2, 2), "the page has other commands now");
+    assert_eq!(seen, (3, 3), "the page has other commands now");
     assert!(directory.0.join("jobs-saved").is_dir());
+}
+
+#[tokio::test]
+async fn every_command_of_the_monitoring_page_works() {
+    let dev = Dev::start(&[]).await;
+    let blocks = run_blocks("docs/monitoring.md", &page("docs/monitoring.md"));
+    let [probes, metrics, serve, level, traced] = &blocks[..] else {
+        panic!("the page has {} command blocks now", blocks.len())
+    };
+    // A server runs until a signal: only its config is checked.
+    let config = dev.sh(&format!("{} --print-config", serve.trim())).await;
+    assert!(config.contains("jobstream::jobs=debug"), "{config}");
+    assert_eq!(dev.sh(level).await, "info\ninfo,jobstream::jobs=debug\ninfo,jobstream=debug\n");
+    let stdout = dev.sh(&probes.replace("localhost:7070", &dev.address)).await;
+    assert!(stdout.starts_with("status\tready\n") && stdout.ends_with("status\tSERVING\n"), "{stdout}");
+    if is_installed("promtool") {
+        let stdout = dev.sh(&metrics.replace("localhost:7070", &dev.address)).await;
+        assert!(stdout.starts_with("name\tjobstream_queue_unserved_jobs\n"), "{stdout}");
+    }
+    if is_installed("curl") {
+        let stdout = dev.sh(&traced.replace("localhost:7070", &dev.address)).await;
+        assert!(stdout.contains("\"traceparent\":\"00-4bf92f35"), "{stdout}");
+    }
+}
+
+#[tokio::test]
+async fn every_command_of_the_runbook_works() {
+    let dev = Dev::start(&[]).await;
+    let blocks = run_blocks("docs/runbook.md", &page("docs/runbook.md"));
+    let [overview] = &blocks[..] else { panic!("the page has {} command blocks now", blocks.len()) };
+    let stdout = dev.sh(overview).await;
+    assert!(stdout.starts_with("status\tready\n") && stdout.contains("local\tPOOL"), "{stdout}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod hello;
 mod lifetime;
 mod reconnect;
 mod reports;
+mod settled;
 
 use std::time::Duration;
 

@@ -109,6 +109,9 @@ async fn streams_and_jobs_of_batches_that_are_refused_are_lines() {
         ("jobstream.v1.JobService/SubmitStream", "INVALID_FIELD"),
     ];
     assert_eq!(refused, expected, "{stderr}");
+    for (_, fields) in with_message(&lines, "call refused") {
+        assert!(fields["peer"].as_str().expect("a peer").starts_with("127.0.0.1:"), "{fields}");
+    }
 }
 
 #[tokio::test]
@@ -140,7 +143,8 @@ async fn a_remote_worker_logs_each_failed_attempt_without_its_payload() {
     let lines = json_lines(&line);
     let [("WARN", fields)] = with_message(&lines, "attempt failed")[..] else { panic!("{line}") };
     assert_eq!((&fields["job"], &fields["kind"]), (&id.into(), &"broken".into()));
-    assert_eq!((&fields["attempt"], &fields["reason"]), (&1.into(), &"EXIT_STATUS".into()));
+    assert_eq!((&fields["queue"], &fields["attempt"]), (&"mail".into(), &1.into()));
+    assert_eq!(fields["reason"], "EXIT_STATUS");
     assert!(!fields["error"].as_str().expect("an error").is_empty());
 }
 

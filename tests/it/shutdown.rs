@@ -57,7 +57,7 @@ async fn a_server_with_watches_silent_peers_and_a_stuck_command_ends() {
     let took = begin.elapsed();
     println!("shutdown with a drain of {drain:?} took {took:?}: {report:?}");
     assert!(took >= drain && took < drain + MARGIN, "{took:?}");
-    assert_eq!((report.attempts_cut, report.jobs_left), (1, 1));
+    assert_eq!((report.attempts_aborted, report.jobs_left), (1, 1));
     let watches = wait_for("every watch ends", watches.join_all()).await;
     for watched in &watches {
         refused(watched.status(), Code::Unavailable, "DRAINING");
@@ -88,7 +88,7 @@ async fn a_running_job_finishes_and_its_watchers_get_the_end() {
     let answer = wait_for("the waiter is answered", waiting).await.unwrap().unwrap();
     assert_eq!(answer.get_ref().state(), JobState::Succeeded);
     let report = server.report().await;
-    assert_eq!((report.attempts_cut, report.jobs_left, report.tasks_left), (0, 0, 0));
+    assert_eq!((report.attempts_aborted, report.jobs_left, report.tasks_left), (0, 0, 0));
     assert!(begin.elapsed() < Duration::from_secs(5), "it ended {:?} after an empty drain", begin.elapsed());
 }
 
@@ -153,7 +153,7 @@ async fn a_forced_shutdown_ends_the_server_at_once() {
     let took = begin.elapsed();
     println!("the second word ended the server within {took:?}");
     assert!(took < MARGIN, "{took:?}");
-    assert_eq!((report.attempts_cut, report.jobs_left), (2, 2));
+    assert_eq!((report.attempts_aborted, report.jobs_left), (2, 2));
     assert!(watched.rest().await.ended.is_some_and(|ended| ended.is_err()));
     let is_gone = || async { test_kill_process(process).is_err() };
     until("the stuck process is gone", is_gone).await;
@@ -167,8 +167,8 @@ async fn an_idle_server_ends_at_once() {
     server.shutdown.graceful.cancel();
     let report = server.report().await;
     assert!(begin.elapsed() < MARGIN, "{:?}", begin.elapsed());
-    assert_eq!((report.attempts_cut, report.jobs_left, report.tasks_left), (0, 0, 0));
-    assert_eq!((report.listener.connections_cut, report.listener.requests_cut), (0, 0));
+    assert_eq!((report.attempts_aborted, report.jobs_left, report.tasks_left), (0, 0, 0));
+    assert_eq!((report.listener.connections_aborted, report.listener.requests_aborted), (0, 0));
     TcpStream::connect(server.address).await.expect_err("the listener is closed");
 }
 
@@ -193,7 +193,7 @@ async fn a_submit_stream_ends_with_an_error_when_its_connection_closes() {
         }
     };
     refused(&status, Code::Unavailable, "CONNECTION_CLOSING");
-    assert_eq!(server.report().await.attempts_cut, 1);
+    assert_eq!(server.report().await.attempts_aborted, 1);
 }
 
 #[tokio::test]

@@ -1,13 +1,19 @@
 //! TLS between real clients and the binary: protocols, certificates, reload, hostile peers.
 
 mod authority;
+mod client_certificate;
+#[cfg(feature = "dev-tls")]
+mod dev;
+mod flood;
 mod hostile;
+mod nonsense;
 mod reload;
+mod validity;
 
 use jobstream::client::{Client, ErrorKind, reason};
 use tokio::process::Command;
 
-use crate::support::{Dev, Remote, wait_for};
+use crate::support::{Dev, Remote, needs, wait_for};
 use authority::Authority;
 
 const HOSTS: [&str; 2] = ["localhost", "127.0.0.1"];
@@ -26,6 +32,7 @@ fn host_of(dev: &Dev) -> &str {
 
 #[tokio::test]
 async fn every_protocol_is_served() {
+    needs!("curl");
     let authority = Authority::new();
     authority.issue("server", &HOSTS);
     let dev = start(&authority, "server", &[]).await;
@@ -39,6 +46,17 @@ async fn every_protocol_is_served() {
         let stdout = dev.sh(&format!("{curl} --json '{{\"job\": {job}}}' {events} {url}/v1/jobs:run")).await;
         assert!(stdout.contains("data: ") && stdout.contains("JOB_STATE_SUCCEEDED"), "{stdout}");
     }
+    let curl = format!("curl --no-progress-meter --fail --cacert {ca}");
+    let stdout = dev
+        .sh(&format!(
+            "id=$(jobstream submit demo.count '{{\"to\": 2}}' --ca {ca}); {curl} {url}/v1/jobs/$id/events"
+        ))
+        .await;
+    assert!(stdout.contains("\nid: ") && stdout.contains("JOB_STATE_SUCCEEDED"), "{stdout}");
+    let grpc_web = "-H 'content-type: application/grpc-web+proto' --data-binary @- --output -";
+    let method = "jobstream.v1.AdminService/GetServerInfo";
+    let stdout = dev.sh(&format!("printf '\\0\\0\\0\\0\\0' | {curl} {grpc_web} {url}/{method}")).await;
+    assert!(stdout.contains("grpc-status:0"), "{stdout}");
     let worker = ["--exec", "upper=tr a-z A-Z", "--ca", &ca];
     let _worker = Remote::connected(&dev, &worker).await;
     let stdout =
@@ -73,7 +91,7 @@ async fn an_unusable_server_is_reported_in_words() {
     assert!(message.contains("does not trust"), "{message}");
     let (reason, message) = refusal(&dev.address, &authority).await;
     assert_eq!(reason, reason::INVALID_CERTIFICATE);
-    assert!(message.contains("127.0.0.1") && message.contains("jobs.example"), "{message}");
+    assert!(message.contains("is not for 127.0.0.1, but for jobs.example: use"), "{message}");
     let expired = start(&authority, "expired", &[]).await;
     let (reason, message) = refusal(&expired.address, &authority).await;
     assert_eq!(reason, reason::INVALID_CERTIFICATE);
@@ -88,9 +106,11 @@ async fn an_unusable_server_is_reported_in_words() {
 async fn the_command_line_names_the_way_out() {
     let authority = Authority::new();
     authority.issue("server", &HOSTS);
+    authority.issue("alice", &["alice"]);
     let dev = start(&authority, "server", &[]).await;
     let other = Authority::named("another CA");
     let plain = format!("http://{}", host_of(&dev));
+    let (certificate, key) = (authority.path("alice.crt"), authority.path("server.key"));
     for (arguments, parts) in [
         (
             format!("--address {} --ca {}", dev.address, other.path("ca.crt")),
@@ -99,6 +119,10 @@ async fn the_command_line_names_the_way_out() {
         (format!("--address {plain} --rpc-timeout 1s"), [plain.as_str(), "begins with https://"]),
         (format!("--address {plain} --ca ca.crt"), ["--ca needs TLS", "https://host:port"]),
         (format!("--address {} --ca no-such-file", dev.address), ["no-such-file", "CA certificate"]),
+        (
+            format!("--address {} --client-cert {certificate} --client-key {key}", dev.address),
+            ["TLS to", "the client key is not that of the client certificate"],
+        ),
     ] {
         let stderr = dev.sh(&format!("! jobstream info {arguments} 2>&1")).await;
         assert!(parts.iter().all(|part| stderr.contains(part)), "{arguments}: {stderr}");
@@ -107,6 +131,7 @@ async fn the_command_line_names_the_way_out() {
 
 #[tokio::test]
 async fn a_client_certificate_is_required_and_checked() {
+    needs!("curl");
     let authority = Authority::new();
     authority.issue("server", &HOSTS);
     authority.issue("alice", &["alice"]);

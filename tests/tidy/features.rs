@@ -67,8 +67,9 @@ fn each_part_brings_only_what_it_uses() {
 /// Two providers of cryptography in one tree make some of their users panic, and others need a C library of the system.
 #[test]
 fn tls_brings_one_provider_of_cryptography() {
-    let crates = crates("cli,mimalloc,tls");
+    let crates = crates("cli,dev-tls,mimalloc,tls");
     assert_eq!(named(&crates, &["aws-lc-rs", "native-tls", "openssl", "openssl-sys", "ring"]), ["aws-lc-rs"]);
     assert_eq!(named(&self::crates("client,tls"), &NOT_FOR_CLIENTS), [""; 0]);
     assert_eq!(named(&self::crates("cli"), &["aws-lc-rs", "rustls"]), [""; 0]);
+    assert_eq!(named(&self::crates("cli,tls"), &["rcgen"]), [""; 0]);
 }

@@ -4,8 +4,9 @@ use crate::assert_none;
 use crate::source::{File, code_of, is_word, rust_files};
 
 /// The modules of the library, lowest first; those on one line may import each other.
-const ORDER: [&[&str]; 11] = [
-    &["error", "clock", "log_limit", "memory", "signals", "job"],
+const ORDER: [&[&str]; 12] = [
+    &["error", "clock", "log_limit", "memory", "metrics", "signals", "job"],
+    &["access"],
     &["wal"],
     &["core"],
     &["engine"],

@@ -2,12 +2,12 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::Context;
+use std::sync::Arc;
 
 use tokio::time::Instant;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 
+use crate::access::Principal;
 use crate::core::Caller;
 
 /// The connection of a request, in the request's extensions.
@@ -22,6 +22,27 @@ pub struct ConnectionInfo {
     /// A stream should then end with an error that lets the client resume on another connection, within the listener's
     /// `closing_linger`.
     pub closing: CancellationToken,
+    /// The certificate that the client presented in the TLS handshake, after the server has verified it. `None` if it
+    /// presented none, and without TLS.
+    pub client_certificate: Option<Arc<ClientCertificate>>,
+}
+
+/// The names of a client certificate that an authority of the server's `client_ca` has issued. Each list is in the order of
+/// the certificate and may be empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ClientCertificate {
+    /// The names of type URI, such as `spiffe://example.org/billing`.
+    pub uris: Vec<String>,
+    /// The names of type DNS, such as `billing.example.org`. A wildcard name is in it as it is: `*.example.org`.
+    pub dns_names: Vec<String>,
+}
+
+impl ClientCertificate {
+    /// All names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.uris.iter().chain(&self.dns_names).map(String::as_str)
+    }
 }
 
 /// The limits of the listener that GetServerInfo reports.
@@ -42,27 +63,26 @@ impl ConnectionInfo {
     pub(crate) fn caller(&self) -> Caller {
         let mut hasher = DefaultHasher::new();
         self.peer.hash(&mut hasher);
-        Caller::numbered(hasher.finish())
+        Caller::Connection(hasher.finish())
     }
 }
 
-/// The caller of a request with these extensions.
+/// The caller of a request with these extensions: its principal, or the connection if the caller is anonymous.
 pub(super) fn caller(extensions: &http::Extensions) -> Caller {
-    extensions.get::<ConnectionInfo>().map_or(Caller::EMBEDDER, ConnectionInfo::caller)
+    match principal(extensions).and_then(|principal| Some((principal.owner()?, principal.quota()))) {
+        Some((name, quota)) => Caller::Principal(name.clone(), *quota),
+        None => extensions.get::<ConnectionInfo>().map_or(Caller::Embedder, ConnectionInfo::caller),
+    }
 }
 
-/// Whether the connection of a stream is about to be closed. Without a connection it never is.
-pub(super) struct Closing(Option<Pin<Box<WaitForCancellationFutureOwned>>>);
+/// The name of the principal that sent a request with these extensions; `None` if the caller is anonymous.
+pub(in crate::api) fn principal_name(extensions: &http::Extensions) -> Option<&Arc<str>> {
+    principal(extensions)?.owner()
+}
 
-impl Closing {
-    pub(super) fn new(closing: Option<CancellationToken>) -> Self {
-        Self(closing.map(|closing| Box::pin(closing.cancelled_owned())))
-    }
-
-    /// Returns whether the closing has begun. If not, wakes the task when it does.
-    pub(super) fn has_begun(&mut self, context: &mut Context<'_>) -> bool {
-        self.0.as_mut().is_some_and(|closing| closing.as_mut().poll(context).is_ready())
-    }
+/// The principal that sent a request with these extensions; `None` if the server identifies no callers.
+pub(super) fn principal(extensions: &http::Extensions) -> Option<&Principal> {
+    extensions.get::<Arc<Principal>>().map(|principal| &**principal)
 }
 
 /// The deadline of a call, in the request's extensions. Without it, the call has no deadline.

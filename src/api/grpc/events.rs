@@ -2,28 +2,26 @@
 //!
 //! A stream ends with OK only after the last event of its job.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep};
 use tokio_stream::Stream;
-use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::call::Closing;
+use super::early_end::StreamLimits;
+use super::idle::IdleState;
+use super::quota_use::OpenPermit;
+use crate::core::CancelRequest;
 use crate::engine::{Engine, Watch};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::job::{JobId, WatchItem};
 use crate::proto::status::to_status;
 use crate::proto::v1::run_response;
 use crate::proto::v1::watch_result_response::Message;
 use crate::proto::{render, v1};
 
-/// Delay until the stream of a closing connection may be resumed on a new connection.
-const RESUME_AFTER: Duration = Duration::ZERO;
 /// Time for an attempt to stop after the caller of Run disconnected.
 const DISCONNECT_GRACE: Duration = Duration::from_secs(10);
 
@@ -50,66 +48,31 @@ pub(crate) struct EventStream<M> {
     first: Option<M>,
     read: std::vec::IntoIter<WatchItem>,
     heartbeat: Duration,
-    closing: Option<CancellationToken>,
+    limits: StreamLimits,
     /// Set when the stream has nothing to send for the first time. Most runs end before that.
     idle: Option<IdleState>,
     boot_id: Arc<str>,
     /// Whether the last message or an error was sent.
     done: bool,
-    cancel_on_disconnect: Option<Engine>,
-}
-
-/// The heartbeat timer of an idle stream, and the end of its connection.
-struct IdleState {
-    /// When the last message was sent. The timer is reset only when it fires, so that messages do not reset it.
-    last_sent: Instant,
-    timer: Pin<Box<Sleep>>,
-    closing: Closing,
-}
-
-impl IdleState {
-    fn begin(heartbeat: Duration, closing: Option<CancellationToken>) -> Self {
-        Self {
-            last_sent: Instant::now(),
-            timer: Box::pin(tokio::time::sleep(heartbeat)),
-            closing: Closing::new(closing),
-        }
-    }
-
-    /// Whether a heartbeat is due. Restarts the timer if it is.
-    fn is_heartbeat_due(&mut self, heartbeat: Duration, context: &mut Context<'_>) -> bool {
-        while self.timer.as_mut().poll(context).is_ready() {
-            let due = self.last_sent + heartbeat;
-            let now = Instant::now();
-            if due <= now {
-                self.timer.as_mut().reset(now + heartbeat);
-                self.last_sent = now;
-                return true;
-            }
-            self.timer.as_mut().reset(due);
-        }
-        false
-    }
+    cancel_on_disconnect: Option<(Engine, Option<Arc<str>>)>,
+    /// Counts the watch against the quota of its principal.
+    _permit: Option<OpenPermit>,
 }
 
 impl<M> EventStream<M> {
     /// The events of `watch`, with a heartbeat after this long without a message.
-    pub(super) fn new(
-        watch: Watch,
-        heartbeat: Duration,
-        closing: Option<CancellationToken>,
-        boot_id: Arc<str>,
-    ) -> Self {
+    pub(super) fn new(watch: Watch, heartbeat: Duration, limits: StreamLimits, boot_id: Arc<str>) -> Self {
         Self {
             watch,
             first: None,
             read: Vec::new().into_iter(),
             heartbeat,
-            closing,
+            limits,
             idle: None,
             boot_id,
             done: false,
             cancel_on_disconnect: None,
+            _permit: None,
         }
     }
 
@@ -119,9 +82,15 @@ impl<M> EventStream<M> {
         self
     }
 
-    /// Cancels the job if the stream is dropped before its last event.
-    pub(super) fn cancelling_on_disconnect(mut self, engine: Engine) -> Self {
-        self.cancel_on_disconnect = Some(engine);
+    /// Holds the permit of the watch until the stream ends.
+    pub(super) fn counted_by(mut self, permit: Option<OpenPermit>) -> Self {
+        self._permit = permit;
+        self
+    }
+
+    /// Cancels the job as this principal if the stream is dropped before its last event.
+    pub(super) fn cancelling_on_disconnect(mut self, engine: Engine, principal: Option<Arc<str>>) -> Self {
+        self.cancel_on_disconnect = Some((engine, principal));
         self
     }
 
@@ -142,6 +111,9 @@ impl<M: From<Message> + Unpin> Stream for EventStream<M> {
         if this.done {
             return Poll::Ready(None);
         }
+        if let Some(error) = this.limits.expired() {
+            return this.fail(&error);
+        }
         if this.read.as_slice().is_empty() {
             match this.watch.poll_next(context) {
                 Poll::Ready(Ok(items)) if items.is_empty() => {
@@ -151,10 +123,10 @@ impl<M: From<Message> + Unpin> Stream for EventStream<M> {
                 Poll::Ready(Ok(items)) => this.read = items.into_iter(),
                 Poll::Ready(Err(error)) => return this.fail(&error),
                 Poll::Pending => {
-                    let begin = || IdleState::begin(this.heartbeat, this.closing.take());
+                    let begin = || IdleState::begin(this.heartbeat, this.limits.clone());
                     let idle = this.idle.get_or_insert_with(begin);
-                    if idle.closing.has_begun(context) {
-                        return this.fail(&connection_closing());
+                    if let Some(error) = idle.poll_error(context) {
+                        return this.fail(&error);
                     }
                     if idle.is_heartbeat_due(this.heartbeat, context) {
                         let sequence = this.watch.sequence();
@@ -165,7 +137,7 @@ impl<M: From<Message> + Unpin> Stream for EventStream<M> {
             }
         }
         if let Some(idle) = &mut this.idle {
-            idle.last_sent = Instant::now();
+            idle.sent();
         }
         Poll::Ready(this.read.next().map(|item| {
             let message = match item {
@@ -179,24 +151,21 @@ impl<M: From<Message> + Unpin> Stream for EventStream<M> {
 
 impl<M> Drop for EventStream<M> {
     fn drop(&mut self) {
-        if let Some(engine) = self.cancel_on_disconnect.take().filter(|_| !self.done) {
-            cancel_job(engine, self.watch.job_id());
+        if let Some((engine, principal)) = self.cancel_on_disconnect.take().filter(|_| !self.done) {
+            cancel_job(engine, principal, self.watch.job_id());
         }
     }
 }
 
-fn cancel_job(engine: Engine, id: JobId) {
+fn cancel_job(engine: Engine, principal: Option<Arc<str>>, id: JobId) {
     let cancel = async move {
         // An error means that the job has ended or was removed.
-        let _ = engine.cancel(id, "the caller of Run disconnected", DISCONNECT_GRACE).await;
+        let (reason, grace) = ("the caller of Run disconnected", DISCONNECT_GRACE);
+        let request = CancelRequest { reason, grace, principal: principal.as_ref() };
+        let _ = engine.cancel_as(id, request).await;
     };
     // Without a runtime the process is exiting.
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(cancel);
     }
-}
-
-pub(super) fn connection_closing() -> Error {
-    let kind = ErrorKind::ConnectionClosing { retry_after: RESUME_AFTER };
-    Error::new(kind, "the connection is being closed: resume on a new one with the last sequence")
 }

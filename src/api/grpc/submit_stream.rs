@@ -5,18 +5,22 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio_stream::Stream;
-use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::Api;
+use super::access::Access;
 use super::bounded_list::element_bytes;
-use super::call::Closing;
+use super::call_log::LoggedCaller;
+use super::call_trace::CallTrace;
+use super::early_end::{EarlyEnd, StreamLimits};
 use super::error_details::add_details;
-use super::events::connection_closing;
+use super::quota_use::OpenPermit;
 use crate::core::Caller;
 use crate::engine::{Batch, EndedJob, StreamBatch, SubmitAck, SubmitStream};
 use crate::proto::status::to_status;
 use crate::proto::{RESPONSE_BYTES_MAX, parse, render, v1};
+
+const SUBMIT_STREAM: &str = "jobstream.v1.JobService/SubmitStream";
 
 /// Most jobs of a stream without an outcome; above it, the server stops reading the stream.
 const WINDOW_JOBS: u32 = 65_536;
@@ -31,6 +35,11 @@ const RESPONSE_ENDS: usize = RESPONSE_FILL_BYTES / 64;
 pub(crate) struct AckStream {
     api: Api,
     caller: Caller,
+    access: Access,
+    /// The caller of refused jobs in the log.
+    logged: LoggedCaller,
+    /// The trace context of the call, for jobs without one.
+    trace: CallTrace,
     requests: Streaming<v1::SubmitStreamRequest>,
     jobs: SubmitStream,
     /// Acknowledgements that did not fit the last response.
@@ -43,7 +52,7 @@ pub(crate) struct AckStream {
     next_end: Option<v1::JobEnd>,
     /// Jobs whose outcome is not sent yet.
     waiting: u32,
-    closing: Closing,
+    early_end: EarlyEnd,
     /// Whether the next response is the first, which has the window size.
     is_first: bool,
     /// Whether the caller closed its side, or the server stopped reading after an error.
@@ -51,31 +60,53 @@ pub(crate) struct AckStream {
     /// The error that ends the stream after all accepted jobs are acknowledged.
     failed: Option<Status>,
     done: bool,
+    /// Counts the stream against the quota of its principal.
+    _permit: Option<OpenPermit>,
 }
 
 impl AckStream {
     pub(super) fn new(
         api: Api,
-        caller: Caller,
+        (caller, access): (Caller, Access),
         requests: Streaming<v1::SubmitStreamRequest>,
-        closing: Option<CancellationToken>,
+        limits: StreamLimits,
     ) -> Self {
         Self {
             jobs: SubmitStream::new(api.engine.clone()),
             api,
             caller,
+            access,
+            logged: LoggedCaller::default(),
+            trace: CallTrace::default(),
             requests,
             acks: VecDeque::new(),
             next_ack: None,
             ended: VecDeque::new(),
             next_end: None,
             waiting: 0,
-            closing: Closing::new(closing),
+            early_end: EarlyEnd::new(limits),
             is_first: true,
             is_input_closed: false,
             failed: None,
             done: false,
+            _permit: None,
         }
+    }
+
+    /// Sets the caller of refused jobs in the log.
+    pub(super) fn logged_as(self, logged: LoggedCaller) -> Self {
+        Self { logged, ..self }
+    }
+
+    /// Sets the trace context of the call.
+    pub(super) fn in_trace(self, trace: CallTrace) -> Self {
+        Self { trace, ..self }
+    }
+
+    /// Holds the permit of the stream until the stream ends.
+    pub(super) fn counted_by(mut self, permit: Option<OpenPermit>) -> Self {
+        self._permit = permit;
+        self
     }
 
     /// Submits the batches that have arrived, within the window. They share one submit, so that many small batches cost
@@ -119,7 +150,9 @@ impl AckStream {
 
     fn submit(&mut self, batches: Vec<v1::SubmitStreamRequest>) {
         let batch = |v1::SubmitStreamRequest { batch, jobs, outcomes }| {
-            let jobs = Batch { caller: self.caller, jobs: self.api.parse_batch(jobs) };
+            let mut jobs = self.api.parse_batch(&self.access, &self.trace, jobs, outcomes);
+            self.api.count_each(&self.caller, &mut jobs);
+            let jobs = Batch { caller: self.caller.clone(), jobs };
             StreamBatch { number: batch, batch: jobs, outcomes }
         };
         self.waiting += self.jobs.submit(batches.into_iter().map(batch).collect());
@@ -130,8 +163,10 @@ impl AckStream {
         let mut bytes = 0;
         response.acks.reserve(self.acks.len());
         while bytes < RESPONSE_FILL_BYTES
-            && let Some(ack) =
-                self.next_ack.take().or_else(|| self.acks.pop_front().map(|ack| self.api.ack(ack)))
+            && let Some(ack) = self
+                .next_ack
+                .take()
+                .or_else(|| self.acks.pop_front().map(|ack| self.api.ack(&self.logged, ack)))
         {
             let with_ack = bytes + element_bytes(&ack);
             if bytes > 0 && with_ack > RESPONSE_BYTES_MAX {
@@ -177,6 +212,10 @@ impl Stream for AckStream {
         if this.done {
             return Poll::Ready(None);
         }
+        if let Some(error) = this.early_end.expired() {
+            let status = to_status(&error, &this.api.boot_id);
+            return this.fail(status);
+        }
         let mut response = v1::SubmitStreamResponse::default();
         if this.acks.is_empty() && this.next_ack.is_none() {
             this.read(context);
@@ -207,8 +246,8 @@ impl Stream for AckStream {
             this.done = true;
             return Poll::Ready(None);
         }
-        if this.closing.has_begun(context) {
-            let status = to_status(&connection_closing(), &this.api.boot_id);
+        if let Some(error) = this.early_end.poll_error(context) {
+            let status = to_status(&error, &this.api.boot_id);
             return this.fail(status);
         }
         Poll::Pending
@@ -216,8 +255,8 @@ impl Stream for AckStream {
 }
 
 impl Api {
-    fn ack(&self, SubmitAck { batch, results }: SubmitAck) -> v1::SubmitAck {
-        v1::SubmitAck { batch, results: self.submit_results("jobstream.v1.JobService/SubmitStream", results) }
+    fn ack(&self, caller: &LoggedCaller, SubmitAck { batch, results }: SubmitAck) -> v1::SubmitAck {
+        v1::SubmitAck { batch, results: self.submit_results(SUBMIT_STREAM, caller, results) }
     }
 }
 

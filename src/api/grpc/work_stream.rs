@@ -9,14 +9,13 @@ use std::task::{Context, Poll};
 use prost::Message;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_stream::Stream;
-use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::Api;
 use super::bounded_list::element_bytes;
-use super::call::Closing;
+use super::early_end::{EarlyEnd, StreamLimits};
 use super::error_details::add_details;
-use super::events::connection_closing;
+use super::quota_use::OpenPermit;
 use crate::core::{Welcome, worker_id};
 use crate::engine::{Disconnect, Orders, Refusal, ReportAck, ReportAcks, TakeLimit, WorkerSession};
 use crate::error::{Error, ErrorKind};
@@ -49,10 +48,12 @@ pub(crate) struct WorkStream {
     /// Refusals of durable reports that were not sent, in the order of the reports.
     refusals: VecDeque<Refusal>,
     ping: Pin<Box<Sleep>>,
-    closing: Closing,
+    early_end: EarlyEnd,
     /// The error that ends the stream after all pending messages are sent.
     failed: Option<Status>,
     done: bool,
+    /// Counts the stream against the quota of its principal.
+    _permit: Option<OpenPermit>,
 }
 
 impl WorkStream {
@@ -62,7 +63,7 @@ impl WorkStream {
         session: WorkerSession,
         welcome: &Welcome,
         response_bytes_max: usize,
-        closing: Option<CancellationToken>,
+        limits: StreamLimits,
     ) -> Self {
         let ping = Box::pin(sleep(api.engine.options().core.ping_interval));
         Self {
@@ -75,11 +76,18 @@ impl WorkStream {
             reports_acked: welcome.reports_taken,
             refusals: VecDeque::new(),
             ping,
-            closing: Closing::new(closing),
+            early_end: EarlyEnd::new(limits),
             failed: None,
             done: false,
+            _permit: None,
             api,
         }
+    }
+
+    /// Holds the permit of the stream until the stream ends.
+    pub(super) fn counted_by(mut self, permit: Option<OpenPermit>) -> Self {
+        self._permit = permit;
+        self
     }
 
     /// Applies the messages that have arrived; none while refusals wait to be sent.
@@ -135,6 +143,13 @@ impl WorkStream {
                 Poll::Pending => return,
             }
         }
+    }
+
+    /// Ends the stream at once. The worker may resume on another.
+    fn end_early(&mut self, error: &Error) -> Poll<Option<Result<v1::WorkResponse, Status>>> {
+        self.done = true;
+        self.session = None;
+        Poll::Ready(Some(Err(to_status(error, &self.api.boot_id))))
     }
 
     fn fail(&mut self, error: &Error) {
@@ -221,6 +236,9 @@ impl Stream for WorkStream {
         if this.done {
             return Poll::Ready(None);
         }
+        if let Some(error) = this.early_end.expired() {
+            return this.end_early(&error);
+        }
         let mut response = v1::WorkResponse { welcome: this.welcome.take(), ..v1::WorkResponse::default() };
         let bytes = response.encoded_len();
         this.read(context);
@@ -244,12 +262,10 @@ impl Stream for WorkStream {
             this.done = true;
             return Poll::Ready(None);
         }
-        if this.closing.has_begun(context) {
-            this.done = true;
-            this.session = None;
-            return Poll::Ready(Some(Err(to_status(&connection_closing(), &this.api.boot_id))));
+        match this.early_end.poll_error(context) {
+            Some(error) => this.end_early(&error),
+            None => Poll::Pending,
         }
-        Poll::Pending
     }
 }
 

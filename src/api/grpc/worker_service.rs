@@ -5,11 +5,17 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::access::Access;
+use super::call::{caller, principal_name};
+use super::early_end::StreamLimits;
 use super::error_details::add_details;
+use super::quota_use::Open;
 use super::work_stream::WorkStream;
 use super::{Api, ConnectionInfo, respond_by};
+use crate::access::Action;
 use crate::engine::{LeaseCall, WorkerSession};
 use crate::error::Error;
+use crate::job::Peer;
 use crate::proto::status::to_rpc_status;
 use crate::proto::v1::worker_service_server::WorkerService;
 use crate::proto::{parse, render, v1};
@@ -26,6 +32,11 @@ impl WorkerService for Api {
         request: Request<Streaming<v1::WorkRequest>>,
     ) -> Result<Response<Self::WorkStream>, Status> {
         let connection = request.extensions().get::<ConnectionInfo>().cloned();
+        let access = Access::of(request.extensions());
+        access.some(&[Action::Work]).map_err(self.status())?;
+        let limits = StreamLimits::of(request.extensions(), self.engine.now().wall);
+        let permit = self.open(&caller(request.extensions()), Open::Stream).map_err(self.status())?;
+        let principal = principal_name(request.extensions()).cloned();
         let mut requests = request.into_inner();
         let first = match timeout(HELLO_TIMEOUT, requests.message()).await {
             Ok(first) => first.map_err(|status| add_details(status, self.message_bytes_max))?,
@@ -35,17 +46,21 @@ impl WorkerService for Api {
             let description = "is required in the first message, within 10 s";
             self.status()(Error::invalid("hello", description))
         })?;
-        let hello = parse::hello(hello, address(connection.as_ref())).map_err(self.status())?;
+        let mut hello = parse::hello(hello, address(connection.as_ref())).map_err(self.status())?;
+        hello.peer.principal = principal;
+        access.work(&hello.spec).map_err(self.status())?;
         let (session, welcome) = WorkerSession::connect(&self.engine, &hello).await.map_err(self.status())?;
-        let closing = connection.map(|connection| connection.closing);
         let bytes_max = hello.peer.response_bytes_max;
-        Ok(Response::new(WorkStream::new(self.clone(), requests, session, &welcome, bytes_max, closing)))
+        let stream = WorkStream::new(self.clone(), requests, session, &welcome, bytes_max, limits);
+        Ok(Response::new(stream.counted_by(permit)))
     }
 
     async fn lease(&self, request: Request<v1::LeaseRequest>) -> Result<Response<v1::LeaseResponse>, Status> {
         let address = address(request.extensions().get());
         let parse::Lease { spec, peer, wait, request_id } =
             parse::lease(request.get_ref(), address).map_err(self.status())?;
+        let peer = Peer { principal: principal_name(request.extensions()).cloned(), ..peer };
+        Access::of(request.extensions()).work(&spec).map_err(self.status())?;
         let call = LeaseCall::open(&self.engine, &spec, peer, request_id).await.map_err(self.status())?;
         let until = respond_by(wait, request.extensions().get());
         // After the timeout the call returns the assignments that are ready, possibly none.
@@ -60,9 +75,11 @@ impl WorkerService for Api {
         &self,
         request: Request<v1::ReportRequest>,
     ) -> Result<Response<v1::ReportResponse>, Status> {
-        let (reports, renewed) =
-            parse::reports(request.into_inner(), self.payload_bytes_max).map_err(self.status())?;
-        let (results, stops) = self.engine.unary_reports(reports, &renewed).await.map_err(self.status())?;
+        let (_, extensions, request) = request.into_parts();
+        Access::of(&extensions).some(&[Action::Work]).map_err(self.status())?;
+        let (reports, renewed) = parse::reports(request, self.payload_bytes_max).map_err(self.status())?;
+        let reported = self.engine.unary_reports(principal_name(&extensions), reports, &renewed).await;
+        let (results, stops) = reported.map_err(self.status())?;
         let result = |result: crate::error::Result<()>| {
             result.map_or_else(
                 |error| to_rpc_status(&self.status()(error)),

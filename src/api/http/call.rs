@@ -9,6 +9,7 @@ use tonic::{Request, Status};
 
 use crate::api::grpc::Api;
 use crate::proto::codec;
+use crate::proto::v1::access_service_server::AccessService;
 use crate::proto::v1::admin_service_server::AdminService;
 use crate::proto::v1::job_service_server::JobService;
 use crate::proto::v1::worker_service_server::WorkerService;
@@ -42,7 +43,9 @@ macro_rules! unary_calls {
 unary_calls! {
     JobService { batch_submit, get_job, list_jobs, cancel, retry, delete }
     WorkerService { lease, report }
+    AccessService { who_am_i, mint_token }
     AdminService {
-        get_server_info, list_queues, pause_queue, resume_queue, purge_queue, list_workers, drain_worker
+        get_server_info, list_queues, pause_queue, resume_queue, purge_queue, list_workers, drain_worker, set_log_level,
+        get_stats
     }
 }

@@ -26,7 +26,7 @@ use crate::proto::v1::{GetResultRequest, RunRequest, RunResponse, WatchResultReq
 const EVENT_STREAM: &str = "text/event-stream";
 const NDJSON: &str = "application/x-ndjson";
 /// The header with which a browser resumes after the last event that it received.
-const LAST_EVENT_ID: &str = "last-event-id";
+pub(super) const LAST_EVENT_ID: &str = "last-event-id";
 /// Turns off the buffering of nginx.
 const NO_BUFFERING: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
@@ -35,7 +35,7 @@ const RECONNECT_AFTER_MS: u64 = 1_000;
 
 /// The form of an event stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub(super) enum Format {
     /// Server-sent events for a client that names their type, such as EventSource: it reconnects by itself.
     EventSource,
     /// Server-sent events for other clients, such as curl.
@@ -93,7 +93,7 @@ async fn has_ended_by(
 }
 
 /// The form that the request accepts. Server-sent events unless it accepts only NDJSON, or only JSON as `curl --json` does.
-fn format(headers: &HeaderMap) -> Result<Format, Problem> {
+pub(super) fn format(headers: &HeaderMap) -> Result<Format, Problem> {
     let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
     if accepted.peek().is_none() {
         return Ok(Format::ServerSentEvents);
@@ -118,7 +118,7 @@ fn format(headers: &HeaderMap) -> Result<Format, Problem> {
     }
 }
 
-fn respond<S>(format: Format, stream: Result<S, Status>) -> Result<Response, Problem>
+pub(super) fn respond<S>(format: Format, stream: Result<S, Status>) -> Result<Response, Problem>
 where
     S: Stream<Item = Result<Item, Status>> + Send + 'static,
 {
@@ -148,16 +148,22 @@ where
 }
 
 /// One item of a stream.
-enum Item {
-    /// An item with the name and the sequence of its event.
+pub(super) enum Item {
+    /// An item with the name and the id of its event.
     Event {
         name: &'static str,
-        sequence: Option<u32>,
+        id: Option<EventId>,
         json: Result<Value, Problem>,
     },
-    Heartbeat {
-        sequence: u32,
-    },
+    Heartbeat(EventId),
+}
+
+/// What resumes a stream after an event.
+pub(super) enum EventId {
+    /// The sequence of the event in its job.
+    Sequence(u32),
+    /// The cursor of the feed. Heartbeats have one as well.
+    Cursor(String),
 }
 
 impl From<WatchResultResponse> for Item {
@@ -176,18 +182,19 @@ impl From<RunResponse> for Item {
         match response.message {
             Some(RunMessage::Submitted(submitted)) => {
                 let json = Ok(submit::submitted_json(&submitted));
-                Self::Event { name: "submitted", sequence: None, json }
+                Self::Event { name: "submitted", id: None, json }
             }
             Some(RunMessage::Event(event)) => Self::Event {
                 name: event_name(event.event.as_ref()),
-                sequence: Some(event.sequence),
+                id: Some(EventId::Sequence(event.sequence)),
                 json: render("JobEvent", &event),
             },
             Some(RunMessage::Gap(gap)) => {
-                Self::Event { name: "gap", sequence: Some(gap.last), json: render("Gap", &gap) }
+                let id = Some(EventId::Sequence(gap.last));
+                Self::Event { name: "gap", id, json: render("Gap", &gap) }
             }
-            Some(RunMessage::Heartbeat(heartbeat)) => Self::Heartbeat { sequence: heartbeat.sequence },
-            None => Self::Heartbeat { sequence: 0 },
+            Some(RunMessage::Heartbeat(heartbeat)) => Self::Heartbeat(EventId::Sequence(heartbeat.sequence)),
+            None => Self::Heartbeat(EventId::Sequence(0)),
         }
     }
 }
@@ -214,24 +221,40 @@ impl Format {
     /// The text of an item. An error is the last item.
     fn encode(self, item: Result<Item, Status>) -> String {
         match item {
-            Ok(Item::Event { name, sequence, json: Ok(json) }) => self.event(name, sequence, json),
+            Ok(Item::Event { name, id, json: Ok(json) }) => self.event(name, id, json),
             Ok(Item::Event { json: Err(problem), .. }) => self.problem(&problem),
-            Ok(Item::Heartbeat { sequence }) => match self {
-                Self::EventSource | Self::ServerSentEvents => ": heartbeat\n\n".to_owned(),
-                Self::NewlineDelimitedJson => line("heartbeat", serde_json::json!({ "sequence": sequence })),
-            },
+            Ok(Item::Heartbeat(id)) => self.heartbeat(id),
             Err(status) if self == Self::EventSource && status.code() == Code::Unavailable => reconnect(),
             Err(status) => self.problem(&status.into()),
         }
     }
 
-    fn event(self, name: &str, sequence: Option<u32>, json: Value) -> String {
-        match (self, sequence) {
-            (Self::NewlineDelimitedJson, _) => {
-                let key = if matches!(name, "submitted" | "gap") { name } else { "event" };
-                line(key, json)
+    fn heartbeat(self, id: EventId) -> String {
+        match (self, id) {
+            (Self::NewlineDelimitedJson, EventId::Sequence(sequence)) => {
+                line(None, "heartbeat", serde_json::json!({ "sequence": sequence }))
             }
-            (_, Some(sequence)) => format!("id: {sequence}\nevent: {name}\ndata: {json}\n\n"),
+            (Self::NewlineDelimitedJson, EventId::Cursor(cursor)) => {
+                line(Some(cursor), "heartbeat", serde_json::json!({}))
+            }
+            (_, EventId::Sequence(_)) => ": heartbeat\n\n".to_owned(),
+            // Without data it is no event, and a browser resumes after its id.
+            (_, EventId::Cursor(cursor)) => format!(": heartbeat\nid: {cursor}\n\n"),
+        }
+    }
+
+    fn event(self, name: &str, id: Option<EventId>, json: Value) -> String {
+        match (self, id) {
+            (Self::NewlineDelimitedJson, id) => {
+                let key = if matches!(name, "submitted" | "gap" | "change") { name } else { "event" };
+                let cursor = id.and_then(|id| match id {
+                    EventId::Cursor(cursor) => Some(cursor),
+                    EventId::Sequence(_) => None,
+                });
+                line(cursor, key, json)
+            }
+            (_, Some(EventId::Sequence(id))) => format!("id: {id}\nevent: {name}\ndata: {json}\n\n"),
+            (_, Some(EventId::Cursor(id))) => format!("id: {id}\nevent: {name}\ndata: {json}\n\n"),
             (_, None) => format!("event: {name}\ndata: {json}\n\n"),
         }
     }
@@ -241,13 +264,16 @@ impl Format {
             Self::EventSource | Self::ServerSentEvents => {
                 format!("event: problem\ndata: {}\n\n", problem.to_json())
             }
-            Self::NewlineDelimitedJson => line("error", problem.to_json()),
+            Self::NewlineDelimitedJson => line(None, "error", problem.to_json()),
         }
     }
 }
 
-fn line(key: &str, json: Value) -> String {
-    Value::Object(Map::from_iter([(key.to_owned(), json)])).to_string() + "\n"
+/// A line with one member, after the cursor of a feed.
+fn line(cursor: Option<String>, key: &str, json: Value) -> String {
+    let cursor = cursor.map(|cursor| ("cursor".to_owned(), cursor.into()));
+    let members = cursor.into_iter().chain([(key.to_owned(), json)]);
+    Value::Object(Map::from_iter(members)).to_string() + "\n"
 }
 
 fn reconnect() -> String {

@@ -6,15 +6,13 @@ use prost_reflect::{DynamicMessage, Value};
 use super::problem::Problem;
 use super::request::BoundRequest;
 use super::route::IdempotencyKey;
-use crate::api::grpc::Api;
+use crate::api::grpc::{Api, principal_name};
 use crate::error::Error;
 use crate::job::{JobId, quoted};
 
 const HEADER: &str = "Idempotency-Key";
 /// Longest key, in bytes, without its quotes.
 pub(super) const KEY_BYTES_MAX: usize = 255;
-/// The principal of requests without an identity.
-const ANONYMOUS: &str = "";
 
 /// Sets the id of the new job from the key of a request, if it has one. A key that is a UUID is the id itself.
 ///
@@ -32,7 +30,11 @@ pub(super) async fn apply(
     let Some(key) = key_of(request)? else { return Ok(()) };
     let id = match JobId::parse("jobId", &key) {
         Ok(id) => id,
-        Err(_) => api.engine().job_id_of_key(ANONYMOUS, &key).await.map_err(api.status())?,
+        Err(_) => {
+            // Each principal has ids of its own, and anonymous callers together.
+            let principal = principal_name(&request.parts.extensions).map_or("", |name| &**name);
+            api.engine().job_id_of_key(principal, &key).await.map_err(api.status())?
+        }
     };
     let Some(target) = field_at(message, path) else { return Ok(()) };
     if !target.is_empty() && JobId::parse("jobId", target).as_ref() != Ok(&id) {

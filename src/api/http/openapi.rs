@@ -5,6 +5,7 @@ mod comments;
 mod examples;
 mod http_schemas;
 mod limits;
+mod monitoring;
 mod operation;
 mod responses;
 mod schema;
@@ -38,6 +39,9 @@ const DESCRIPTION: &str = "Submit a job, get its result by id, watch its events.
     numbers as strings, enum values as numbers, and null for a field that is not set. Unknown fields and parameters are \
     refused.\n\nEvery GET has HEAD, and every path OPTIONS. A wrong method is 405 with the header Allow. A request may \
     have the header X-Request-Id, which its response repeats.";
+
+const BEARER: &str = "A static token, a JSON Web Token or a minted token. GET of the events or the result of a job also accepts \
+    a minted token as the query parameter `access_token`.";
 
 /// The text of the document and its ETag.
 static DOCUMENT: LazyLock<(String, HeaderValue)> = LazyLock::new(|| {
@@ -81,8 +85,10 @@ fn document() -> Value {
         let path = paths.entry(operation::path(&route)).or_insert_with(|| json!({}));
         path[route.method.as_str().to_ascii_lowercase()] = operation;
     }
+    monitoring::add(&mut paths, &mut schemas);
     let services = messages().services().filter(|service| service.package_name() == "jobstream.v1");
     let tags = services.map(|service| json!({ "name": service.name(), "description": service.comment() }));
+    let tags = tags.chain([monitoring::tag()]);
     json!({
         "openapi": OPENAPI_VERSION,
         "info": {
@@ -94,7 +100,10 @@ fn document() -> Value {
         "servers": [{ "url": "/" }],
         "tags": tags.collect::<Vec<_>>(),
         "paths": paths,
+        // A server without an identity of callers needs no credential.
+        "security": [{ "bearer": [] }, {}],
         "components": {
+            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer", "description": BEARER } },
             "schemas": schemas.into_json(),
             "responses": responses::shared_responses(),
             "headers": responses::shared_headers(),

@@ -7,13 +7,13 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY, VARY,
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Uri};
 use sha2::{Digest, Sha256};
 
-use super::router::wrong_method;
+use super::router::unless_get;
 use crate::api::grpc::ConnectionInfo;
 
 const HTML: &str = include_str!("page/page.html");
@@ -21,7 +21,6 @@ const STYLE: &str = include_str!("page/page.css");
 const TEXT: &str = include_str!("page/page.txt");
 const HTML_TYPE: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const TEXT_TYPE: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-const METHODS: HeaderValue = HeaderValue::from_static("OPTIONS, GET, HEAD");
 /// The address in the commands if the connection is unknown.
 const ADDRESS_DEFAULT: &str = "localhost:7070";
 
@@ -51,11 +50,7 @@ impl Page {
 
     /// Answers a request to `/`.
     pub(super) fn respond(&self, request: &Request) -> Response {
-        match *request.method() {
-            Method::OPTIONS => (StatusCode::NO_CONTENT, [(ALLOW, METHODS)]).into_response(),
-            Method::GET | Method::HEAD => self.show(request),
-            ref method => wrong_method(method, METHODS).into_response(),
-        }
+        unless_get(request.method()).unwrap_or_else(|| self.show(request))
     }
 
     fn show(&self, request: &Request) -> Response {

@@ -14,7 +14,7 @@ use tonic::Code;
 use super::problem::Problem;
 use super::query;
 use super::request::BoundRequest;
-use crate::api::grpc::Api;
+use crate::api::grpc::{Access, Api};
 use crate::error::{Error, ErrorKind};
 use crate::job::{JobId, Outcome, Payload, quoted};
 
@@ -30,13 +30,16 @@ const ETAG_BYTES: usize = 16;
 
 /// The payload of a job.
 pub(super) async fn of_job(api: Api, request: BoundRequest<'_>) -> Result<Response, Problem> {
-    let view = api.engine().job(job_id(&request)?).await.map_err(api.status())?;
+    let id = job_id(&request)?;
+    api.may_read(&Access::of(&request.parts.extensions), id).await?;
+    let view = api.engine().job(id).await.map_err(api.status())?;
     Ok(respond(&view.spec.payload, &request.parts.headers))
 }
 
 /// The result of a job that succeeded.
 pub(super) async fn of_result(api: Api, request: BoundRequest<'_>) -> Result<Response, Problem> {
     let id = job_id(&request)?;
+    api.may_read(&Access::of(&request.parts.extensions), id).await?;
     let view = api.engine().result(id, None).await.map_err(api.status())?;
     match &view.outcome {
         Some(Outcome::Result(payload)) => Ok(respond(payload, &request.parts.headers)),

@@ -26,7 +26,7 @@ pub(super) struct Problem(Box<Parts>);
 #[derive(Debug, Clone)]
 struct Parts {
     status: StatusCode,
-    code: &'static str,
+    code: Code,
     reason: String,
     detail: String,
     /// The violations, the retry delay and the facts of the error.
@@ -44,7 +44,7 @@ impl Problem {
     ) -> Self {
         Self(Box::new(Parts {
             status,
-            code: code_name(code),
+            code,
             reason: reason.to_owned(),
             detail: detail.into(),
             members: Map::new(),
@@ -81,6 +81,11 @@ impl Problem {
         self
     }
 
+    /// The code of gRPC.
+    pub(super) fn code(&self) -> Code {
+        self.0.code
+    }
+
     /// The reason: `JOB_NOT_FOUND`.
     pub(super) fn reason(&self) -> &str {
         &self.0.reason
@@ -98,7 +103,7 @@ impl Problem {
             ("title".to_owned(), title(&self.0.reason).into()),
             ("status".to_owned(), self.0.status.as_u16().into()),
             ("detail".to_owned(), self.0.detail.as_str().into()),
-            ("code".to_owned(), self.0.code.into()),
+            ("code".to_owned(), code_name(self.0.code).into()),
             ("reason".to_owned(), self.0.reason.as_str().into()),
         ]);
         object.extend(self.0.members.clone());
@@ -134,7 +139,7 @@ impl From<Status> for Problem {
         }
         Self(Box::new(Parts {
             status: http_status,
-            code: code_name(status.code()),
+            code: status.code(),
             reason,
             detail: status.message().to_owned(),
             members,

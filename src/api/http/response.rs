@@ -11,7 +11,7 @@ use tonic::Status;
 use super::compression;
 use super::problem::Problem;
 use crate::error::{Error, ErrorKind};
-use crate::proto::json;
+use crate::proto::json::{self, EnumNames};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const RPC_STATUS: &str = "google.rpc.Status";
@@ -31,7 +31,7 @@ pub(super) fn decode(descriptor: MessageDescriptor, message: &[u8]) -> Result<Dy
 ///
 /// An internal error if the message has no form in JSON.
 pub(super) fn to_json(message: &DynamicMessage) -> Result<Value, Problem> {
-    let mut json = json::render(message).map_err(|error| internal(&error))?;
+    let mut json = json::render(message, EnumNames::Full).map_err(|error| internal(&error))?;
     replace_statuses(&mut json, message);
     Ok(json)
 }

@@ -53,6 +53,8 @@ pub(super) enum Handler {
     Result,
     /// The events of one job.
     Events,
+    /// The state changes of all jobs.
+    Feed,
     /// Run: submits a job and follows its events.
     Run,
     /// The payload of a job as bytes.

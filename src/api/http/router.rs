@@ -9,17 +9,19 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use http::header::ALLOW;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, Uri};
 use prost::Message;
 use tonic::Code;
 
-use super::observe::observe;
+use super::health::health_routes;
+use super::metrics::{self, Scrape};
+use super::observe::{CalledRpc, observe};
 use super::page::Page;
 use super::problem::Problem;
 use super::request::{self, BoundRequest};
 use super::route::{Body as BodyKind, Handler, Route};
 use super::routes::routes;
-use super::{body, compression, events, idempotency, openapi, payload, response, submit};
+use super::{body, compression, events, feed, idempotency, openapi, payload, response, submit};
 use crate::api::grpc::Api;
 use crate::job::quoted;
 
@@ -29,8 +31,8 @@ const PATH_BYTES_SHOWN: usize = 128;
 /// The routes of one path.
 type PathRoutes = Arc<Vec<Route>>;
 
-/// The router of the HTTP/JSON interface.
-pub(crate) fn router(api: &Api) -> Router {
+/// The router of the HTTP/JSON interface, with the metrics.
+pub(crate) fn router(api: &Api, scrape: Scrape) -> Router {
     let mut paths: BTreeMap<&'static str, Vec<Route>> = BTreeMap::new();
     for route in routes() {
         paths.entry(route.path).or_default().push(route);
@@ -41,10 +43,15 @@ pub(crate) fn router(api: &Api) -> Router {
         let handler = move |request: Request| dispatch(api.clone(), routes.clone(), request);
         router = router.route(path, any(handler));
     }
-    let page = Arc::new(Page::new());
+    let (page, of_metrics) = (Arc::new(Page::new()), api.clone());
     router
         .route("/", any(move |request: Request| async move { page.respond(&request) }))
         .route(openapi::PATH, any(openapi::respond))
+        .merge(health_routes(api.engine()))
+        .route(
+            metrics::PATH,
+            any(move |request: Request| async move { metrics::respond(&of_metrics, &scrape, &request) }),
+        )
         .fallback(unknown_path)
         .layer(compression::layer())
         .layer(middleware::from_fn_with_state(api.call_log().clone(), observe))
@@ -57,13 +64,22 @@ pub(crate) fn is_stream(path: &str) -> bool {
 
 /// Answers a request whose path has these routes.
 async fn dispatch(api: Api, routes: PathRoutes, request: Request) -> Response {
-    match handle(api, &routes, request).await {
-        Ok(response) => response,
-        Err(problem) => problem.into_response(),
+    let mut called = None;
+    let answer = handle(api, &routes, request, &mut called).await;
+    let mut response = answer.unwrap_or_else(IntoResponse::into_response);
+    if let Some(rpc) = called {
+        response.extensions_mut().insert(rpc);
     }
+    response
 }
 
-async fn handle(api: Api, routes: &[Route], request: Request) -> Result<Response, Problem> {
+/// Answers a request. `called` is the RPC of its route, once that is known.
+async fn handle(
+    api: Api,
+    routes: &[Route],
+    request: Request,
+    called: &mut Option<CalledRpc>,
+) -> Result<Response, Problem> {
     let (parts, http_body) = request.into_parts();
     let path = parts.uri.path();
     let last = path.rsplit('/').next().unwrap_or_default();
@@ -83,6 +99,11 @@ async fn handle(api: Api, routes: &[Route], request: Request) -> Result<Response
     let Some(route) = candidates().find(|route| route.method == *method) else {
         return Err(wrong_method(&parts.method, allowed_methods(candidates())));
     };
+    *called = Some(CalledRpc::of(&route.rpc));
+    #[cfg(feature = "otel")]
+    if let Some(span) = parts.extensions.get::<crate::api::request_span::RequestSpan>() {
+        span.set_rpc(route.rpc.full_name());
+    }
     let rename = |problem: Problem| problem.map_fields(|field| request::json_path(route, field));
     let captures = request::captures(route, path, name).map_err(|error| rename(error.into()))?;
     let body = match route.body {
@@ -103,6 +124,7 @@ async fn answer(api: Api, request: BoundRequest<'_>) -> Result<Response, Problem
         Handler::Submit => submit::submit(api, request).await,
         Handler::Result => submit::result(api, request).await,
         Handler::Events => events::watch(api, request).await,
+        Handler::Feed => feed::watch(api, request).await,
         Handler::Run => events::run(api, request).await,
         Handler::JobPayload => payload::of_job(api, request).await,
         Handler::ResultPayload => payload::of_result(api, request).await,
@@ -127,6 +149,16 @@ fn allowed_methods<'a>(routes: impl Iterator<Item = &'a Route>) -> HeaderValue {
     HeaderValue::try_from(methods.join(", ")).unwrap_or(HeaderValue::from_static("OPTIONS"))
 }
 
+/// The response to a request for a path that has only GET, unless it is GET or HEAD.
+pub(super) fn unless_get(method: &Method) -> Option<Response> {
+    const METHODS: HeaderValue = HeaderValue::from_static("OPTIONS, GET, HEAD");
+    match *method {
+        Method::GET | Method::HEAD => None,
+        Method::OPTIONS => Some((StatusCode::NO_CONTENT, [(ALLOW, METHODS)]).into_response()),
+        ref method => Some(wrong_method(method, METHODS).into_response()),
+    }
+}
+
 pub(super) fn wrong_method(method: &Method, allow: HeaderValue) -> Problem {
     let detail = format!("the method is {method}, this path takes {}", allow.to_str().unwrap_or_default());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented, "METHOD_NOT_ALLOWED", detail)
@@ -144,15 +176,20 @@ fn unknown_action(routes: &[Route], action: &str) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, Code::Unimplemented, "UNKNOWN_PATH", detail)
 }
 
-async fn unknown_path(request: Request) -> Problem {
-    let mut path = request.uri().path().to_owned();
+pub(super) async fn unknown_path(request: Request) -> Problem {
+    let path = request.uri().path();
+    let is_grpc = path.starts_with("/jobstream.v1.") || path.starts_with("/grpc.");
+    let way_out = match is_grpc {
+        true => "it is a gRPC method: call it with content type application/grpc, or use JSON at /v1/jobs",
+        false => "the API begins at /v1/jobs",
+    };
+    nothing_at(request.uri(), way_out)
+}
+
+/// The problem of a path that this address does not have. `way_out` says what it has.
+pub(super) fn nothing_at(uri: &Uri, way_out: &str) -> Problem {
+    let mut path = uri.path().to_owned();
     crate::job::truncate(&mut path, PATH_BYTES_SHOWN);
-    let mut detail = format!("there is nothing at {}: the API begins at /v1/jobs", quoted(&path));
-    if path.starts_with("/jobstream.v1.") || path.starts_with("/grpc.") {
-        detail = format!(
-            "{} is a gRPC method: call it with content type application/grpc, or use JSON at /v1/jobs",
-            quoted(&path)
-        );
-    }
+    let detail = format!("there is nothing at {}: {way_out}", quoted(&path));
     Problem::new(StatusCode::NOT_FOUND, Code::Unimplemented, "UNKNOWN_PATH", detail)
 }

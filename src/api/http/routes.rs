@@ -35,6 +35,8 @@ pub(super) fn routes() -> Vec<Route> {
             Handler::ResultPayload,
         ),
         route(Method::GET, "/v1/jobs/{job_id}/events", "JobService.WatchResult", Handler::Events),
+        route(Method::GET, "/v1/events", "JobService.WatchJobs", Handler::Feed)
+            .aliases(&[("state", "states"), ("label", "labels")]),
         unary(Method::POST, JOB, "JobService.Cancel", call::cancel).action("cancel").body(Body::Message),
         unary(Method::POST, JOB, "JobService.Retry", call::retry)
             .action("retry")
@@ -56,7 +58,12 @@ pub(super) fn routes() -> Vec<Route> {
         unary(Method::POST, "/v1/workers/{worker}", "AdminService.DrainWorker", call::drain_worker)
             .action("drain")
             .body(Body::Message),
+        unary(Method::GET, "/v1/stats", "AdminService.GetStats", call::get_stats),
+        unary(Method::GET, "/v1/whoami", "AccessService.WhoAmI", call::who_am_i),
+        unary(Method::POST, "/v1/tokens", "AccessService.MintToken", call::mint_token).body(Body::Message),
         unary(Method::GET, "/v1/server", "AdminService.GetServerInfo", call::get_server_info),
+        unary(Method::POST, "/v1/server/log-level", "AdminService.SetLogLevel", call::set_log_level)
+            .body(Body::Message),
     ]
 }
 

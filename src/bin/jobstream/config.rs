@@ -1,5 +1,6 @@
 //! The config of the server commands. Flags and variables override the config file, which overrides the defaults.
 
+mod auth;
 mod budget;
 mod check;
 mod command;
@@ -7,9 +8,13 @@ mod early_log_format;
 mod file;
 mod flags;
 mod http;
+mod jwt;
 mod listen;
+mod quota;
 mod reference;
+mod reloadable;
 mod table;
+pub(crate) mod tokens;
 mod values;
 
 use std::collections::BTreeMap;
@@ -21,13 +26,16 @@ use clap::{ArgAction, Args, ValueEnum};
 use jobstream::engine::CoreOptions;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use auth::{AuthConfig, CertificateConfig};
 pub(crate) use command::{CommandConfig, Kind};
 pub(crate) use early_log_format::early_log_format;
-pub(crate) use file::load;
-pub(crate) use flags::ServerArgs;
+pub(crate) use file::{Checked, check, load, parse};
+pub(crate) use flags::{Overrides, ServerArgs};
 pub(crate) use http::{HttpArgs, HttpConfig};
+pub(crate) use jwt::JwtConfig;
 pub(crate) use listen::ListenAddress;
 pub(crate) use reference::with_comments;
+pub(crate) use reloadable::Reloaded;
 pub(crate) use values::{bytes, exec};
 
 use crate::units;
@@ -44,6 +52,11 @@ pub(crate) struct ServerConfig {
     /// [default: 127.0.0.1:7070]
     #[arg(long, value_name = "HOST:PORT", env = "JOBSTREAM_LISTEN", hide_env_values = true)]
     pub(crate) listen: ListenAddress,
+    /// Where to serve /metrics, /livez and /readyz without a credential
+    /// [default: only on the address above; /metrics needs the grant]
+    #[arg(long, value_name = "HOST:PORT", env = "JOBSTREAM_METRICS_LISTEN", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) metrics_listen: Option<ListenAddress>,
     /// Directory of the jobs; without one they are lost on exit
     /// [default: none]
     #[arg(long, value_name = "DIR", env = "JOBSTREAM_DATA", hide_env_values = true)]
@@ -88,6 +101,8 @@ pub(crate) struct ServerConfig {
     #[command(flatten)]
     pub(crate) tls: TlsConfig,
     #[command(flatten)]
+    pub(crate) auth: AuthConfig,
+    #[command(flatten)]
     pub(crate) limits: LimitsConfig,
     #[command(flatten)]
     pub(crate) worker: WorkerConfig,
@@ -103,7 +118,8 @@ pub(crate) struct ServerConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Args)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LogConfig {
-    /// info, debug, ... or directives [default: info]
+    /// off, error, warn, info, debug or trace; then TARGET=LEVEL,
+    /// separated by commas [default: info]
     #[arg(long = "log-level", value_name = "LEVEL", env = "JOBSTREAM_LOG_LEVEL", hide_env_values = true)]
     pub(crate) level: String,
     /// text or json [default: text]
@@ -147,17 +163,40 @@ pub(crate) struct TlsConfig {
     #[arg(long = "tls-key", value_name = "FILE", env = "JOBSTREAM_TLS_KEY", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<PathBuf>,
-    /// CAs of clients, PEM; each client must present a certificate of
-    /// one of them [default: none]
+    /// CAs of client certificates, PEM; others are refused
+    /// [default: none]
     #[arg(long = "tls-client-ca", value_name = "FILE", hide_env_values = true)]
     #[arg(env = "JOBSTREAM_TLS_CLIENT_CA")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) client_ca: Option<PathBuf>,
+    /// Whether clients must present a certificate of these CAs:
+    /// required or optional [default: required]
+    #[arg(long = "tls-client-auth", value_name = "MODE", hide_possible_values = true)]
+    #[arg(env = "JOBSTREAM_TLS_CLIENT_AUTH", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client_auth: Option<TlsClientAuth>,
     /// How often the files are read for a change [default: 10s]
     #[arg(long = "tls-poll-interval", value_name = "SPAN", value_parser = units::duration)]
     #[arg(env = "JOBSTREAM_TLS_POLL_INTERVAL", hide_env_values = true)]
     #[serde(with = "values::optional_span", skip_serializing_if = "Option::is_none")]
     pub(crate) poll_interval: Option<Duration>,
+}
+
+/// Whether clients must present a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum TlsClientAuth {
+    /// Those without one are refused.
+    Required,
+    /// Those without one are served as well.
+    Optional,
+}
+
+impl TlsConfig {
+    /// Whether every client presents a certificate.
+    pub(crate) fn requires_client_certificates(&self) -> bool {
+        self.client_ca.is_some() && self.client_auth != Some(TlsClientAuth::Optional)
+    }
 }
 
 /// The limits of a server.
@@ -271,6 +310,12 @@ pub(crate) struct LimitsConfig {
     #[arg(long, value_name = "N", env = "JOBSTREAM_WATCHERS_MAX", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) watchers_max: Option<NonZeroU32>,
+    /// Most bytes of state changes that WatchJobs can send
+    /// later [default: (m) 1/64, at most 16MiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    #[arg(env = "JOBSTREAM_FEED_BYTES", hide_env_values = true)]
+    #[serde(with = "values::optional_size", skip_serializing_if = "Option::is_none")]
+    pub(crate) feed_bytes: Option<u64>,
     /// Most workers, the server's own included [default: 10000]
     #[arg(long, value_name = "N", env = "JOBSTREAM_WORKERS_MAX", hide_env_values = true)]
     pub(crate) workers_max: NonZeroU32,
@@ -335,6 +380,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             listen: ListenAddress::default(),
+            metrics_listen: None,
             data: None,
             data_bytes_max: None,
             slots: default_slots(),
@@ -345,6 +391,7 @@ impl Default for ServerConfig {
             exec: Vec::new(),
             log: LogConfig::default(),
             tls: TlsConfig::default(),
+            auth: AuthConfig::default(),
             limits: LimitsConfig::default(),
             worker: WorkerConfig::default(),
             commands: BTreeMap::new(),
@@ -382,6 +429,7 @@ impl Default for LimitsConfig {
             request_body_timeout: Duration::from_secs(60),
             streams_per_connection_max: at_least_one(1_024),
             watchers_max: None,
+            feed_bytes: None,
             workers_max: at_least_one(10_000),
             worker_bytes_max: None,
             compaction_bytes: 128 * MIB,

@@ -1,6 +1,8 @@
 //! The connection of a command: its flags, its client, and how its failed calls and retries are shown.
 
 mod address;
+mod credentials;
+mod server;
 mod tls;
 
 use std::pin::pin;
@@ -11,11 +13,15 @@ use jobstream::client::{self, ClientOptions, ErrorKind, Retrying};
 use tokio::time::Instant;
 
 use crate::error::{self, Error, Result};
-use crate::exit::Exit;
 use crate::output::{Format, GlobalArgs, Output, text};
 use crate::units;
 
 pub(crate) use address::Address;
+#[cfg(test)]
+pub(crate) use address::Source;
+pub(crate) use credentials::CredentialArgs;
+pub(crate) use server::{ADDRESS, CONTEXT, ServerArgs, check, variable};
+use server::{Defaults, file_of_variable};
 pub(crate) use tls::TlsArgs;
 
 /// Sent to the server as the user agent.
@@ -31,14 +37,10 @@ pub(crate) const PAGE_JOBS_MAX: u32 = 1_000;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Connection and output")]
 pub(crate) struct ClientArgs {
-    /// Server, host:port or https://host:port
-    /// [env: JOBSTREAM_ADDRESS] [default: http://127.0.0.1:7070]
-    #[arg(long, value_name = "ADDRESS")]
-    address: Option<String>,
     #[command(flatten)]
-    tls: TlsArgs,
+    server: ServerArgs,
     /// Timeout for connecting, and for a call with its retries
-    #[arg(long, value_name = "SPAN", value_parser = units::duration)]
+    #[arg(long, value_name = "SPAN", value_parser = units::timeout)]
     #[arg(env = "JOBSTREAM_RPC_TIMEOUT", hide_env_values = true, default_value = "10s")]
     rpc_timeout: Duration,
     /// Format of data: json, jsonl, table
@@ -79,15 +81,17 @@ impl ClientArgs {
     }
 
     async fn connect_with(&self, global: GlobalArgs, mut options: ClientOptions) -> Result<Client> {
-        let mut address = Address::resolve(self.address.as_deref())?;
-        self.tls.apply(&mut address, &mut options)?;
+        let address = self.server.apply(&mut options)?;
         options.connect_timeout = self.rpc_timeout;
         options.call_timeout = self.rpc_timeout;
         options.retry.first_pause = FIRST_PAUSE;
         options.retry.when_exhausted = false;
         options.name = NAME.to_owned();
         match client::Client::connect_with(&address.url(), options).await {
-            Ok(api) => Ok(Client { api, address, output: Output::new(global, self.output) }),
+            Ok(api) => {
+                let (rpc_timeout, output) = (self.rpc_timeout, Output::new(global, self.output));
+                Ok(Client { api, address, rpc_timeout, output })
+            }
             Err(error) => Err(error::from_connect(&error, &address)),
         }
     }
@@ -97,12 +101,10 @@ impl ClientArgs {
 ///
 /// # Errors
 ///
-/// If the address or a file of TLS is invalid.
-pub(crate) fn lazy(address: &mut Address, tls: &TlsArgs) -> Result<client::Client> {
-    let mut options = ClientOptions::default();
-    tls.apply(address, &mut options)?;
+/// If the files of TLS or the token cannot be used.
+pub(crate) fn lazy(address: &Address, mut options: ClientOptions) -> Result<client::Client> {
     options.name = NAME.to_owned();
-    client::Client::lazy(&address.url(), options).map_err(|error| Error::usage(error.to_string()))
+    client::Client::lazy(&address.url(), options).map_err(|error| error::from_options(&error))
 }
 
 /// A connected client and the output streams of this process.
@@ -112,6 +114,8 @@ pub(crate) struct Client {
     pub(crate) api: client::Client,
     /// Where the server is.
     pub(crate) address: Address,
+    /// Timeout of a call with its retries.
+    pub(crate) rpc_timeout: Duration,
     /// Where data and messages go.
     pub(crate) output: Output,
 }
@@ -153,11 +157,9 @@ impl Client {
 
     /// The error of a wait or a watch: with the command that resumes it, if the server was lost.
     pub(crate) fn resumable(&self, error: Error, command: &str) -> Error {
-        match error.exit {
-            Exit::Unreachable | Exit::Rejected => {
-                error.hint(format!("resume with `{command}{}`", self.address.as_flag()))
-            }
-            _ => error,
+        match error.exit.is_temporary() {
+            true => error.hint(format!("resume with `{command}{}`", self.address.as_flag())),
+            false => error,
         }
     }
 }

@@ -1,10 +1,12 @@
 //! `jobstream dev`: a server for development, in memory by default.
 
 mod banner;
+mod tls;
 
 use clap::Args;
 
 use crate::config::{self, HttpArgs, ServerArgs, ServerConfig};
+use crate::contexts::Contexts;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::{GlobalArgs, Output};
@@ -19,6 +21,7 @@ Examples:
   jobstream dev
   jobstream dev --listen 127.0.0.1:0 --slots 2
   jobstream dev --data ./jobs
+  jobstream dev --tls
   jobstream dev --exec 'upper=tr a-z A-Z'
   jobstream dev --http resize=http://127.0.0.1:9000/resize";
 
@@ -33,6 +36,8 @@ pub(crate) struct Dev {
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
+    tls: tls::TlsArgs,
+    #[command(flatten)]
     server: ServerArgs,
 }
 
@@ -43,12 +48,19 @@ impl Dev {
         let mut config = ServerConfig { demo: true, exec: self.exec, ..ServerConfig::default() };
         self.server.apply(&mut config);
         self.http.apply(&mut config.http)?;
+        let certificate = self.tls.apply(&mut config)?;
         if self.server.print_config {
             return serve::print_config(&output, config);
         }
-        let totals = server::start(config, |ready| match output.quiet {
+        if let Some(certificate) = &certificate {
+            certificate.make()?;
+        }
+        let ca = certificate.map(|certificate| certificate.ca());
+        // Commands without an address would call the server of the context.
+        let has_context = Contexts::load().is_ok_and(|contexts| contexts.current.is_some());
+        let totals = server::start(config, None, |ready| match output.quiet {
             true => output.line(&ready.first()),
-            false => output.raw(banner::banner(ready, output.style).as_bytes()),
+            false => output.raw(banner::banner(ready, ca.as_deref(), has_context, output.style).as_bytes()),
         })?;
         output.notice(&banner::summary(&totals));
         Ok(Exit::Ok)

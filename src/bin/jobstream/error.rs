@@ -11,7 +11,7 @@ use crate::output::screen;
 use crate::output::style::{Color, Style};
 use crate::stderr;
 
-pub(crate) use server::{from_client, from_connect};
+pub(crate) use server::{from_client, from_connect, from_options};
 
 /// The result of everything that can fail in the command line.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;

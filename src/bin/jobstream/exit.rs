@@ -9,7 +9,7 @@ use jobstream::proto::v1::JobState;
 pub(crate) enum Exit {
     /// Success; a job that was waited for succeeded.
     Ok = 0,
-    /// The job failed.
+    /// The job failed, or the server of `health` is not healthy.
     JobFailed = 1,
     /// A flag, an argument, a config file or a field of the request is wrong.
     Usage = 2,
@@ -36,6 +36,11 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
+    /// Whether the server was lost or refuses calls for now, so that the command may be repeated.
+    pub(crate) fn is_temporary(self) -> bool {
+        matches!(self, Self::Unreachable | Self::Rejected)
+    }
+
     /// The exit code of a wait for a job in this state.
     pub(crate) fn of_job(state: JobState) -> Self {
         match state {
@@ -66,7 +71,7 @@ Examples:
 
 Exit codes:
     0  ok; a job waited for succeeded
-    1  the job failed
+    1  the job failed; health: not ready, or not live
     2  usage: a wrong flag, argument, config file or field
     3  the job was cancelled
     4  not authenticated, or not allowed

@@ -53,6 +53,7 @@ fn server(info: &GetServerInfoResponse, address: String) -> Vec<(&'static str, F
         ("kinds", Field::from(kinds(info)).wrapped()),
         ("jobs", text::count(info.jobs.into()).into()),
         ("watchers", text::count(info.watchers.into()).into()),
+        ("log level", info.log_level.as_str().into()),
     ]
 }
 

@@ -63,7 +63,6 @@ pub(crate) fn listen(exit: Exit, drain: Option<Duration>) -> Result<Interrupts> 
 }
 
 /// [`listen`] without SIGHUP, for a server that reloads at it.
-#[cfg(feature = "tls")]
 pub(crate) fn listen_except_hangup(exit: Exit, drain: Option<Duration>) -> Result<Interrupts> {
     start(exit, drain, signals::Interrupts::listen_except_hangup)
 }

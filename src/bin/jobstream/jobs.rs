@@ -7,6 +7,7 @@ mod ls;
 mod retry;
 mod rm;
 mod selection;
+mod watch;
 
 use std::pin::pin;
 
@@ -29,7 +30,7 @@ Examples:
   jobstream jobs retry --state failed --since 1h --dry-run
   jobstream jobs ls --state failed --since 1h | jobstream jobs retry -";
 
-/// List, show, cancel, retry and remove jobs
+/// List, show, watch, cancel, retry and remove jobs
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Jobs {
@@ -44,6 +45,7 @@ enum Verb {
     Cancel(cancel::Cancel),
     Retry(retry::Retry),
     Rm(rm::Rm),
+    Watch(Box<watch::Watch>),
 }
 
 impl Jobs {
@@ -55,6 +57,7 @@ impl Jobs {
             Verb::Cancel(cancel) => cancel.run(global).await,
             Verb::Retry(retry) => retry.run(global).await,
             Verb::Rm(rm) => rm.run(global).await,
+            Verb::Watch(watch) => watch.run(global).await,
         }
     }
 }

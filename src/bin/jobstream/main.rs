@@ -4,33 +4,48 @@
 mod allocator;
 mod completion;
 mod config;
+mod config_check;
 mod connect;
+mod context;
+mod contexts;
 mod dev;
 mod error;
 mod exit;
+mod explain;
 mod follow;
+mod health;
 mod info;
 mod interrupt;
 mod job_id;
 mod jobs;
 mod log;
+mod log_level;
+#[cfg(feature = "otel")]
+mod metrics_export;
+mod otel;
 mod outcome;
 mod output;
 mod pages;
 mod payload;
+mod private_file;
 mod queues;
 mod result;
 mod run;
+mod secret_input;
 mod serve;
 mod served;
 mod server;
 mod spec;
 mod stderr;
 mod submit;
+mod token;
+mod top;
+mod traces;
 mod units;
 mod usage;
 mod wait;
 mod watch;
+mod whoami;
 mod worker;
 mod workers;
 
@@ -46,7 +61,8 @@ use crate::output::GlobalArgs;
 
 /// Submit a job, get its result, watch it live, over gRPC.
 #[derive(Debug, Parser)]
-#[command(name = "jobstream", version = env!("JOBSTREAM_VERSION"), after_help = exit::HELP, max_term_width = 80)]
+#[command(name = "jobstream", version = env!("JOBSTREAM_VERSION"), long_version = traces::LONG_VERSION)]
+#[command(after_help = exit::HELP, max_term_width = 80)]
 #[command(propagate_version = false, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
@@ -68,7 +84,16 @@ enum Command {
     Queues(queues::Queues),
     Workers(workers::Workers),
     Info(info::Info),
+    Top(top::Top),
+    Health(health::Health),
+    LogLevel(log_level::LogLevel),
+    #[command(name = "whoami")]
+    WhoAmI(whoami::WhoAmI),
+    Context(context::Context),
+    Token(token::Token),
     Log(log::Log),
+    Config(config_check::Config),
+    Explain(explain::Explain),
     Completion(completion::Completion),
 }
 
@@ -106,7 +131,15 @@ fn dispatch(command: Command, global: GlobalArgs) -> Result<Exit> {
         Command::Queues(queues) => block_on(queues.run(global)),
         Command::Workers(workers) => block_on(workers.run(global)),
         Command::Info(info) => block_on(info.run(global)),
+        Command::Top(top) => block_on(top.run(global)),
+        Command::Health(health) => block_on(health.run(global)),
+        Command::LogLevel(log_level) => block_on(log_level.run(global)),
+        Command::WhoAmI(whoami) => block_on(whoami.run(global)),
+        Command::Context(context) => block_on(context.run(global)),
+        Command::Token(token) => block_on(token.run(global)),
         Command::Log(log) => log.run(global),
+        Command::Config(config) => config.run(global),
+        Command::Explain(explain) => explain.run(global),
         Command::Completion(completion) => completion.run(global, Cli::command()),
     }
 }

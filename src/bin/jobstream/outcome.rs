@@ -83,10 +83,7 @@ pub(crate) fn exit_code(address: &Address, result: &JobResult) -> Result<Exit> {
             Err(error.hint(format!("`jobstream jobs get {job_id}{}` shows its attempts", address.as_flag())))
         }
         Some(End::Cancellation(end)) => {
-            let reason = Some(&end.reason).filter(|reason| !reason.is_empty());
-            let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-            let forced = if end.forced { " by force" } else { "" };
-            Err(Error::new(exit, format!("job {job_id} was cancelled{forced}{because}")))
+            Err(Error::new(exit, format!("job {job_id} was {}", text::cancellation(end))))
         }
         Some(End::Result(_)) | None => Ok(exit),
     }
@@ -106,10 +103,11 @@ mod tests {
     use jobstream::proto::v1::{Cancellation, Failure, FailureReason, JobState, Outcome};
 
     use super::*;
+    use crate::connect::Source;
     use crate::payload::text_payload;
 
     fn address() -> Address {
-        Address::resolve(Some("h:1")).expect("an address")
+        Address::new("h:1", Source::Flag).expect("an address")
     }
 
     const ID: &str = "01890000-0000-7000-8000-000000000001";
@@ -130,11 +128,11 @@ mod tests {
         assert_eq!(error.exit, Exit::JobFailed);
         assert_eq!(error.message, format!("job {ID} failed: EXIT_STATUS: exited with 3"));
 
-        let cancellation = Cancellation { reason: "no need".into(), forced: true };
+        let cancellation = Cancellation { reason: "no need".into(), forced: true, principal: "ops".into() };
         let error = exit_code(&address(), &ended(JobState::Cancelled, End::Cancellation(cancellation)))
             .expect_err("cancelled");
         assert_eq!(error.exit, Exit::JobCancelled);
-        assert_eq!(error.message, format!("job {ID} was cancelled by force: no need"));
+        assert_eq!(error.message, format!("job {ID} was cancelled by ops, by force: no need"));
 
         let exit = exit_code(&address(), &ended(JobState::Succeeded, End::Result(text_payload("x"))))
             .expect("succeeded");

@@ -1,6 +1,7 @@
 //! `jobstream serve`: a server with a config file.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -8,7 +9,7 @@ use crate::config::{self, HttpArgs, ServerArgs, ServerConfig};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::output::{GlobalArgs, Output};
-use crate::server;
+use crate::server::{self, ReadConfig};
 
 const EXAMPLES: &str = "\
 A flag wins over the variable named beside it, that over the config file, that
@@ -17,13 +18,16 @@ over the default. Unknown keys in the file are refused.
 Examples:
   jobstream serve --config jobstream.toml
   jobstream serve --print-config > jobstream.toml
-  JOBSTREAM_SLOTS=64 jobstream serve --listen 0.0.0.0:7070
+  JOBSTREAM_SLOTS=64 jobstream serve --listen 127.0.0.1:7071
+  jobstream serve --listen 0.0.0.0:7070 --auth-tokens tokens.toml
   jobstream serve --data /var/lib/jobstream
   jobstream serve --http resize=http://127.0.0.1:9000/resize
 
 jobstream.toml:
   listen = \"0.0.0.0:7070\"
   data = \"/var/lib/jobstream\"
+  [auth]
+  tokens_file = \"/etc/jobstream/tokens.toml\"
   [limits]
   retention = \"2h\"
   [worker]
@@ -53,18 +57,28 @@ impl Serve {
     /// Runs the command.
     pub(crate) fn run(self, global: GlobalArgs) -> Result<Exit> {
         let output = Output::new(global, None);
-        let mut config: ServerConfig =
-            self.config.as_deref().map(config::load).transpose()?.unwrap_or_default();
-        self.server.apply(&mut config);
-        self.http.apply(&mut config.http)?;
+        let config = self.read_config()?;
         if self.server.print_config {
             return print_config(&output, config);
         }
-        server::start(config, |ready| {
+        let has_file = self.config.is_some();
+        let read_config = Arc::new(move || self.read_config()) as ReadConfig;
+        server::start(config, has_file.then_some(read_config), |ready| {
             output.notice(&format!("listening on {}, gRPC and HTTP/JSON", ready.listed()));
             Ok(())
         })?;
         Ok(Exit::Ok)
+    }
+}
+
+impl Serve {
+    /// The config file with the flags and variables.
+    fn read_config(&self) -> Result<ServerConfig> {
+        let mut config: ServerConfig =
+            self.config.as_deref().map(config::load).transpose()?.unwrap_or_default();
+        self.server.apply(&mut config);
+        self.http.apply(&mut config.http)?;
+        Ok(config)
     }
 }
 

@@ -2,7 +2,13 @@
 
 mod commands;
 mod endpoints;
+mod exposure;
 mod handlers;
+mod identity;
+mod log_level;
+mod problems;
+mod reload;
+mod supervisor;
 mod tls;
 
 use std::io::{self, IsTerminal};
@@ -10,6 +16,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jobstream::engine::{Engine, EngineOptions};
@@ -19,16 +26,22 @@ use jobstream::server::{
 use jobstream::wal;
 use jobstream::worker::{RunningWorker, Worker, command, demo};
 use serde_json::json;
-use tracing_subscriber::EnvFilter;
 
-use crate::config::{LimitsConfig, LogConfig, LogFormat, ServerConfig, TlsConfig};
+use crate::config::{LimitsConfig, ListenAddress, LogConfig, LogFormat, ServerConfig};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::interrupt::Interrupts;
 use crate::pages::allow_huge_pages;
 use crate::stderr::{self, LogWriter};
+use crate::traces::Traces;
 
+use endpoints::Endpoints;
 pub(crate) use handlers::Handlers;
+use log_level::LogLevel;
+pub(crate) use problems::check;
+pub(crate) use reload::ReadConfig;
+use reload::Reloadable;
+use supervisor::Supervisor;
 
 /// The hidden argument that starts the orphan guard of a server or worker.
 pub(crate) const ORPHAN_GUARD: &str = "__orphan-guard";
@@ -76,13 +89,18 @@ pub(crate) struct Totals {
     pub(crate) is_durable: bool,
 }
 
-/// Runs a server until a signal stops it. `ready` is called once, when calls are accepted.
+/// Runs a server until a signal stops it. `ready` is called once, when calls are accepted. SIGHUP reads the config again by
+/// `read_config`, if it is given.
 ///
 /// # Errors
 ///
 /// If the config is invalid, the address cannot be bound, or the server fails.
-pub(crate) fn start(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -> Result<Totals> {
-    log_to_stderr(&config.log)?;
+pub(crate) fn start(
+    config: ServerConfig,
+    read_config: Option<ReadConfig>,
+    ready: impl FnOnce(&Ready) -> Result<()>,
+) -> Result<Totals> {
+    let log_level = log_to_stderr(&config.log)?;
     config.check()?;
     // Programs inherit the setting, and large ones need huge pages.
     if let Err(error) = allow_huge_pages(!config.commands.is_empty() || !config.exec.is_empty()) {
@@ -90,33 +108,55 @@ pub(crate) fn start(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<(
     }
     raise_descriptor_limit();
     let runtime = tokio::runtime::Runtime::new().map_err(|error| failed("start its threads", &error))?;
-    let totals = runtime.block_on(serve(config, ready));
+    let totals = runtime.block_on(serve(config, read_config, log_level, ready));
     // A handler that blocks its thread must not delay the exit.
     runtime.shutdown_background();
     totals
 }
 
-async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -> Result<Totals> {
+async fn serve(
+    config: ServerConfig,
+    read_config: Option<ReadConfig>,
+    log_level: LogLevel,
+    ready: impl FnOnce(&Ready) -> Result<()>,
+) -> Result<Totals> {
     let listeners = config.listen.bind()?;
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>();
     let addresses = addresses.map_err(|error| failed("read its address", &error))?;
+    let metrics = config.metrics_listen.as_ref().map(bind_metrics).transpose()?;
     let handlers = Handlers::new(&config)?;
-    let options = server_options(&config)?;
-    warn_of_exposure(&addresses, &handlers.programs().collect::<Vec<_>>(), &config.tls);
+    let mut options = server_options(&config)?;
+    options.log_level = Some(Arc::new(log_level.clone()));
+    let traces = Traces::start();
+    traces.add_to_server(&mut options);
+    #[cfg(feature = "otel")]
+    crate::metrics_export::add_to(&mut options);
+    if let Some(warning) = exposure::check(&addresses, &handlers.programs(), &config)? {
+        tracing::warn!("{warning}");
+    }
     let data = config.data.clone();
     let engine = engine(&config)?;
-    let worker = start_worker(&config, handlers, &engine)?;
+    let (worker, endpoints) = start_worker(&config, handlers, &traces, &engine)?;
     let begun = Instant::now();
     let info = engine.info().await.map_err(|error| log_failed(&error))?;
     let kinds = info.kinds.iter().map(|kind| (**kind).to_owned()).collect();
-    let interrupts = tls::listen_for_signals(&options, config.drain_timeout)?;
-    let shutdown = shutdown_on(interrupts.clone());
-    let server = Server::new(engine.clone(), options).with_worker(worker);
+    let supervisor = Supervisor::of_environment();
+    let reloadable = Reloadable::new(&config, read_config, log_level, &options, &addresses, endpoints);
+    let interrupts = reloadable.listen_for_signals(supervisor.clone())?;
+    let shutdown = shutdown_on(interrupts.clone(), supervisor.clone());
+    let mut server = Server::new(engine.clone(), options).with_worker(worker);
+    if let Some(listeners) = metrics {
+        server = server.with_metrics_on(listeners);
+    }
     #[cfg(feature = "mimalloc")]
     tokio::spawn(crate::allocator::keep_purging());
     let is_tls = config.tls.cert.is_some();
-    ready(&Ready { addresses, is_tls, data, kinds })?;
+    let serving = Ready { addresses, is_tls, data, kinds };
+    ready(&serving)?;
+    supervisor.ready(&serving.listed());
+    tokio::spawn(supervisor.clone().keep_watchdog(engine.clone()));
     let served = server.run(listeners, shutdown).await;
+    supervisor.stopping();
     let close_time_max = interrupts.time_left().unwrap_or(CLOSE_TIME_MAX);
     let report = match served {
         Ok(report) => report,
@@ -128,17 +168,28 @@ async fn serve(config: ServerConfig, ready: impl FnOnce(&Ready) -> Result<()>) -
         Err(error) => return Err(failed("serve", &io::Error::other(error))),
     };
     log_shutdown(&report, engine.is_durable());
-    close(&engine, close_time_max).await?;
+    tokio::join!(close(&engine, close_time_max), traces.stop(close_time_max)).0?;
     Ok(Totals { uptime: begun.elapsed(), report, is_durable: engine.is_durable() })
 }
 
+/// The sockets of the metrics' own address.
+fn bind_metrics(address: &ListenAddress) -> Result<Vec<TcpListener>> {
+    let listeners = address.bind()?;
+    for listener in &listeners {
+        let address = listener.local_addr().map_err(|error| failed("read its address", &error))?;
+        tracing::info!(%address, "serving metrics without a credential");
+    }
+    Ok(listeners)
+}
+
 /// The first signal starts a graceful shutdown, the second ends it at once.
-fn shutdown_on(mut interrupts: Interrupts) -> Shutdown {
+fn shutdown_on(mut interrupts: Interrupts, supervisor: Supervisor) -> Shutdown {
     let shutdown = Shutdown::default();
     let signalled = shutdown.clone();
     tokio::spawn(async move {
         interrupts.next().await;
         tracing::info!("draining: running jobs may finish; another signal ends at once");
+        supervisor.stopping();
         signalled.graceful.cancel();
         interrupts.next().await;
         signalled.now.cancel();
@@ -164,12 +215,19 @@ fn log_failed(error: &jobstream::error::Error) -> Error {
         .hint("acknowledged jobs are stored; those refused with LOG_FAILED may not be")
 }
 
-fn start_worker(config: &ServerConfig, handlers: Handlers, engine: &Engine) -> Result<RunningWorker> {
-    let mut worker = Worker::new().slots(config.slots.get());
+fn start_worker(
+    config: &ServerConfig,
+    handlers: Handlers,
+    traces: &Traces,
+    engine: &Engine,
+) -> Result<(RunningWorker, Endpoints)> {
+    let mut worker = traces.add_to_worker(Worker::new().slots(config.slots.get()));
     if config.demo {
         worker = demo::add_to(worker);
     }
-    handlers.add_to(worker)?.start(engine).map_err(|error| Error::usage(error.to_string()))
+    let (worker, endpoints) = handlers.add_to(worker)?;
+    let running = worker.start(engine).map_err(|error| Error::usage(error.to_string()))?;
+    Ok((running, endpoints))
 }
 
 /// The engine, with the jobs of its directory if it has one.
@@ -185,6 +243,7 @@ fn engine(config: &ServerConfig) -> Result<Engine> {
 fn engine_options(config: &ServerConfig) -> EngineOptions {
     let (limits, worker) = (&config.limits, &config.worker);
     let mut options = EngineOptions::within(limits.budget());
+    set(&mut options.feed_bytes, limits.feed_bytes);
     set(&mut options.watchers_max, limits.watchers_max.map(NonZeroU32::get));
     options.compaction_bytes = limits.compaction_bytes;
     options.compaction_garbage_percent = limits.compaction_garbage;
@@ -222,6 +281,14 @@ fn set<T>(option: &mut T, value: Option<T>) {
 }
 
 fn server_options(config: &ServerConfig) -> Result<ServerOptions> {
+    let mut options = plain_options(config);
+    tls::load(&config.tls, &mut options)?;
+    options.serve.identity = identity::identity(&config.auth)?;
+    Ok(options)
+}
+
+/// The options that need no file.
+fn plain_options(config: &ServerConfig) -> ServerOptions {
     let mut options = ServerOptions::default();
     options.message_bytes_max = size(config.limits.message_bytes_max);
     options.drain_timeout = config.drain_timeout;
@@ -236,8 +303,7 @@ fn server_options(config: &ServerConfig) -> Result<ServerOptions> {
     limits.connections_bytes_max = size(config.limits.connections_bytes());
     limits.request_body_timeout = config.limits.request_body_timeout;
     limits.max_concurrent_streams = config.limits.streams_per_connection_max.get();
-    tls::load(&config.tls, &mut options)?;
-    Ok(options)
+    options
 }
 
 /// Default: a quarter of all connections, so that one address cannot take all of them; at least 16.
@@ -253,40 +319,14 @@ fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-/// Warns if other machines can reach the server, and more clearly if they can run programs through it. A server that
-/// requires client certificates is not exposed.
-fn warn_of_exposure(addresses: &[SocketAddr], programs: &[&str], tls: &TlsConfig) {
-    let reachable = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
-    let Some(address) = reachable.filter(|_| tls.client_ca.is_none()) else { return };
-    let advice = match &tls.cert {
-        None => {
-            "there is no TLS and no authentication: listen on 127.0.0.1 or behind a proxy that has both, or set \
-             --tls-cert, --tls-key and --tls-client-ca"
-        }
-        Some(_) => {
-            "there is no authentication: require client certificates with --tls-client-ca, or listen on 127.0.0.1 or \
-             behind a proxy that authenticates"
-        }
-    };
-    if programs.is_empty() {
-        tracing::warn!("anyone who reaches {address} can submit, read and cancel every job: {advice}");
-    } else {
-        tracing::warn!(
-            "DANGER: anyone who reaches {address} can RUN PROGRAMS on this machine ({}), and submit, read and cancel every job: {advice}",
-            programs.join(", ")
-        );
-    }
-}
-
-/// Writes the library's log to stderr.
+/// Writes the library's log to stderr. Returns the handle of its level.
 ///
 /// # Errors
 ///
 /// For an invalid level.
-pub(crate) fn log_to_stderr(config: &LogConfig) -> Result<()> {
+pub(crate) fn log_to_stderr(config: &LogConfig) -> Result<LogLevel> {
     stderr::set_up_log(config.format);
-    let filter = EnvFilter::try_new(&config.level)
-        .map_err(|error| Error::usage(format!("log level {:?}: {error}", config.level)))?;
+    let filter = log_level::filter(&config.level).map_err(Error::usage)?;
     let format = config.format;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -294,24 +334,36 @@ pub(crate) fn log_to_stderr(config: &LogConfig) -> Result<()> {
         // It would write to stderr itself, and panic if stderr is closed.
         .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal());
-    let begun = match format {
-        LogFormat::Text => log.try_init(),
-        LogFormat::Json => log.json().try_init(),
+    let (level, begun) = match format {
+        LogFormat::Text => {
+            let log = log.with_filter_reloading();
+            (LogLevel::new(&config.level, log.reload_handle()), log.try_init())
+        }
+        LogFormat::Json => {
+            let log = log.json().with_filter_reloading();
+            (LogLevel::new(&config.level, log.reload_handle()), log.try_init())
+        }
     };
-    begun.map_err(|error| Error::new(Exit::Other, format!("cannot log: {error}")))
+    begun.map_err(|error| Error::new(Exit::Other, format!("cannot log: {error}")))?;
+    Ok(level)
 }
 
 fn log_shutdown(report: &ShutdownReport, is_durable: bool) {
-    let ShutdownReport { attempts_cut, jobs_left, tasks_left, listener, .. } = report;
-    if *attempts_cut > 0 || *jobs_left > 0 || *tasks_left > 0 {
+    let ShutdownReport { attempts_aborted, jobs_left, tasks_left, listener, .. } = report;
+    if *attempts_aborted > 0 || *jobs_left > 0 || *tasks_left > 0 {
         let consequence = match is_durable {
             true => "they continue after the next start",
             false => "jobs in memory are lost",
         };
-        tracing::warn!(attempts_cut, jobs_left, tasks_left, "stopped with unfinished jobs: {consequence}");
+        tracing::warn!(
+            attempts_aborted,
+            jobs_left,
+            tasks_left,
+            "stopped with unfinished jobs: {consequence}"
+        );
     }
-    if listener.requests_cut > 0 {
-        let (requests, connections) = (listener.requests_cut, listener.connections_cut);
+    if listener.requests_aborted > 0 {
+        let (requests, connections) = (listener.requests_aborted, listener.connections_aborted);
         tracing::warn!(requests, connections, "cut requests that were still open");
     }
 }

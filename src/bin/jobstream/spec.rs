@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
-use jobstream::job::JobId;
+use jobstream::job::{JobId, TraceContext};
 use jobstream::proto::v1::job_spec::Start;
-use jobstream::proto::v1::{JobSpec, RetryPolicy};
+use jobstream::proto::v1::{self as wire, JobSpec, RetryPolicy};
 use prost_types::{Duration as ProtoDuration, Timestamp};
 
 use crate::error::Result;
@@ -91,6 +91,7 @@ impl JobArgs {
             retention: self.retention,
             labels: units::pairs(&self.labels),
             headers: units::pairs(&self.headers),
+            trace_context: ambient_trace(|name| std::env::var(name).ok()),
         })
     }
 
@@ -105,6 +106,17 @@ impl JobArgs {
             ..RetryPolicy::default()
         })
     }
+}
+
+/// The trace context in the environment, which a program that runs as a job has. What is malformed is ignored.
+fn ambient_trace(variable: impl Fn(&str) -> Option<String>) -> Option<wire::TraceContext> {
+    let [parent, state, baggage] = ["TRACEPARENT", "TRACESTATE", "BAGGAGE"].map(variable);
+    let context = TraceContext::of_headers(parent.as_deref(), state.as_deref(), baggage.as_deref())?;
+    Some(wire::TraceContext {
+        traceparent: context.traceparent().unwrap_or_default(),
+        tracestate: context.tracestate().to_owned(),
+        baggage: context.baggage().to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -145,6 +157,15 @@ mod tests {
         assert_eq!(spec.labels.len(), 2);
         assert_eq!(spec.headers["traceparent"], "00-x");
         assert!(spec.payload.is_some());
+    }
+
+    #[test]
+    fn the_trace_of_the_environment_is_passed_on() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let trace = ambient_trace(|name| (name == "TRACEPARENT").then(|| parent.to_owned()));
+        let passed = wire::TraceContext { traceparent: parent.to_owned(), ..Default::default() };
+        assert_eq!(trace, Some(passed));
+        assert_eq!(ambient_trace(|name| (name != "BAGGAGE").then(|| "broken".to_owned())), None);
     }
 
     #[test]

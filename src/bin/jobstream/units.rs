@@ -22,6 +22,14 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .map_err(|error| format!("{error}: write a number and a unit, such as 30s, 1h30m or 250ms"))
 }
 
+/// Reads a span above 0, for a timeout.
+pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("it must be more than 0, such as 5s".to_owned()),
+        timeout => Ok(timeout),
+    }
+}
+
 /// Reads an RFC 3339 time: `2026-12-24T18:00:00Z`, or with an offset. A time without a zone is refused: it could be
 /// local or UTC.
 pub(crate) fn timestamp(text: &str) -> Result<Timestamp, String> {

@@ -13,7 +13,7 @@ use crate::output::style::Style;
 use crate::stderr;
 
 /// Commands by the names that people try.
-const COMMANDS: [(&str, &str); 27] = [
+const COMMANDS: [(&str, &str); 30] = [
     ("cancel", "jobstream jobs cancel ID"),
     ("kill", "jobstream jobs cancel ID"),
     ("retry", "jobstream jobs retry ID"),
@@ -40,11 +40,14 @@ const COMMANDS: [(&str, &str); 27] = [
     ("queue", "jobstream queues ls"),
     ("drain", "jobstream workers drain WORKER"),
     ("server", "jobstream serve"),
+    ("contexts", "jobstream context ls"),
+    ("login", "jobstream context add NAME --address ADDRESS --token-stdin"),
+    ("tokens", "jobstream token new NAME --grant GRANT"),
     ("version", "jobstream --version"),
 ];
 
-/// Verbs of `jobs`, `queues` and `workers` by the names that people try.
-const VERBS: [(&str, &str, &str); 8] = [
+/// Verbs of `jobs`, `queues`, `workers` and `context` by the names that people try.
+const VERBS: [(&str, &str, &str); 13] = [
     ("jobs", "list", "ls"),
     ("jobs", "show", "get"),
     ("jobs", "status", "get"),
@@ -53,6 +56,11 @@ const VERBS: [(&str, &str, &str); 8] = [
     ("jobs", "stop", "cancel"),
     ("queues", "list", "ls"),
     ("workers", "list", "ls"),
+    ("context", "list", "ls"),
+    ("context", "create", "add"),
+    ("context", "remove", "rm"),
+    ("context", "delete", "rm"),
+    ("context", "current", "show"),
 ];
 
 /// Prints why the command line was refused, or the help or version that it requested.
@@ -105,7 +113,7 @@ fn with_hint(refused: &clap::Error, first: &str) -> Option<Error> {
 }
 
 fn unknown_command(name: &str, first: &str) -> Option<Error> {
-    if let "jobs" | "queues" | "workers" = first {
+    if let "jobs" | "queues" | "workers" | "context" = first {
         let (_, _, verb) = VERBS.iter().find(|(noun, verb, _)| (*noun, *verb) == (first, name))?;
         let error = Error::usage(format!("there is no command `jobstream {first} {name}`"));
         return Some(error.hint(format!("use `jobstream {first} {verb}`")));

@@ -10,17 +10,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
+use jobstream::client::ClientOptions;
 use jobstream::server::raise_descriptor_limit;
 use jobstream::worker::RemoteOptions;
 use serde::Deserialize;
 
 use crate::config::{self, CommandConfig, HttpArgs, HttpConfig, Kind, LogConfig, LogFormat, ServerConfig};
-use crate::connect::{self, Address, TlsArgs};
+use crate::connect::{self, Address, ServerArgs};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::output::{GlobalArgs, Output};
 use crate::server::{self, Handlers};
+use crate::traces::Traces;
 use crate::units;
 use messages::Description;
 
@@ -79,13 +81,10 @@ pub(crate) struct Worker {
     /// Largest message to read; larger jobs wait for another worker
     #[arg(long, value_name = "BYTES", value_parser = config::bytes, default_value = "16MiB")]
     message_bytes_max: u64,
-    /// Server, host:port or https://host:port
-    /// [env: JOBSTREAM_ADDRESS] [default: http://127.0.0.1:7070]
-    #[arg(long, value_name = "ADDRESS")]
-    address: Option<String>,
     #[command(flatten)]
-    tls: TlsArgs,
-    /// warn, info, ... or directives
+    server: ServerArgs,
+    /// off, error, warn, info, debug or trace; then TARGET=LEVEL,
+    /// separated by commas
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     #[arg(env = "JOBSTREAM_LOG_LEVEL", hide_env_values = true)]
     log_level: String,
@@ -109,35 +108,38 @@ impl Worker {
     /// Runs the command.
     pub(crate) fn run(self, global: GlobalArgs) -> Result<Exit> {
         let output = Output::new(global, None);
-        let address = Address::resolve(self.address.as_deref())?;
+        let mut options = ClientOptions::default();
+        let address = self.server.apply(&mut options)?;
         server::log_to_stderr(&LogConfig { level: self.log_level.clone(), format: self.log_format })?;
         // Every program takes a few descriptors.
         raise_descriptor_limit();
         let runtime = tokio::runtime::Runtime::new()
             .map_err(|error| Error::new(Exit::Other, format!("cannot start: {error}")))?;
-        let exit = runtime.block_on(self.work(&output, address));
+        let exit = runtime.block_on(self.work(&output, address, options));
         // A program that cannot be killed must not delay the exit.
         runtime.shutdown_background();
         exit
     }
 
-    async fn work(self, output: &Output, mut address: Address) -> Result<Exit> {
+    async fn work(self, output: &Output, address: Address, options: ClientOptions) -> Result<Exit> {
         let interrupts = interrupt::listen(Exit::Ok, Some(self.drain_timeout))?;
         let handlers = self.handlers()?;
-        let client = connect::lazy(&mut address, &self.tls)?;
+        let client = connect::lazy(&address, options)?;
         let name = self.name.unwrap_or_else(name::of_this_process);
         let kinds = handlers.slots();
-        let mut worker = jobstream::worker::Worker::new().name(&name);
+        let traces = Traces::start();
+        let mut worker = traces.add_to_worker(jobstream::worker::Worker::new().name(&name));
         if !self.queues.is_empty() {
             worker = worker.queues(&self.queues);
         }
-        worker = handlers.add_to(worker)?;
+        (worker, _) = handlers.add_to(worker)?;
         let mut options = RemoteOptions::default();
         options.message_bytes_max = usize::try_from(self.message_bytes_max).unwrap_or(usize::MAX);
         let running = worker.connect(&client, options).map_err(|error| Error::usage(error.to_string()))?;
         let description = Description { name, address: address.url(), kinds, queues: self.queues };
         output.notice(&description.starting(&address));
         let end = run::until_end(&running, output, &description, self.drain_timeout, interrupts).await;
+        traces.stop(Duration::MAX).await;
         run::report(end, output, &address)
     }
 

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fixture::*;
+use crate::core::{CancelRequest, Record};
 use crate::error::ErrorKind;
-use crate::job::{AttemptEnd, Cancellation, JobId, JobState, Outcome, Start, Stop};
+use crate::job::{AttemptEnd, Cancellation, Event, EventBody, JobId, JobState, Outcome, Start, Stop};
 
 fn cancelled(forced: bool) -> Option<Outcome> {
-    Some(Outcome::Cancellation(Arc::new(Cancellation { reason: "why".to_owned(), forced })))
+    let (reason, principal) = ("why".to_owned(), Some("ops".into()));
+    Some(Outcome::Cancellation(Arc::new(Cancellation { reason, principal, forced })))
 }
 
 fn running() -> (Fixture, JobId) {
@@ -172,4 +174,38 @@ fn a_shorter_grace_period_is_sent_to_the_worker() {
     f.cancel(id, GRACE).unwrap();
     f.cancel(id, seconds(2)).unwrap();
     assert_eq!(f.stopped(), [(id, Stop::Cancel(GRACE)), (id, Stop::Cancel(seconds(2)))]);
+}
+
+#[test]
+fn the_event_of_a_cancel_and_the_outcome_name_its_principal() {
+    let (mut f, id) = running();
+    f.cancel(id, GRACE).unwrap();
+    let mut again = |grace| {
+        let other = Arc::from("other");
+        let request = CancelRequest { reason: "again", grace, principal: Some(&other) };
+        f.run(|core, now, effects| core.cancel(now, id, request, effects)).unwrap();
+    };
+    again(seconds(1));
+    let principals = |f: &Fixture| -> Vec<_> {
+        let principal = |event: Event| match event.body {
+            EventBody::State(change) => change.principal,
+            _ => None,
+        };
+        f.events(id).into_iter().filter_map(principal).collect()
+    };
+    assert_eq!(principals(&f), [Arc::from("ops")], "a repeat is no event");
+    f.end(id, AttemptEnd::Cancelled);
+    assert_eq!(f.view(id).outcome, cancelled(false), "the first request counts");
+    let replayed = |records: Vec<Record>| {
+        let mut f = Fixture::new();
+        f.run(|core, now, effects| {
+            records.into_iter().for_each(|record| core.replay(record));
+            core.resume(now, Duration::ZERO, effects);
+        });
+        (principals(&f), f.view(id).outcome)
+    };
+    let snapshot = f.core.snapshot(f.key(id), None);
+    for records in [f.records.clone(), snapshot] {
+        assert_eq!(replayed(records), (vec![Arc::from("ops")], cancelled(false)));
+    }
 }

@@ -39,7 +39,8 @@ pub(super) enum Command {
     EndStale(Index, Option<Index>, AttemptEnd),
     Report(Index, Report),
     Remote(Remote),
-    Cancel(Index, Duration),
+    /// Cancels a job, as a principal or an anonymous caller.
+    Cancel(Index, Duration, Option<&'static str>),
     Delete(Index),
     Pause(&'static str),
     Resume(&'static str),
@@ -89,7 +90,8 @@ fn command() -> impl Strategy<Value = Command> {
         3 => (index(), proptest::option::of(index()), end())
             .prop_map(|(attempt, session, end)| Command::EndStale(attempt, session, end)),
         8 => (index(), report()).prop_map(|(attempt, report)| Command::Report(attempt, report)),
-        6 => (index(), span(100)).prop_map(|(job, grace)| Command::Cancel(job, grace)),
+        6 => (index(), span(100), principal())
+            .prop_map(|(job, grace, principal)| Command::Cancel(job, grace, principal)),
         2 => index().prop_map(Command::Delete),
         1 => select(&QUEUES[..]).prop_map(Command::Pause),
         2 => select(&QUEUES[..]).prop_map(Command::Resume),
@@ -103,6 +105,11 @@ fn command() -> impl Strategy<Value = Command> {
             false => Command::AdvanceToDeadline,
         }),
     ]
+}
+
+/// The name of a principal, or none for an anonymous caller.
+fn principal() -> impl Strategy<Value = Option<&'static str>> {
+    select(vec![None, Some("billing"), Some("ops")])
 }
 
 fn submit() -> impl Strategy<Value = Command> {

@@ -230,10 +230,10 @@ fn a_list_without_payloads_loads_no_contents() {
         scanned: 10,
         begins_page: true,
     };
-    let page = logged.f.core.list(&filter, u64::MAX, bounds);
+    let page = logged.f.core.list(&filter, None, u64::MAX, bounds);
     assert_eq!((page.jobs.len(), page.evicted.len()), (1, 0));
     bounds.with_payloads = true;
-    let page = logged.f.core.list(&filter, u64::MAX, bounds);
+    let page = logged.f.core.list(&filter, None, u64::MAX, bounds);
     assert_eq!(page.evicted.iter().map(|place| place.id).collect::<Vec<_>>(), [id]);
 }
 

@@ -1,6 +1,7 @@
 //! A core on a manual clock with one-line commands. Each command checks all invariants.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::ProptestConfig;
@@ -8,12 +9,12 @@ use proptest::prelude::ProptestConfig;
 use super::invariants;
 use crate::clock::Now;
 use crate::core::Record;
-use crate::core::{Core, CoreOptions, Effect, Effects, JobKey, SessionKey, Submitted};
+use crate::core::{CancelRequest, Core, CoreOptions, Effect, Effects, JobKey, SessionKey, Submitted};
 use crate::error::{ErrorKind, Result};
 use crate::job::{
-    AttemptEnd, Drain, Event, EventBody, EventTypes, Failure, FailureReason, JobId, JobOptions, JobState,
-    JobView, Kind, LeaseId, Log, LogLevel, LogStream, NewJob, Output, Payload, Progress, QueueName, Report,
-    SessionSpec, Stop, Timestamp, WatchItem,
+    AttemptEnd, Drain, Event, EventBody, EventTypes, Failure, FailureReason, JobChange, JobId, JobOptions,
+    JobState, JobView, Kind, LeaseId, Log, LogLevel, LogStream, NewJob, Output, Payload, Progress, QueueName,
+    Report, SessionSpec, Stop, Timestamp, WatchItem,
 };
 
 pub(super) const GRACE: Duration = seconds(10);
@@ -29,6 +30,7 @@ pub(super) struct Fixture {
     pub(super) drained: Vec<(SessionKey, Drain)>,
     pub(super) cut: Vec<SessionKey>,
     pub(super) records: Vec<Record>,
+    pub(super) changes: Vec<Arc<JobChange>>,
     /// The job and the attempt number of each assignment, in order.
     pub(super) assigned: Vec<(JobId, u32)>,
     /// The newest lease of each job.
@@ -128,6 +130,7 @@ impl Fixture {
             drained: Vec::new(),
             cut: Vec::new(),
             records: Vec::new(),
+            changes: Vec::new(),
             assigned: Vec::new(),
             leases: HashMap::new(),
             lease_jobs: HashMap::new(),
@@ -151,6 +154,7 @@ impl Fixture {
                 Effect::Stop(_, lease, stop) => self.stopped.push((self.lease_jobs[&lease], stop)),
                 Effect::Drain(session, drain) => self.drained.push((session, drain)),
                 Effect::Disconnect(session) => self.cut.push(session),
+                Effect::Changed(change) => self.changes.push(change),
                 Effect::Log(_) => {}
                 Effect::Wake(observer) | Effect::Ended(observer, _) | Effect::Removed(observer) => {
                     self.woken.push(observer)
@@ -213,7 +217,9 @@ impl Fixture {
     }
 
     pub(super) fn cancel(&mut self, id: JobId, grace: Duration) -> Result<JobKey> {
-        self.run(|core, now, effects| core.cancel(now, id, "why", grace, effects))
+        let principal = Arc::from("ops");
+        let request = CancelRequest { reason: "why", grace, principal: Some(&principal) };
+        self.run(|core, now, effects| core.cancel(now, id, request, effects))
     }
 
     /// Moves both clocks and runs a tick.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::core::callers::{Caller, CallerKey};
 use crate::core::entry::Entry;
 use crate::core::moment::Moment;
 use crate::core::record::Link;
@@ -15,7 +16,9 @@ pub(super) fn check(core: &Core) {
     assert_eq!(keys.len(), core.table.len() as usize);
     assert!(entries.is_sorted_by(|newer, older| newer.accepted > older.accepted));
     check_sums(core, &entries);
+    check_callers(core, &entries);
     check_lanes(core, &entries);
+    check_series(core);
     check_sessions(core);
     check_leases(core, &entries);
     check_readiness(core);
@@ -35,17 +38,27 @@ fn check_sums(core: &Core, entries: &[&Entry]) {
     assert_eq!(core.finished.evictable_bytes, evictable_bytes(core));
     let watched_max = if finished.iter().any(|entry| entry.is_watched()) { WATCHED_BYTES_MAX } else { 0 };
     assert!(core.finished.bytes <= core.options.retention_bytes_max + watched_max || finished.len() == 1);
-    for (key, held) in core.callers.all() {
-        let own = || live().filter(|entry| entry.caller == key);
-        assert_eq!(held.jobs as usize, own().count());
-        assert_eq!(held.bytes, own().map(|entry| entry.submitted_bytes()).sum::<u64>());
-        let lanes = core.lanes.keys().into_iter().filter(|lane| core.lanes[*lane].creator == key).count();
-        assert_eq!(held.lanes as usize, lanes);
-    }
     let waits_for_wall = |entry: &&&Entry| {
         entry.attempt() == 0 && entry.state == JobState::Scheduled && matches!(entry.start(), Start::At(_))
     };
     assert_eq!(core.wall_starts.len(), entries.iter().filter(waits_for_wall).count());
+}
+
+/// Checks the usage of each caller, and that no caller is stored without a job or a lane.
+fn check_callers(core: &Core, entries: &[&Entry]) {
+    for (key, caller, held, stored) in core.callers.all() {
+        let own = || entries.iter().filter(|entry| entry.caller == key);
+        let live = || own().filter(|entry| !entry.state.is_final());
+        assert_eq!(stored as usize, own().count());
+        assert_eq!(held.jobs as usize, live().count());
+        assert_eq!(held.bytes, live().map(|entry| entry.submitted_bytes()).sum::<u64>());
+        let lanes = core.lanes.keys().into_iter().filter(|lane| core.lanes[*lane].creator == key).count();
+        assert_eq!(held.lanes as usize, lanes);
+        let is_connection = matches!(caller, Caller::Connection(_));
+        assert!(!is_connection || stored == held.jobs, "an ended job does not refer to a connection");
+        let is_used = stored > 0 || lanes > 0 || key == core.callers.current();
+        assert!(is_used || key == CallerKey::EMBEDDER, "a caller without jobs and lanes is removed");
+    }
 }
 
 /// Returns the evictable bytes: those of jobs that the eviction scan has not reached.
@@ -56,6 +69,19 @@ fn evictable_bytes(core: &Core) -> u64 {
     let bytes = |keys: &[JobKey]| keys.iter().map(|key| core.table[*key].evictable_bytes()).sum::<u64>();
     assert!(core.log_entry.is_none() || bytes(passed) == 0, "all jobs behind the eviction scan are evicted");
     bytes(resident)
+}
+
+/// Checks that the series count the jobs of their lanes.
+fn check_series(core: &Core) {
+    let mut counts: BTreeMap<usize, StateCounts> = BTreeMap::new();
+    for lane in core.lanes.keys() {
+        let lane = &core.lanes[lane];
+        counts.entry(lane.series.index()).or_default().add_all(&lane.counts);
+    }
+    for (index, counted) in core.lanes.stats.counts().enumerate() {
+        assert_eq!(counted, counts.remove(&index).unwrap_or_default(), "series {index}");
+    }
+    assert!(counts.is_empty());
 }
 
 fn check_lanes(core: &Core, entries: &[&Entry]) {
@@ -94,7 +120,8 @@ fn check_sessions(core: &Core) {
     }
     for (key, session) in &core.sessions.sessions {
         let known = session.link.is_unique().then_some(*key);
-        assert_eq!(core.sessions.of_link(&session.link), known, "a link identifies one session");
+        let found = core.sessions.of_link(session.link.clone(), session.peer.principal.as_ref());
+        assert_eq!(found, known, "a link and a principal identify one session");
     }
     let timers = core.sessions.sessions.values().filter(|session| session.timer.is_some()).count();
     assert_eq!(core.sessions.timers.len(), timers);

@@ -5,6 +5,7 @@ mod remote;
 mod replay;
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -15,7 +16,9 @@ use super::fixture::{cases, id, millis};
 use super::invariants;
 use super::model::{Link, Model, SessionNumber, Started, WorkerMessages};
 use crate::clock::Now;
-use crate::core::{Contents, Core, CoreOptions, Effect, Effects, JobKey, LogPosition, Record, SessionKey};
+use crate::core::{
+    CancelRequest, Contents, Core, CoreOptions, Effect, Effects, JobKey, LogPosition, Record, SessionKey,
+};
 use crate::error::{Error, ErrorKind};
 use crate::job::{AttemptEnd, EventBody, EventTypes, JobId, JobState, NewJob, Report, Start, Timestamp};
 
@@ -93,7 +96,7 @@ impl Machine {
             }
             Command::Report(attempt, report) => self.report(attempt, report),
             Command::Remote(command) => self.step_remote(command),
-            Command::Cancel(job, grace) => {
+            Command::Cancel(job, grace, principal) => {
                 // Running jobs are chosen more often, and cancelled ones most often.
                 let running = self.running().into_iter().map(|started| started.id);
                 let cancelled =
@@ -101,12 +104,11 @@ impl Machine {
                 let cancelled = cancelled.flat_map(|job| [job.id; 3]);
                 let ids: Vec<_> = running.chain(cancelled).chain(self.any_id(job)).collect();
                 let Some(id) = select(&ids, job) else { return };
-                let grace = *grace;
+                let (grace, principal) = (*grace, principal.map(Arc::from));
+                let request = CancelRequest { reason: "why", grace, principal: principal.as_ref() };
                 self.both(
-                    |core, now, effects| {
-                        core.cancel(now, id, "why", grace, effects).map(drop).map_err(kind_of)
-                    },
-                    |model| model.cancel(id, grace),
+                    |core, now, effects| core.cancel(now, id, request, effects).map(drop).map_err(kind_of),
+                    |model| model.cancel(id, grace, principal.as_ref()),
                 );
             }
             Command::Delete(job) => {
@@ -180,6 +182,7 @@ impl Machine {
                 Effect::Stop(session, lease, stop) => messages.stops.push((number(session), lease, stop)),
                 Effect::Drain(session, drain) => messages.drains.push((number(session), drain)),
                 Effect::Disconnect(session) => messages.cuts.push(number(session)),
+                Effect::Changed(_) => unreachable!("there is no feed"),
                 Effect::Log(_) => {}
                 Effect::Wake(..) | Effect::Ended(..) | Effect::Removed(..) => {
                     unreachable!("there are no observers")

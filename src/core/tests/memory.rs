@@ -1,7 +1,7 @@
 //! Accounting and limits of the bytes that a job adds after its acceptance.
 
 use super::fixture::*;
-use crate::core::CoreOptions;
+use crate::core::{CancelRequest, CoreOptions};
 use crate::error::ErrorKind;
 use crate::job::{
     AttemptEnd, EventBody, EventTypes, Failure, FailureReason, JobId, JobState, Payload, WatchItem,
@@ -141,7 +141,8 @@ fn progress_and_cancel_texts_count_while_the_job_runs() {
     let message = "m".repeat(1_000);
     f.report(id, crate::job::Report::Progress(crate::job::Progress { message, ..Default::default() }));
     assert_eq!(used(&f, "jobs").0, 1_000);
-    f.run(|core, now, effects| core.cancel(now, id, &"r".repeat(500), GRACE, effects)).unwrap();
+    let request = CancelRequest { reason: &"r".repeat(500), grace: GRACE, principal: None };
+    f.run(|core, now, effects| core.cancel(now, id, request, effects)).unwrap();
     assert_eq!(used(&f, "jobs").0, 1_500);
     f.end(id, AttemptEnd::Cancelled);
     assert_eq!(used(&f, "jobs").0, 0);

@@ -70,6 +70,8 @@ pub(super) struct Job {
     pub(super) held: Option<ActiveLease>,
     pub(super) force_at: Option<Duration>,
     pub(super) cancel_requested: bool,
+    /// The principal that cancelled the job.
+    pub(super) canceller: Option<Arc<str>>,
     pub(super) outcome: Option<Outcome>,
     ended: usize,
     expire_time: Timestamp,
@@ -226,6 +228,7 @@ impl Model {
             held: None,
             force_at: None,
             cancel_requested: false,
+            canceller: None,
             outcome: None,
             ended: 0,
             expire_time: Timestamp::default(),
@@ -398,6 +401,7 @@ impl Model {
             next_attempt_time,
             outcome: job.outcome.clone(),
             cancel_requested: job.cancel_requested && state == JobState::Running,
+            principal: job.canceller.clone().filter(|_| state == JobState::Running),
             ..change(state)
         });
         self.add_event(number, body);
@@ -438,5 +442,6 @@ fn change(state: JobState) -> StateChange {
         next_attempt_time: None,
         outcome: None,
         cancel_requested: false,
+        principal: None,
     }
 }

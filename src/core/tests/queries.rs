@@ -1,7 +1,8 @@
 //! Lists of jobs: filters, and pages during changes.
 
 use super::fixture::*;
-use crate::core::ListBounds;
+use crate::access::{Grants, Method, Principal, Quota};
+use crate::core::{Caller, ListBounds};
 use crate::job::{JobFilter, JobId, JobState, StateSet};
 
 fn states(states: &[JobState]) -> StateSet {
@@ -21,7 +22,7 @@ fn pages(
 ) -> Vec<JobId> {
     let (mut listed, mut next) = (Vec::new(), Some(f.core.list_begin()));
     while let Some(before) = next {
-        let page = f.core.list(filter, before, bounds(limit, 1000));
+        let page = f.core.list(filter, None, before, bounds(limit, 1000));
         assert!(page.jobs.len() <= limit);
         listed.extend(page.jobs.iter().map(|job| job.id));
         next = page.next;
@@ -70,7 +71,7 @@ fn a_page_examines_at_most_its_budget_of_jobs() {
     let filter = JobFilter { kind: Some(kind("rare")), ..JobFilter::default() };
     let (mut next, mut rounds, mut listed) = (Some(f.core.list_begin()), 0, Vec::new());
     while let Some(before) = next {
-        let page = f.core.list(&filter, before, bounds(50, 4));
+        let page = f.core.list(&filter, None, before, bounds(50, 4));
         listed.extend(page.jobs.iter().map(|job| job.id));
         next = page.next;
         rounds += 1;
@@ -79,11 +80,40 @@ fn a_page_examines_at_most_its_budget_of_jobs() {
 }
 
 #[test]
+fn a_principal_lists_what_its_grants_cover() {
+    let mut f = Fixture::new();
+    let mut submit = |owner: &str, job| {
+        f.core.set_caller(Caller::Principal(owner.into(), Quota::default()));
+        f.submit(job)
+    };
+    let own = submit("billing", job("a"));
+    let other = submit("mail", queued_in("b", "shared"));
+    submit("mail", job("a"));
+    let listed = |grants: &[&str]| {
+        let grants = Grants::parse(grants.iter().copied()).unwrap();
+        let principal = Principal::new("billing", Method::Token, grants, None).unwrap();
+        let (mut next, mut rounds, mut listed) = (Some(f.core.list_begin()), 0, Vec::new());
+        while let Some(before) = next {
+            let page = f.core.list(&JobFilter::default(), Some(&principal), before, bounds(1, 2));
+            listed.extend(page.jobs.iter().map(|job| job.id));
+            next = page.next;
+            rounds += 1;
+        }
+        (listed, rounds)
+    };
+    assert_eq!(listed(&["read"]), (vec![], 2), "jobs that are not listed count as scanned");
+    assert_eq!(listed(&["list own"]).0, [own]);
+    assert_eq!(listed(&["list own", "list queue=shared"]).0, [other, own]);
+    assert_eq!(listed(&["all"]).0.len(), 3);
+    assert_eq!(f.core.access_view(f.key(other)).as_access(), f.core.access(f.key(other)));
+}
+
+#[test]
 fn invalid_page_positions_are_handled() {
     let mut f = Fixture::new();
     let id = f.submit(job("a"));
-    assert_eq!(f.core.list(&JobFilter::default(), u64::MAX, bounds(9, 9)).jobs[0].id, id);
-    assert!(f.core.list(&JobFilter::default(), 0, bounds(9, 9)).jobs.is_empty());
+    assert_eq!(f.core.list(&JobFilter::default(), None, u64::MAX, bounds(9, 9)).jobs[0].id, id);
+    assert!(f.core.list(&JobFilter::default(), None, 0, bounds(9, 9)).jobs.is_empty());
 }
 
 #[test]

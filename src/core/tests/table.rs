@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::fixture::{cases, id};
 use crate::core::JobKey;
-use crate::core::callers::Caller;
+use crate::core::callers::CallerKey;
 use crate::core::entry::{Entry, ListLinks};
 use crate::core::keys::LaneKey;
 use crate::core::list::List;
@@ -24,7 +24,7 @@ pub(super) fn new_table() -> Table {
 /// Returns a job record with an id and default values.
 pub(super) fn bare_entry(number: u32) -> Entry {
     Entry {
-        caller: Caller::EMBEDDER,
+        caller: CallerKey::EMBEDDER,
         id: id(number),
         payload: Payload::default(),
         options: None,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::fixture::{Fixture, job, log, millis, seconds, success};
 use crate::core::workers::Welcome;
-use crate::core::{Core, CoreOptions, Effects, Record, SessionKey};
+use crate::core::{Core, CoreOptions, Effects, Instance, Record, SessionKey};
 use crate::error::{ErrorKind, Result};
 use crate::job::JobState::{Cancelled, Failed, Queued, Running, Succeeded};
 use crate::job::{
@@ -17,6 +17,10 @@ use crate::job::{
 const LEASE: Duration = Duration::from_secs(30);
 pub(super) const ACCEPT: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_millis(800);
+
+fn instance(number: u128) -> Instance {
+    Instance { id: Uuid::from_u128(number), principal: None }
+}
 
 pub(super) fn hello(instance: u128, kinds: &[&str], slots: u32, held: &[LeaseId]) -> Hello {
     let kinds = kinds.iter().map(|kind| Kind::parse("kind", kind).unwrap()).collect();
@@ -285,9 +289,9 @@ fn the_applied_reports_of_a_frame_are_recorded_once() {
     let session = f.worker(1, 1);
     let before = f.records.len();
     f.run(|core, _, effects| [1, 2, 2, 5].map(|sequence| core.take_report(session, sequence, effects)));
-    assert_eq!(f.records[before..], [Record::ReportsTaken(Uuid::from_u128(1), 5)]);
+    assert_eq!(f.records[before..], [Record::ReportsTaken(instance(1), 5)]);
     f.run(|core, now, effects| core.close_session(now, session, effects));
-    assert_eq!(f.records[before + 1..], [Record::ReportsTaken(Uuid::from_u128(1), 0)]);
+    assert_eq!(f.records[before + 1..], [Record::ReportsTaken(instance(1), 0)]);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! and later records apply to it.
 
 use std::num::NonZeroU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Commit;
 use super::reading::missing;
@@ -161,7 +161,11 @@ impl Engine {
     /// `LogFailed`; `LogDamaged` if a job cannot be read: then nothing is trimmed.
     pub(in crate::engine) async fn compact(&self, point: TrimPoint) -> Result<()> {
         let Some(commit) = &self.0.commit else { return Ok(()) };
+        let began = Instant::now();
         let rewritten = self.rewrite(commit, NonZeroU64::new(point.sequence)).await;
+        if let Some(meter) = commit.log_meter() {
+            meter.compacted(began.elapsed());
+        }
         if rewritten.is_err() {
             tokio::time::sleep(RETRY_DELAY).await;
         }

@@ -92,6 +92,7 @@ mod tests {
             created: std::time::Duration::ZERO,
             first_wait: Some(WaitReason::NoWorker),
             deadline: std::time::Duration::MAX,
+            owner: None,
         })
     }
 
@@ -104,6 +105,7 @@ mod tests {
             next_attempt_time: None,
             outcome,
             cancel_requested: false,
+            principal: None,
         };
         let event =
             Event { sequence: 2, time: Timestamp::default(), attempt: 1, body: EventBody::State(change) };

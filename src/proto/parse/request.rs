@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use super::spec::{map, new_job, optional_job_id};
-use super::time::{self, GRACE, HEARTBEAT, WAIT};
+use super::time::{self, GRACE, HEARTBEAT, LIFETIME, WAIT};
 use super::{
-    BATCH_JOBS_MAX, ENUM_ENTRIES_MAX, GRACE_DEFAULT, HEARTBEAT_DEFAULT, JOBS_PAGE_SIZE, PAGE_SIZE_MAX,
-    PayloadSource, RESULT_WAIT_MAX, Violations, payload, required,
+    BATCH_JOBS_MAX, ENUM_ENTRIES_MAX, GRACE_DEFAULT, HEARTBEAT_DEFAULT, JOBS_PAGE_SIZE, LIFETIME_DEFAULT,
+    PAGE_SIZE_MAX, PayloadSource, RESULT_WAIT_MAX, Violations, payload, required,
 };
 use crate::error::{Error, Result};
 use crate::job::{
-    EventTypes, JobFilter, JobId, Kind, MESSAGE_BYTES_MAX, NewJob, Payload, QueueName, StateSet,
+    ChangeFilter, EventTypes, FeedCursor, JobFilter, JobId, Kind, MESSAGE_BYTES_MAX, NewJob, Payload,
+    QueueName, StateSet,
 };
 use crate::proto::{read, v1};
 
@@ -37,6 +38,14 @@ pub(crate) struct WatchResult {
     pub(crate) job_id: JobId,
     pub(crate) after_sequence: u32,
     pub(crate) types: EventTypes,
+    pub(crate) heartbeat: Duration,
+}
+
+/// A parsed WatchJobsRequest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WatchJobs {
+    pub(crate) filter: ChangeFilter,
+    pub(crate) after: Option<FeedCursor>,
     pub(crate) heartbeat: Duration,
 }
 
@@ -86,6 +95,25 @@ pub(crate) fn run(request: v1::RunRequest, payload_bytes_max: usize) -> Result<R
     })
 }
 
+/// A parsed MintTokenRequest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MintToken {
+    pub(crate) job_id: JobId,
+    pub(crate) lifetime: Duration,
+}
+
+/// Parses a MintTokenRequest.
+///
+/// # Errors
+///
+/// `InvalidField` naming `job_id` or `lifetime`.
+pub(crate) fn mint_token(request: &v1::MintTokenRequest) -> Result<MintToken> {
+    let mut found = Violations::default();
+    let job_id = found.absorb(JobId::parse("job_id", &request.job_id));
+    let lifetime = found.check("lifetime", time::optional(request.lifetime, &LIFETIME));
+    found.finish(|| Some(MintToken { job_id: job_id?, lifetime: lifetime?.unwrap_or(LIFETIME_DEFAULT) }))
+}
+
 /// Parses a GetResultRequest.
 ///
 /// # Errors
@@ -114,6 +142,36 @@ pub(crate) fn watch_result(request: &v1::WatchResultRequest) -> Result<WatchResu
     })
 }
 
+/// Parses a WatchJobsRequest.
+///
+/// # Errors
+///
+/// `InvalidField` with every field that is invalid.
+pub(crate) fn watch_jobs(request: v1::WatchJobsRequest) -> Result<WatchJobs> {
+    let mut found = Violations::default();
+    let states = found.absorb(states("states", &request.states)).unwrap_or_default();
+    let included = match v1::JobChanges::try_from(request.include) {
+        Ok(v1::JobChanges::Unspecified | v1::JobChanges::States) => StateSet::ALL,
+        Ok(v1::JobChanges::Outcomes) => StateSet::ENDED,
+        Err(_) => {
+            found.add("include", format!("{} is not the number of changes to include", request.include));
+            StateSet::ALL
+        }
+    };
+    let filter = ChangeFilter {
+        states: states.and(included),
+        kind: optional_kind("kind", &request.kind, &mut found),
+        queue: optional_queue("queue", &request.queue, &mut found),
+        labels: map("labels", request.labels, &mut found),
+    };
+    let after = match request.after_cursor.as_str() {
+        "" => None,
+        text => found.absorb(FeedCursor::parse("after_cursor", text)),
+    };
+    let heartbeat = found.absorb(heartbeat("heartbeat", request.heartbeat));
+    found.finish(|| Some(WatchJobs { filter, after, heartbeat: heartbeat? }))
+}
+
 /// Parses a ListJobsRequest, except its page token.
 ///
 /// # Errors
@@ -129,10 +187,7 @@ pub(crate) fn list_jobs(request: v1::ListJobsRequest) -> Result<ListJobs> {
     let filter = JobFilter {
         states: found.absorb(states("states", &request.states)).unwrap_or_default(),
         kind: optional_kind("kind", &request.kind, &mut found),
-        queue: match request.queue.as_str() {
-            "" => None,
-            name => found.absorb(QueueName::parse("queue", name)),
-        },
+        queue: optional_queue("queue", &request.queue, &mut found),
         labels: map("labels", request.labels, &mut found),
         created_from,
         created_before,
@@ -265,9 +320,16 @@ fn each_known<T>(field: &str, wire: &[i32], what: &str, known: impl Fn(i32) -> O
     Err(Error::invalid(format!("{field}[{bad}]"), description))
 }
 
-fn optional_kind(field: &str, text: &str, found: &mut Violations) -> Option<Kind> {
+pub(super) fn optional_kind(field: &str, text: &str, found: &mut Violations) -> Option<Kind> {
     match text {
         "" => None,
         _ => found.absorb(Kind::parse(field, text)),
+    }
+}
+
+pub(super) fn optional_queue(field: &str, name: &str, found: &mut Violations) -> Option<QueueName> {
+    match name {
+        "" => None,
+        name => found.absorb(QueueName::parse(field, name)),
     }
 }

@@ -11,7 +11,9 @@ use super::{
     Violations, payload, prefixed,
 };
 use crate::error::Result;
-use crate::job::{JobId, JobOptions, Kind, NewJob, PRIORITY_MAX, QueueName, RetryPolicy, Start, quoted};
+use crate::job::{
+    JobId, JobOptions, Kind, NewJob, PRIORITY_MAX, QueueName, RetryPolicy, Start, TraceContext, quoted,
+};
 use crate::proto::v1;
 use crate::proto::v1::job_spec;
 
@@ -66,7 +68,8 @@ fn options(spec: v1::JobSpec, found: &mut Violations) -> Option<Arc<JobOptions>>
         && spec.retry.is_none()
         && spec.retention.is_none()
         && spec.labels.is_empty()
-        && spec.headers.is_empty();
+        && spec.headers.is_empty()
+        && spec.trace_context.is_none();
     if is_plain {
         return None;
     }
@@ -80,8 +83,16 @@ fn options(spec: v1::JobSpec, found: &mut Violations) -> Option<Arc<JobOptions>>
         labels: map("labels", spec.labels, found),
         headers: map("headers", spec.headers, found),
         origin: None,
+        trace: trace_context(spec.trace_context, found),
     };
     (options != JobOptions::default()).then(|| Arc::new(options))
+}
+
+/// Parses the trace context. An empty one is none.
+fn trace_context(wire: Option<v1::TraceContext>, found: &mut Violations) -> Option<Arc<TraceContext>> {
+    let v1::TraceContext { traceparent, tracestate, baggage } = wire?;
+    let context = found.absorb(TraceContext::parse("trace_context", &traceparent, &tracestate, &baggage))?;
+    (!context.is_empty()).then(|| Arc::new(context))
 }
 
 /// Parses the start. A time in the past is valid: a repeated submit after the start must have an equal spec.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::DURATION_MAX;
-use crate::job::Timestamp;
+use crate::job::{StatsWindow, Timestamp};
 
 const NANOS_PER_SECOND: i32 = 1_000_000_000;
 const MICROS_PER_SECOND: i64 = 1_000_000;
@@ -34,6 +34,12 @@ pub(crate) const GRACE: DurationRange =
 /// The time for the running attempts of a drained worker: at most 24 h.
 pub(crate) const DRAIN: DurationRange =
     DurationRange { min: Duration::ZERO, max: Duration::from_secs(24 * 3600), text: "0 to 24 h" };
+/// The lifetime of a minted token: at least 1 s, at most 24 h.
+pub(crate) const LIFETIME: DurationRange =
+    DurationRange { min: Duration::from_secs(1), max: Duration::from_secs(24 * 3600), text: "1 s to 24 h" };
+/// The window of statistics, and its steps: at least 1 s, at most 24 h.
+pub(crate) const STATS_RANGE: DurationRange =
+    DurationRange { min: Duration::from_secs(1), max: StatsWindow::RANGE_MAX, text: "1 s to 24 h" };
 /// A wait of any length.
 pub(crate) const WAIT: DurationRange =
     DurationRange { min: Duration::ZERO, max: Duration::MAX, text: "0 or more" };

@@ -1,17 +1,20 @@
 //! Converts the events that a watch receives.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{failure, outcome, payload, state, timestamp, wait_reason};
-use crate::job::{Event, EventBody, Log, LogLevel, LogStream, Output, Progress, StateChange};
+use super::{failure, name, outcome, payload, state, timestamp, wait_reason};
+use crate::job::{
+    Event, EventBody, JobChange, JobId, JobOptions, Log, LogLevel, LogStream, Output, Progress, StateChange,
+};
 use crate::proto::v1;
 use crate::proto::v1::job_event;
 
 /// The result of converting an event.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Incoming {
-    /// An event that this client knows.
-    Known(Event),
+pub(crate) enum Incoming<T = Event> {
+    /// An event or a change that this client knows.
+    Known(T),
     /// An event type that is newer than this client. The client skips it.
     New,
     /// An unknown state, or an outcome that cannot be converted.
@@ -30,6 +33,25 @@ pub(crate) fn event(wire: v1::JobEvent) -> Incoming {
         }),
         None => Incoming::Unreadable,
     }
+}
+
+/// Converts a change of the feed of all jobs.
+pub(crate) fn job_change(wire: v1::JobChange) -> Incoming<JobChange> {
+    let Ok(job_id) = JobId::parse("job_id", &wire.job_id) else { return Incoming::Unreadable };
+    let event = match wire.event.map(event) {
+        Some(Incoming::Known(event)) => event,
+        Some(Incoming::Unreadable) => return Incoming::Unreadable,
+        Some(Incoming::New) | None => return Incoming::New,
+    };
+    let labels: BTreeMap<_, _> = wire.labels.into_iter().collect();
+    Incoming::Known(JobChange {
+        job_id,
+        queue: wire.queue.into(),
+        kind: wire.kind.into(),
+        owner: name(wire.owner),
+        options: (!labels.is_empty()).then(|| Arc::new(JobOptions { labels, ..JobOptions::default() })),
+        event,
+    })
 }
 
 fn event_body(wire: job_event::Event) -> Option<EventBody> {
@@ -56,6 +78,7 @@ fn state_change(wire: v1::StateChange) -> Option<StateChange> {
         next_attempt_time: wire.next_attempt_time.map(timestamp),
         outcome,
         cancel_requested: wire.cancel_requested,
+        principal: name(wire.principal),
     })
 }
 
@@ -100,6 +123,7 @@ mod tests {
             next_attempt_time: Some(Timestamp::from_micros(3_000_000)),
             outcome: None,
             cancel_requested: true,
+            principal: Some("billing".into()),
         };
         let outcome = Some(Outcome::Result(Payload::data("42")));
         let end = StateChange { state: JobState::Succeeded, outcome, ..change.clone() };

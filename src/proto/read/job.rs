@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::event::progress;
-use super::{failure, outcome, state, timestamp, wait_reason};
+use super::{failure, name, outcome, state, timestamp, wait_reason};
 use crate::job::{AttemptView, JobId, JobView, NewJob};
 use crate::proto::parse::{self, PayloadSource};
 use crate::proto::v1;
@@ -18,6 +18,7 @@ pub(crate) fn job(wire: v1::Job) -> Option<JobView> {
     Some(JobView {
         id: JobId::parse("job_id", &wire.job_id).ok()?,
         spec: spec(wire.spec?, &wire.origin_job_id)?,
+        owner: name(wire.owner),
         state,
         wait_reason,
         attempt: wire.attempt,
@@ -75,6 +76,7 @@ mod tests {
         let sent = JobView {
             id,
             spec,
+            owner: Some("billing".into()),
             state: JobState::Succeeded,
             wait_reason: None,
             attempt: 2,

@@ -1,7 +1,8 @@
 //! Converts events.
 
-use super::{failure, outcome, payload, state, timestamp, wait_reason};
-use crate::job::{Event, EventBody, Log, LogLevel, LogStream, Output, Progress, StateChange};
+use super::job::outcome_without_payload;
+use super::{failure, failure_without_details, outcome, payload, state, timestamp, wait_reason};
+use crate::job::{Event, EventBody, JobChange, Log, LogLevel, LogStream, Output, Progress, StateChange};
 use crate::proto::v1;
 use crate::proto::v1::job_event;
 
@@ -18,6 +19,25 @@ pub(crate) fn event(event: &Event) -> v1::JobEvent {
         time: Some(timestamp(event.time)),
         attempt: event.attempt,
         event: Some(body),
+    }
+}
+
+/// Converts a change of the feed. The event has no content of a result and no failure details.
+pub(crate) fn job_change(change: &JobChange) -> v1::JobChange {
+    let mut event = event(&change.event);
+    if let (EventBody::State(state), Some(job_event::Event::StateChange(wire))) =
+        (&change.event.body, &mut event.event)
+    {
+        wire.failure = state.failure.as_deref().map(failure_without_details);
+        wire.outcome = state.outcome.as_ref().map(outcome_without_payload);
+    }
+    v1::JobChange {
+        job_id: change.job_id.to_string(),
+        queue: (*change.queue).to_owned(),
+        kind: (*change.kind).to_owned(),
+        labels: change.labels().clone().into_iter().collect(),
+        owner: change.owner.as_deref().unwrap_or_default().to_owned(),
+        event: Some(event),
     }
 }
 
@@ -40,6 +60,7 @@ fn state_change(change: &StateChange) -> v1::StateChange {
         next_attempt_time: change.next_attempt_time.map(timestamp),
         outcome: change.outcome.as_ref().map(outcome),
         cancel_requested: change.cancel_requested,
+        principal: change.principal.as_deref().unwrap_or_default().to_owned(),
     }
 }
 
@@ -87,6 +108,7 @@ mod tests {
             next_attempt_time: Some(Timestamp::from_micros(3_000_000)),
             outcome: None,
             cancel_requested: true,
+            principal: Some("billing".into()),
         };
         let job_event::Event::StateChange(wire) = rendered(EventBody::State(change)) else {
             panic!("a change")
@@ -94,7 +116,7 @@ mod tests {
         assert_eq!((wire.state(), wire.wait_reason()), (v1::JobState::Scheduled, v1::WaitReason::BackOff));
         assert_eq!(wire.failure.unwrap().reason(), v1::FailureReason::Panic);
         assert_eq!(wire.next_attempt_time.unwrap().seconds, 3);
-        assert!(wire.outcome.is_none() && wire.cancel_requested);
+        assert!(wire.outcome.is_none() && wire.cancel_requested && wire.principal == "billing");
     }
 
     #[test]
@@ -106,6 +128,7 @@ mod tests {
             next_attempt_time: None,
             outcome: Some(Outcome::Result(Payload::data("42"))),
             cancel_requested: false,
+            principal: None,
         };
         let job_event::Event::StateChange(wire) = rendered(EventBody::State(change)) else {
             panic!("a change")

@@ -9,7 +9,9 @@ use super::payload::payload_without_json;
 use super::{
     duration, failure, failure_without_details, outcome, payload, progress, state, timestamp, wait_reason,
 };
-use crate::job::{AttemptView, Failure, JobOptions, JobView, NewJob, Outcome, RetryPolicy, Start};
+use crate::job::{
+    AttemptView, Failure, JobOptions, JobView, NewJob, Outcome, RetryPolicy, Start, TraceContext,
+};
 use crate::proto::v1::job_spec;
 use crate::proto::v1::outcome::End;
 use crate::proto::{RESPONSE_BYTES_MAX, v1};
@@ -75,6 +77,7 @@ pub(crate) fn job(view: &JobView, include_payloads: bool, defaults: &Defaults) -
         sequence: view.sequence,
         origin_job_id: options(&view.spec).origin.map(|origin| origin.to_string()).unwrap_or_default(),
         attempts: view.attempts.iter().map(attempt).collect(),
+        owner: view.owner.as_deref().unwrap_or_default().to_owned(),
     }
 }
 
@@ -94,6 +97,16 @@ fn job_spec(spec: &NewJob, include_payload: bool, defaults: &Defaults) -> v1::Jo
         retention: Some(duration(options.retention.unwrap_or(defaults.retention))),
         labels: options.labels.clone().into_iter().collect(),
         headers: options.headers.clone().into_iter().collect(),
+        trace_context: options.trace.as_deref().map(trace_context),
+    }
+}
+
+/// Converts a trace context.
+pub(crate) fn trace_context(context: &TraceContext) -> v1::TraceContext {
+    v1::TraceContext {
+        traceparent: context.traceparent().unwrap_or_default(),
+        tracestate: context.tracestate().to_owned(),
+        baggage: context.baggage().to_owned(),
     }
 }
 
@@ -123,7 +136,7 @@ pub(crate) fn retry_policy(policy: &RetryPolicy) -> v1::RetryPolicy {
 }
 
 /// Converts an outcome. A result becomes an empty payload, and failure details are omitted.
-fn outcome_without_payload(end: &Outcome) -> v1::Outcome {
+pub(super) fn outcome_without_payload(end: &Outcome) -> v1::Outcome {
     match end {
         Outcome::Result(_) => v1::Outcome { end: Some(End::Result(v1::Payload::default())) },
         Outcome::Failure(failed) => v1::Outcome { end: Some(End::Failure(failure_without_details(failed))) },
@@ -161,6 +174,7 @@ mod tests {
         JobView {
             id: JobId::from_bytes([7; 16]),
             spec,
+            owner: Some("billing".into()),
             state: JobState::Failed,
             wait_reason: None,
             attempt: 1,
@@ -192,6 +206,7 @@ mod tests {
     fn a_job_is_rendered_with_its_history() {
         let wire = job(&failed_job(), true, &Defaults::default());
         assert_eq!(wire.job_id, JobId::from_bytes([7; 16]).to_string());
+        assert_eq!(wire.owner, "billing");
         assert_eq!(wire.origin_job_id, JobId::from_bytes([9; 16]).to_string());
         assert_eq!((wire.state(), wire.attempt, wire.sequence), (v1::JobState::Failed, 1, 3));
         let seconds = |time: Option<prost_types::Timestamp>| time.map(|time| time.seconds);
@@ -243,6 +258,8 @@ mod tests {
         options.retry.max_attempts = 7;
         options.labels.insert("a".to_owned(), "1".to_owned());
         options.headers.insert("b".to_owned(), String::new());
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        options.trace = Some(TraceContext::parse("trace_context", parent, "a=1", "b=2").unwrap().into());
         let wire = job_spec(&spec, true, &Defaults::default());
         let limits = 1 << 20;
         let read = parse::new_job(wire, "job", PayloadSource::Alone, limits);

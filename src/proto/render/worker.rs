@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{duration, payload, timestamp};
+use super::{duration, payload, timestamp, trace_context};
 use crate::job::{Assignment, Drain, LeaseId, Stop, WorkerLink, WorkerState, WorkerView};
 use crate::proto::v1;
 
@@ -19,6 +19,7 @@ pub(crate) fn assignment(assignment: &Assignment) -> v1::Assignment {
         headers: options.map(|options| options.headers.clone().into_iter().collect()).unwrap_or_default(),
         labels: options.map(|options| options.labels.clone().into_iter().collect()).unwrap_or_default(),
         time_left: Some(duration(assignment.time_left)),
+        trace_context: options.and_then(|options| options.trace.as_deref()).map(trace_context),
     }
 }
 

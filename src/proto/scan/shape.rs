@@ -13,13 +13,15 @@ use crate::proto::parse::{
 };
 
 /// Message, list field, most entries, and a remedy for the error message.
-const LIMITS: [(&str, &str, usize, &str); 18] = [
+const LIMITS: [(&str, &str, usize, &str); 20] = [
     ("BatchSubmitRequest", "jobs", BATCH_JOBS_MAX, ""),
     ("SubmitStreamRequest", "jobs", BATCH_JOBS_MAX, ""),
     ("JobSpec", "labels", MAP_ENTRIES_MAX, ""),
     ("JobSpec", "headers", MAP_ENTRIES_MAX, ""),
     ("ListJobsRequest", "labels", MAP_ENTRIES_MAX, ""),
     ("ListJobsRequest", "states", ENUM_ENTRIES_MAX, ": name each once"),
+    ("WatchJobsRequest", "labels", MAP_ENTRIES_MAX, ""),
+    ("WatchJobsRequest", "states", ENUM_ENTRIES_MAX, ": name each once"),
     ("RunRequest", "types", ENUM_ENTRIES_MAX, ": name each once"),
     ("WatchResultRequest", "types", ENUM_ENTRIES_MAX, ": name each once"),
     ("WorkRequest", "accepted_lease_ids", SLOTS_MAX as usize, ""),

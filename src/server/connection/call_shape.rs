@@ -42,10 +42,11 @@ const SERVER_STREAM: CallShape = shape(RequestShape::Unary, ResponseShape::Strea
 const STREAMS: CallShape = shape(RequestShape::Stream, ResponseShape::Stream);
 
 /// The calls whose shape is not the default of their service, by path.
-const CALLS: [(&str, CallShape); 10] = [
+const CALLS: [(&str, CallShape); 11] = [
     ("/jobstream.v1.JobService/SubmitStream", STREAMS),
     ("/jobstream.v1.JobService/Run", SERVER_STREAM),
     ("/jobstream.v1.JobService/WatchResult", SERVER_STREAM),
+    ("/jobstream.v1.JobService/WatchJobs", SERVER_STREAM),
     ("/jobstream.v1.JobService/GetResult", LARGE),
     ("/jobstream.v1.JobService/GetJob", LARGE),
     ("/jobstream.v1.JobService/ListJobs", LARGE),
@@ -61,9 +62,10 @@ const SERVICES: [(&str, CallShape); 2] = [("/jobstream.v1.", SMALL), ("/grpc.hea
 impl CallShape {
     /// The shape of a request of the HTTP/JSON interface with this path.
     pub(super) fn of_http(path: &str) -> Self {
-        match http::is_stream(path) {
-            true => SERVER_STREAM,
-            false => LARGE,
+        match path {
+            http::LIVE_PATH | http::READY_PATH => SMALL,
+            path if http::is_stream(path) => SERVER_STREAM,
+            _ => LARGE,
         }
     }
 

@@ -63,7 +63,7 @@ where
             let response = if is_grpc { refusal.into_http() } else { http::refusal(refusal) };
             (Either::Right(ready(Ok(response))), ResponseShape::Small)
         } else {
-            request.extensions_mut().insert(self.shared.info.clone());
+            request.extensions_mut().insert(self.shared.info());
             let path = request.uri().path();
             let shape = if is_grpc { CallShape::of(path) } else { CallShape::of_http(path) };
             let time_max = (shape.request == RequestShape::Unary).then_some(self.shared.request_timeout);
@@ -75,7 +75,7 @@ where
     }
 }
 
-/// Whether the body of an HTTP/1.1 request has another transfer coding than `chunked` once. It would be read with its coding.
+/// Whether an HTTP/1.1 request has a transfer coding besides one `chunked`. The server would not decode its body.
 fn has_unknown_coding(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let first = codings.next().map_or(CHUNKED, |coding| coding.as_bytes());

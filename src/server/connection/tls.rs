@@ -1,20 +1,23 @@
-//! The TLS handshake of a connection, and how its failures are logged.
+//! The TLS handshake of a connection, the names of its client certificate, and how its failures are logged.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, Error, InvalidMessage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use webpki::EndEntityCert;
 
 use super::super::connection_thread::ThreadState;
 use super::super::tls::ServerTls;
 use super::{Shared, serve_http};
+use crate::api::grpc::ClientCertificate;
 
 /// Longest time, and most bytes, that are read from a peer after its handshake failed.
 const LINGER: Duration = Duration::from_millis(500);
@@ -31,19 +34,43 @@ pub(super) async fn serve(
 ) {
     let peer = shared.info.peer;
     let handshake = TlsAcceptor::from(tls.config()).accept(stream).into_fallible();
+    let handshake = thread.handshakes.run(handshake);
     let accepted = tokio::select! {
         biased;
         accepted = timeout(thread.limits.tls_handshake_timeout, handshake) => accepted,
         _ = &mut go_away_requested => return,
     };
     match accepted {
-        Ok(Ok(stream)) => serve_http(thread, Box::new(stream), shared, go_away_requested).await,
-        Ok(Err((error, stream))) => {
+        Ok(Some(Ok(stream))) => {
+            if let Some(certificate) = stream.get_ref().1.peer_certificates().and_then(<[_]>::first)
+                && let Some(certificate) = client_certificate(certificate)
+            {
+                // Nothing else sets it.
+                let _ = shared.client_certificate.set(Arc::new(certificate));
+            }
+            serve_http(thread, Box::new(stream), shared, go_away_requested).await;
+        }
+        Ok(Some(Err((error, stream)))) => {
             log_failure(&tls, peer, &error);
             linger(stream).await;
         }
+        Ok(None) => {
+            if let Some(suppressed) = tls.handshake_warning().pass() {
+                tracing::warn!(%peer, suppressed, "closed a connection: its TLS handshake was the oldest one, and max_tls_handshakes are open");
+            }
+        }
         Err(_) => tracing::debug!(%peer, "closed a connection that sent no TLS handshake in time"),
     }
+}
+
+/// The names of a certificate that rustls has verified; `None` if it cannot be parsed, which the verification excludes.
+fn client_certificate(certificate: &CertificateDer<'_>) -> Option<ClientCertificate> {
+    let certificate = EndEntityCert::try_from(certificate).ok()?;
+    let names = |names: &mut dyn Iterator<Item = &str>| names.map(str::to_owned).collect();
+    Some(ClientCertificate {
+        uris: names(&mut certificate.valid_uri_names()),
+        dns_names: names(&mut certificate.valid_dns_names()),
+    })
 }
 
 /// Sends the end of the stream and reads what the peer has sent, for a short time. Unread bytes would reset the connection, and

@@ -5,22 +5,23 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use ::http::header::CONTENT_TYPE;
-use ::http::{HeaderValue, Request, Response, StatusCode};
+use ::http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use bytes::Bytes;
 use futures_util::future::{Either, ready};
 use http_body_util::Full;
 use tonic::body::Body;
 use tower::Service;
 
+use super::super::protocol::is_grpc;
 use super::super::serve::CallFuture;
+use super::super::throttle::log_refusal;
 use super::HostPolicy;
 use crate::api::grpc::ConnectionInfo;
 use crate::api::http;
 use crate::error::{Error, ErrorKind};
 use crate::proto::status::to_status;
 
-/// Prefix of the content types of gRPC and of gRPC-Web.
-const GRPC: &[u8] = b"application/grpc";
+/// Prefix of the content types of gRPC-Web.
 const GRPC_WEB: &[u8] = b"application/grpc-web";
 
 /// A service that receives only requests that the policy allows.
@@ -55,29 +56,26 @@ where
         match policy.check(request.uri(), request.headers(), local) {
             Ok(()) => Either::Left(self.inner.call(request)),
             Err(error) => {
-                if let Some(suppressed) = policy.warning.pass() {
-                    tracing::warn!(peer = ?connection.map(|connection| connection.peer), suppressed, "refused: {error}");
-                }
-                Either::Right(ready(Ok(refusal(&error, request.headers().get(CONTENT_TYPE)))))
+                log_refusal(&policy.warning, &error, &request);
+                Either::Right(ready(Ok(refusal(&error, request.headers()))))
             }
         }
     }
 }
 
-/// The refusal of a request with this content type: a status for gRPC clients, plain text for gRPC-Web, a problem for others.
-fn refusal(error: &Error, content_type: Option<&HeaderValue>) -> Response<Body> {
+/// The refusal of a request with these headers: a status for gRPC clients, plain text for gRPC-Web, a problem for others.
+fn refusal(error: &Error, headers: &HeaderMap) -> Response<Body> {
     let http_status = match error.kind() {
         ErrorKind::OriginNotAllowed { .. } => StatusCode::FORBIDDEN,
         _ => StatusCode::MISDIRECTED_REQUEST,
     };
     let status = to_status(error, "");
-    let content_type = content_type.map(HeaderValue::as_bytes).unwrap_or_default();
-    if !content_type.starts_with(GRPC) {
+    if !is_grpc(headers) {
         return http::refusal_with(status, http_status);
     }
     let mut response = status.into_http();
     *response.status_mut() = http_status;
-    if content_type.starts_with(GRPC_WEB) {
+    if headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(GRPC_WEB)) {
         let text = HeaderValue::from_static("text/plain; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, text);
         *response.body_mut() = Body::new(Full::new(Bytes::from(format!("{error}\n"))));

@@ -63,6 +63,7 @@ fn create(files: Arc<dyn Files>, options: &Options, listing: &Listing, log_id: u
         oldest: 1,
         next_sequence: 1,
         synced: 0,
+        meter: Arc::default(),
         is_marked: false,
         buffer: Vec::new(),
     })
@@ -88,6 +89,7 @@ fn resume(files: Arc<dyn Files>, options: &Options, listing: &Listing, end: &End
         oldest: end.oldest,
         next_sequence: end.next_sequence,
         synced: end.next_sequence.saturating_sub(1),
+        meter: Arc::default(),
         is_marked: end.is_marked,
         buffer: Vec::new(),
     };

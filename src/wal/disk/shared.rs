@@ -8,7 +8,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{DiskLog, Reader};
 use crate::error::{Error, ErrorKind, Result};
-use crate::wal::{self, Batch, Limits, Space, SpaceLevel, TrimPoint};
+use crate::wal::{self, Batch, Limits, LogMeter, Space, SpaceLevel, TrimPoint};
 
 /// After so long without an append, all of the next segment is preallocated.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
@@ -22,6 +22,7 @@ pub(crate) struct SharedLog {
     shared: Arc<Shared>,
     reader: Reader,
     entry_bytes_max: usize,
+    meter: Arc<LogMeter>,
 }
 
 struct Shared {
@@ -43,6 +44,7 @@ impl SharedLog {
     /// `LogFailed` if the system refuses a thread.
     pub(crate) fn new(log: DiskLog) -> Result<Self> {
         let (entry_bytes_max, reader) = (log.tail.options.entry_bytes_max(), log.reader());
+        let meter = log.tail.meter.clone();
         let state = State { log: Some(log), was_used: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let of_thread = shared.clone();
@@ -50,7 +52,7 @@ impl SharedLog {
         thread.spawn(move || of_thread.preallocate()).map_err(|error| {
             Error::new(ErrorKind::LogFailed, format!("the log cannot start its thread: {error}"))
         })?;
-        Ok(Self { shared, reader, entry_bytes_max })
+        Ok(Self { shared, reader, entry_bytes_max, meter })
     }
 
     /// Calls `run` with the log; an error once it is closed.
@@ -94,9 +96,9 @@ impl wal::Log for SharedLog {
     }
 
     fn read(&self, sequence: u64) -> BoxFuture<'_, Result<Option<Vec<u8>>>> {
-        let reader = self.reader.clone();
+        let (reader, meter) = (self.reader.clone(), self.meter.clone());
         Box::pin(async move {
-            let read = tokio::task::spawn_blocking(move || reader.read(sequence)).await;
+            let read = tokio::task::spawn_blocking(move || meter.read(|| reader.read(sequence))).await;
             read.map_err(|error| Error::new(ErrorKind::Internal, format!("reading the log: {error}")))?
         })
     }
@@ -112,7 +114,15 @@ impl wal::Log for SharedLog {
     }
 
     fn space(&self) -> Result<Space> {
-        self.with(|log| log.space())
+        self.with(|log| {
+            let space = log.space()?;
+            self.meter.set_size(space.bytes, log.segments().len());
+            Ok(space)
+        })
+    }
+
+    fn meter(&self) -> Option<&LogMeter> {
+        Some(&self.meter)
     }
 
     fn trim_points(&self) -> Vec<TrimPoint> {

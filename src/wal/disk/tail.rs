@@ -12,6 +12,7 @@ use super::names::segment_name;
 use super::preallocation::Spares;
 use super::{Options, Position, Segment, refusals};
 use crate::error::Result;
+use crate::wal::LogMeter;
 
 /// Largest buffer that is reused for the next batch, in bytes.
 const BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -35,6 +36,7 @@ pub(super) struct Tail {
     pub(super) buffer: Vec<u8>,
     /// The sequence up to which everything is synced.
     pub(super) synced: u64,
+    pub(super) meter: Arc<LogMeter>,
 }
 
 /// The segment that is written.
@@ -154,8 +156,8 @@ impl Tail {
         // Zeros follow anyway. The system does not have to read a block that is written as a whole.
         let block_end = end.next_multiple_of(BLOCK_BYTES as u64);
         self.buffer.resize(self.buffer.len() + (block_end - end) as usize, 0);
-        file.write_at(&self.buffer, *offset).map_err(failed)?;
-        file.sync().map_err(failed)?;
+        self.meter.append(|| file.write_at(&self.buffer, *offset)).map_err(failed)?;
+        self.meter.sync(|| file.sync()).map_err(failed)?;
         *offset = end;
         self.synced = self.next_sequence - 1;
         self.is_marked = false;

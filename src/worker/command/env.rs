@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::spec::CommandSpec;
+use crate::job::TraceContext;
 
 /// The variable that carries this header: `trace-id` becomes `JOBSTREAM_HEADER_TRACE_ID`.
 ///
@@ -22,6 +23,12 @@ where
     let mut used = HashSet::new();
     let named = headers.into_iter().map(|(name, value)| (header_env_name(name.as_ref()), value.into()));
     named.filter(|(name, _)| used.insert(name.clone())).collect()
+}
+
+/// The environment variables with the trace context of a job: TRACEPARENT, TRACESTATE and BAGGAGE, each if it is set.
+pub fn trace_env(context: Option<&TraceContext>) -> impl Iterator<Item = (String, String)> {
+    let headers = context.into_iter().flat_map(TraceContext::headers);
+    headers.map(|(name, value)| (name.to_ascii_uppercase(), value))
 }
 
 /// The environment of the program: the allowed inherited variables, then the spec's, then the attempt's. Later ones

@@ -1,6 +1,6 @@
 //! The HTTP client of one handler: HTTP/1.1 and HTTP/2, a pool of connections, TLS.
 
-mod connector;
+pub(crate) mod connector;
 
 use std::error::Error;
 use std::io;

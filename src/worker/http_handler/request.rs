@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::HttpHandler;
 use super::signature::signatures;
 use crate::clock::Clock;
-use crate::job::Timestamp;
+use crate::job::{Timestamp, TraceContext};
 use crate::worker::JobContext;
 
 const USER_AGENT: &str = concat!("jobstream/", env!("CARGO_PKG_VERSION"));
@@ -59,6 +59,9 @@ pub(super) fn build(handler: &HttpHandler, context: &JobContext) -> Request<Full
     let now = Clock::system().now().wall;
     let headers = request.headers_mut();
     add_job_headers(headers, context.headers());
+    for (name, value) in context.trace_context().into_iter().flat_map(TraceContext::headers) {
+        set(headers, HeaderName::from_static(name), &value);
+    }
     headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
     // The result is stored as it is sent.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));

@@ -102,7 +102,7 @@ pub(super) fn content_type(headers: &HeaderMap, bytes: &[u8]) -> String {
 }
 
 /// The error with its causes.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut message = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -7,7 +7,7 @@ use http::Uri;
 /// # Errors
 ///
 /// A message with the URL, the reason and a remedy.
-pub(super) fn parse(text: &str) -> Result<Uri, String> {
+pub(crate) fn parse(text: &str) -> Result<Uri, String> {
     let fail = |problem: &str| Err(format!("{text:?}: {problem}"));
     let Some((scheme, rest)) = text.split_once("://") else {
         return fail("there is no scheme: write http://HOST:PORT/PATH");

@@ -13,10 +13,12 @@ use super::convert::{assignment, span};
 use super::report_buffer::ServerLimits;
 use super::request::Requests;
 use super::{ACK_TIME_MAX, FORCE_TIME_MAX, RemoteSession};
+use crate::client::status::from_rpc_status;
 use crate::job::{Assignment, AttemptEnd, LeaseId, QueueName, Stop};
 use crate::proto::v1;
 use crate::worker::executor::RELEASED;
 use crate::worker::report_sink::ReportSink;
+use crate::worker::settled::lease_lost;
 use crate::worker::{WorkerEnd, WorkerStatus};
 
 /// Timeout of the handshake.
@@ -182,6 +184,7 @@ impl RemoteSession {
     fn on_cancel(&self, cancel: &v1::AttemptCancel) {
         let Some(lease) = LeaseId::parse(&cancel.lease_id) else { return };
         if cancel.revoked {
+            self.buffer.revoke(lease);
             self.executor.stop_attempt(lease, Stop::Revoke);
             return;
         }
@@ -193,17 +196,24 @@ impl RemoteSession {
     }
 
     fn on_ack(&self, ack: &v1::ReportAck) {
+        let mut refusals = Vec::with_capacity(ack.refusals.len());
         for refusal in &ack.refusals {
-            let (code, message) =
-                refusal.error.as_ref().map_or((0, ""), |error| (error.code, error.message.as_str()));
-            match LeaseId::parse(&refusal.lease_id) {
-                Some(lease) if code == Code::FailedPrecondition as i32 => {
+            let error = refusal.error.clone().unwrap_or_default();
+            let refused = match LeaseId::parse(&refusal.lease_id) {
+                Some(lease) if error.code == Code::FailedPrecondition as i32 => {
+                    self.buffer.revoke(lease);
                     self.executor.stop_attempt(lease, Stop::Revoke);
+                    lease_lost()
                 }
-                _ => tracing::warn!(lease = %refusal.lease_id, message, "the server refused a report"),
-            }
+                _ => {
+                    let message = &error.message;
+                    tracing::warn!(lease = %refusal.lease_id, message, "the server refused a report");
+                    from_rpc_status(&error, "of the worker")
+                }
+            };
+            refusals.push((refusal.report_sequence, refused));
         }
-        self.buffer.acknowledge(ack.report_sequence);
+        self.buffer.acknowledge(ack.report_sequence, refusals);
     }
 
     /// Waits for running attempts until the server's drain deadline, releases the others and waits for the

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::job::{
     Assignment, AttemptEnd, AttemptUpdate, Failure, FailureReason, JobId, JobOptions, LeaseId, Payload,
-    Report,
+    Report, TraceContext,
 };
 use crate::proto::parse::{DURATION_MAX, PayloadSource, payload};
 use crate::proto::v1::attempt_report;
@@ -88,9 +88,11 @@ pub(super) fn assignment(
     if **queue != *message.queue {
         *queue = message.queue.into();
     }
-    let options = (!message.headers.is_empty() || !message.labels.is_empty()).then(|| {
+    let trace = message.trace_context.and_then(trace_context);
+    let is_plain = message.headers.is_empty() && message.labels.is_empty() && trace.is_none();
+    let options = (!is_plain).then(|| {
         let (headers, labels) = (message.headers.into_iter().collect(), message.labels.into_iter().collect());
-        Arc::new(JobOptions { headers, labels, ..JobOptions::default() })
+        Arc::new(JobOptions { headers, labels, trace, ..JobOptions::default() })
     });
     Ok(Ok(Assignment {
         job_id,
@@ -102,6 +104,12 @@ pub(super) fn assignment(
         options,
         time_left: message.time_left.map_or(DURATION_MAX, |time_left| span(Some(time_left))),
     }))
+}
+
+/// The trace context of a job. What this version cannot read is ignored: no job fails for its trace.
+fn trace_context(message: v1::TraceContext) -> Option<Arc<TraceContext>> {
+    let v1::TraceContext { traceparent, tracestate, baggage } = message;
+    TraceContext::of_headers(Some(&traceparent), Some(&tracestate), Some(&baggage)).map(Arc::new)
 }
 
 fn invalid(problem: &str) -> AttemptEnd {

@@ -2,6 +2,7 @@
 //! survive reconnects. [`request`](super::request) builds the request stream from this state.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -10,10 +11,12 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
+use crate::client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{AttemptEnd, AttemptUpdate, Failure, FailureReason, LeaseId, Log, Output, Progress, Report};
 use crate::proto::v1;
 use crate::worker::report_sink::dropped_lines;
+use crate::worker::settled::{self, Settled};
 
 /// Limit for the bytes of unacknowledged progress, output and log lines of a session. When the buffer is full, output
 /// waits, and log lines are dropped and counted. Attempt ends are not counted: there is at most one for each slot.
@@ -57,6 +60,8 @@ pub(super) struct State {
     /// Waker of the task that polls the current stream.
     pub(super) waker: Option<Waker>,
     limits: ServerLimits,
+    /// Whether the session has ended: nothing is acknowledged any more.
+    is_closed: bool,
 }
 
 /// State of the current request stream.
@@ -79,6 +84,8 @@ pub(super) struct Entry {
     pub(super) bytes: usize,
     /// `None` if the report was discarded because its lease is lost. The entry then only holds its sequence number.
     pub(super) update: Option<AttemptUpdate>,
+    /// Called when the end of an attempt is acknowledged or refused.
+    settled: Settled,
 }
 
 #[derive(Default)]
@@ -89,6 +96,8 @@ pub(super) struct Attempt {
     dropped: u32,
     /// Whether the server has revoked the lease. Only the end of such an attempt is sent; it frees the slot.
     pub(super) lease_lost: bool,
+    /// Whether the server said on this stream that the lease is lost. The attempt is ended as any other.
+    is_revoked: bool,
 }
 
 /// Limits that the server sends in `Welcome`.
@@ -117,6 +126,7 @@ impl ReportBuffer {
             phase: Phase::Closing,
             waker: None,
             limits: ServerLimits { lease: Duration::ZERO, payload_bytes_max: usize::MAX },
+            is_closed: false,
         };
         Self {
             state: Mutex::new(state),
@@ -177,18 +187,33 @@ impl ReportBuffer {
         Ok(())
     }
 
-    /// Ends a running attempt.
-    pub(in crate::worker) fn end(&self, lease: LeaseId, end: AttemptEnd) {
+    /// Ends a running attempt. The callbacks are called once the server has acknowledged or refused the end; at once if the
+    /// lease is lost or the session has ended.
+    pub(in crate::worker) fn end(&self, lease: LeaseId, end: AttemptEnd, settled: Settled) {
         let mut state = self.state.lock();
+        let mut unsent = Some(settled);
+        let mut is_lost = false;
         if let Some(mut attempt) = state.attempts.remove(&lease) {
             let progress =
                 attempt.progress.take().map(|progress| AttemptUpdate::Report(Report::Progress(progress)));
             let note = attempt.take_note();
             // Not counted: there is at most one of each for each slot.
             progress.into_iter().chain(note).for_each(|update| state.push(lease, update, 0));
-            state.push_end(lease, if attempt.lease_lost { LOST_LEASE_END } else { end });
+            is_lost = attempt.lease_lost || attempt.is_revoked;
+            let settled = unsent.take_if(|_| !is_lost && !state.is_closed).unwrap_or_default();
+            state.push_end(lease, if attempt.lease_lost { LOST_LEASE_END } else { end }, settled);
         }
         wake(state);
+        if is_lost && let Some(settled) = unsent {
+            settled.call(&Err(settled::lease_lost()));
+        }
+    }
+
+    /// Notes that the lease of an attempt is lost.
+    pub(super) fn revoke(&self, lease: LeaseId) {
+        if let Some(attempt) = self.state.lock().attempts.get_mut(&lease) {
+            attempt.is_revoked = true;
+        }
     }
 
     /// Adds a running attempt and its acceptance. The caller wakes the stream.
@@ -201,7 +226,7 @@ impl ReportBuffer {
     /// Buffers the ends of attempts that were never added with [`begin`](Self::begin). The caller wakes the stream.
     pub(super) fn push_ends(&self, ends: Vec<(LeaseId, AttemptEnd)>) {
         let mut state = self.state.lock();
-        ends.into_iter().for_each(|(lease, end)| state.push_end(lease, end));
+        ends.into_iter().for_each(|(lease, end)| state.push_end(lease, end, Settled::default()));
     }
 
     /// Requests a heartbeat. The caller wakes the stream.
@@ -209,10 +234,27 @@ impl ReportBuffer {
         self.state.lock().heartbeat_due = true;
     }
 
-    /// Removes the reports up to this sequence number. The caller wakes the stream.
-    pub(super) fn acknowledge(&self, up_to: u64) {
+    /// Removes the reports up to this sequence number, of which these were refused. The caller wakes the stream.
+    pub(super) fn acknowledge(&self, up_to: u64, refusals: Vec<(u64, client::Error)>) {
         let mut state = self.state.lock();
-        self.remove_acknowledged(&mut state, up_to);
+        let refused: Vec<_> = refusals
+            .into_iter()
+            .filter_map(|(sequence, error)| Some((mem::take(state.settled_of(sequence)?), error)))
+            .collect();
+        let accepted = self.remove_acknowledged(&mut state, up_to);
+        drop(state);
+        refused.into_iter().for_each(|(settled, error)| settled.call(&Err(error)));
+        accepted.into_iter().for_each(|settled| settled.call(&Ok(())));
+    }
+
+    /// Ends the session: what is not acknowledged now never will be.
+    pub(super) fn close(&self) {
+        let mut state = self.state.lock();
+        state.is_closed = true;
+        let unknown: Vec<_> = state.reports.iter_mut().map(|entry| mem::take(&mut entry.settled)).collect();
+        drop(state);
+        // Their callbacks are called now, without the lock.
+        drop(unknown);
     }
 
     /// Wakes the request stream.
@@ -258,13 +300,18 @@ impl ReportBuffer {
                 lost.push(*lease);
             }
         }
-        for entry in &mut state.reports {
+        let mut unused = Vec::new();
+        let first_sequence = state.first_sequence;
+        for (entry, sequence) in state.reports.iter_mut().zip(first_sequence..) {
             if !valid.contains(&entry.lease) {
                 entry.discard_contents();
-                self.free_bytes.add_permits(std::mem::take(&mut entry.reserved) as usize);
+                self.free_bytes.add_permits(mem::take(&mut entry.reserved) as usize);
+                if sequence > acknowledged && !entry.settled.is_empty() {
+                    unused.push(mem::take(&mut entry.settled));
+                }
             }
         }
-        self.remove_acknowledged(&mut state, acknowledged);
+        let accepted = self.remove_acknowledged(&mut state, acknowledged);
         let open = &mut *state;
         open.progressed.retain(|lease| valid.contains(lease));
         open.to_accept = open.running().collect();
@@ -275,6 +322,8 @@ impl ReportBuffer {
         }
         open.phase = Phase::Open;
         wake(state);
+        accepted.into_iter().for_each(|settled| settled.call(&Ok(())));
+        unused.into_iter().for_each(|settled| settled.call(&Err(settled::lease_lost())));
         lost
     }
 
@@ -316,27 +365,32 @@ impl ReportBuffer {
         Some(reserved)
     }
 
-    fn remove_acknowledged(&self, state: &mut State, up_to: u64) {
+    /// Removes the reports up to this sequence number. Returns the callbacks to call without the lock.
+    fn remove_acknowledged(&self, state: &mut State, up_to: u64) -> Vec<Settled> {
+        let mut accepted = Vec::new();
         while let Some(entry) = state.reports.front()
             && (state.first_sequence <= up_to || entry.update.is_none())
         {
             self.free_bytes.add_permits(entry.reserved as usize);
-            state.reports.pop_front();
+            let settled = state.reports.pop_front().map(|entry| entry.settled);
+            accepted.extend(settled.filter(|settled| !settled.is_empty()));
             state.first_sequence += 1;
             state.sent = state.sent.saturating_sub(1);
         }
         if state.reports.is_empty() {
             self.emptied.notify_waiters();
         }
+        accepted
     }
 }
 
 impl State {
     pub(super) fn push(&mut self, lease: LeaseId, update: AttemptUpdate, reserved: u32) {
-        self.reports.push_back(Entry { lease, reserved, bytes: update.bytes(), update: Some(update) });
+        let (bytes, update) = (update.bytes(), Some(update));
+        self.reports.push_back(Entry { lease, reserved, bytes, update, settled: Settled::default() });
     }
 
-    fn push_end(&mut self, lease: LeaseId, end: AttemptEnd) {
+    fn push_end(&mut self, lease: LeaseId, end: AttemptEnd, settled: Settled) {
         let limit = self.limits.payload_bytes_max;
         let end = match end {
             AttemptEnd::Success(result) => match check_size("result", result.bytes.len(), limit) {
@@ -349,7 +403,15 @@ impl State {
             AttemptEnd::Failure(failure, retry_after) => AttemptEnd::Failure(failure.bounded(), retry_after),
             other => other,
         };
-        self.push(lease, AttemptUpdate::End(end), 0);
+        let update = AttemptUpdate::End(end);
+        let (bytes, update) = (update.bytes(), Some(update));
+        self.reports.push_back(Entry { lease, reserved: 0, bytes, update, settled });
+    }
+
+    /// The callbacks of the report with this sequence number.
+    fn settled_of(&mut self, sequence: u64) -> Option<&mut Settled> {
+        let index = usize::try_from(sequence.checked_sub(self.first_sequence)?).ok()?;
+        Some(&mut self.reports.get_mut(index)?.settled).filter(|settled| !settled.is_empty())
     }
 
     fn lease_deadline(&self) -> Instant {
@@ -388,7 +450,7 @@ impl Entry {
 impl Attempt {
     /// A log line with the number of dropped lines, if any were; resets the number.
     fn take_note(&mut self) -> Option<AttemptUpdate> {
-        let dropped = std::mem::take(&mut self.dropped);
+        let dropped = mem::take(&mut self.dropped);
         (dropped > 0).then(|| AttemptUpdate::Report(Report::Log(dropped_lines(dropped))))
     }
 }
@@ -421,67 +483,4 @@ fn lease_lost() -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::job::{LogLevel, LogStream};
-
-    fn lease(number: u128) -> LeaseId {
-        LeaseId::parse(&format!("{number:032x}")).unwrap()
-    }
-
-    const LIMITS: ServerLimits = ServerLimits { lease: Duration::from_secs(30), payload_bytes_max: 1 << 20 };
-
-    fn hello(buffer: &ReportBuffer) -> v1::Hello {
-        buffer.open_stream(v1::Hello::default());
-        let Phase::SendHello(hello) = &buffer.state.lock().phase else { panic!("hello is the next message") };
-        hello.clone()
-    }
-
-    #[tokio::test]
-    async fn attempt_without_lease_is_held_until_its_end_is_acknowledged() {
-        let buffer = ReportBuffer::new(4);
-        buffer.begin(lease(1));
-        buffer.begin(lease(2));
-        for _ in 0..2 {
-            let hello = hello(&buffer);
-            assert_eq!((hello.slots, hello.held_lease_ids.len()), (4, 2));
-            buffer.resume(&[lease(2)].into_iter().collect(), 0, LIMITS);
-        }
-        buffer.end(lease(1), AttemptEnd::Success(crate::job::Payload::text("stale")));
-        assert_eq!(hello(&buffer).held_lease_ids.len(), 2);
-        buffer.resume(&[lease(2)].into_iter().collect(), 0, LIMITS);
-        let unacknowledged: Vec<_> =
-            buffer.state.lock().reports.iter().map(|entry| entry.update.clone()).collect();
-        assert_eq!(unacknowledged, [Some(AttemptUpdate::End(LOST_LEASE_END))]);
-        buffer.acknowledge(1);
-        assert_eq!(hello(&buffer).held_lease_ids, [lease(2).to_string()]);
-    }
-
-    #[tokio::test]
-    async fn discarded_and_acknowledged_reports_free_their_bytes() {
-        let buffer = ReportBuffer::new(4);
-        for number in [1, 2] {
-            buffer.begin(lease(number));
-            buffer
-                .log(lease(number), Log { level: LogLevel::Info, text: "x".into(), stream: LogStream::Log });
-        }
-        assert!(buffer.free_bytes.available_permits() < BUFFER_BYTES_MAX);
-        buffer.open_stream(v1::Hello::default());
-        buffer.resume(&[lease(1)].into_iter().collect(), 0, LIMITS);
-        buffer.acknowledge(1);
-        assert_eq!(buffer.free_bytes.available_permits(), BUFFER_BYTES_MAX);
-        buffer.all_acknowledged().await;
-    }
-
-    #[tokio::test]
-    async fn output_without_a_lease_is_rejected() {
-        let buffer = ReportBuffer::new(4);
-        buffer.begin(lease(1));
-        buffer.open_stream(v1::Hello::default());
-        buffer.resume(&HashSet::new(), 0, LIMITS);
-        let output = Output { payload: crate::job::Payload::text("x"), channel: "".into() };
-        let error = buffer.output(lease(1), output).await.unwrap_err();
-        assert_eq!(error.kind(), &ErrorKind::LeaseLost);
-        assert_eq!(buffer.free_bytes.available_permits(), BUFFER_BYTES_MAX);
-    }
-}
+mod tests;

@@ -50,6 +50,12 @@ fn a_server_that_cannot_start_logs_json() {
     assert_is_json("serve --config /no/such --log-format json", &[], 2, "/no/such");
     assert_is_json("serve --data-bytes-max 1GiB --log-format json", &[], 2, "no data directory");
     assert_is_json("serve --log-level a=b=c --log-format json", &[], 2, "log level");
+    assert_is_json(
+        "serve --log-level inof --log-format json",
+        &[],
+        2,
+        "\"inof\" is not a level: use off, error,",
+    );
     let (code, stderr) = failed(&format!("serve --config {text}"), &[]);
     assert!(code == Some(2) && stderr.starts_with("error: "), "{stderr}");
     for path in [unknown_key, no_toml, text] {

@@ -36,6 +36,20 @@ fn commands_of_other_tools_get_the_name_here() {
 }
 
 #[test]
+fn wrong_arguments_are_answered_with_their_limit_and_a_way_out() {
+    for (line, code, part) in [
+        ("top --interval 1ms", 2, "it must be at least 50ms"),
+        ("health --rpc-timeout 0", 2, "it must be more than 0, such as 5s"),
+        ("jobs watch --outcomes --state running", 2, "remove --outcomes, or name one of these states"),
+        ("explain jobstream.job.wait", 5, "did you mean jobstream_job_wait_seconds?"),
+    ] {
+        let args: Vec<_> = line.split(' ').map(OsStr::new).collect();
+        let (ended, stderr) = run(&args, None);
+        assert!(ended == Some(code) && stderr.contains(part), "{line}: {stderr}");
+    }
+}
+
+#[test]
 fn arguments_that_are_not_utf8_are_errors() {
     let bytes = OsStr::from_bytes(b"\xff");
     let cases = [

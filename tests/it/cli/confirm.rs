@@ -13,27 +13,32 @@ use super::*;
 
 /// Runs a command with a terminal as its stdin, stdout and stderr. Answers its question. Returns its exit code and what
 /// the terminal shows.
-async fn answered(mut command: Command, answer: &'static str) -> (Option<i32>, String) {
+async fn answered(command: Command, answer: &'static str) -> (Option<i32>, String) {
+    talk(command, "[y/N] ", answer).await
+}
+
+/// [`answered`] for another question.
+async fn talk(mut command: Command, question: &'static str, answer: &'static str) -> (Option<i32>, String) {
     let (terminal, screen) = open_terminal(80);
     command.stdin(screen()).stdout(screen()).stderr(screen());
     let mut child = command.spawn().expect("the command starts");
     // Closes the other side, so that the read ends with the command.
     drop((command, screen));
-    let talk = tokio::task::spawn_blocking(move || {
+    let read = tokio::task::spawn_blocking(move || {
         let mut terminal = File::from(terminal);
         let (mut shown, mut bytes) = (Vec::new(), [0; 1024]);
         let mut is_answered = false;
         // A read without another side fails.
         while let Ok(count @ 1..) = terminal.read(&mut bytes) {
             shown.extend_from_slice(&bytes[..count]);
-            if !is_answered && shown.ends_with(b"[y/N] ") {
+            if !is_answered && shown.ends_with(question.as_bytes()) {
                 is_answered = true;
                 terminal.write_all(answer.as_bytes()).expect("the command reads");
             }
         }
         String::from_utf8(shown).expect("UTF-8")
     });
-    let shown = time::timeout(TIMEOUT, talk).await.expect("the command ends in time").expect("it is read");
+    let shown = time::timeout(TIMEOUT, read).await.expect("the command ends in time").expect("it is read");
     let status = time::timeout(TIMEOUT, child.wait()).await.expect("the command ends in time");
     (status.expect("a status").code(), shown)
 }
@@ -72,6 +77,23 @@ async fn jobs_are_removed_only_after_a_yes() {
             assert_eq!(shown.lines().count(), 2, "the error is on a line of its own: {shown:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_token_that_is_typed_is_not_shown() {
+    const CTRL_C: &str = "jst_x\u{3}";
+    // SHA-256 of jst_0123456789abcdef0123456789ab.
+    let hash = "60a14f147ac51afaa7173e4766af746ae4a616993f89186b9af0686afec70f9c";
+    for answer in [
+        "jst_0123456789abcdef0123456789ab\n",
+        "wrong\u{15}jst_0123456789abcdef0123456789ac\u{7f}b\n",
+        "jst_0123456789abcdef0123456789ab\u{4}",
+    ] {
+        let (code, shown) = talk(jobstream(&["token", "hash"]), "token: ", answer).await;
+        assert_eq!((code, shown), (Some(0), format!("token: \r\n{hash}\r\n")), "{answer:?}");
+    }
+    let (code, shown) = talk(jobstream(&["token", "hash"]), "token: ", CTRL_C).await;
+    assert!(code == Some(130) && !shown.contains("jst_"), "{shown:?}");
 }
 
 #[tokio::test]

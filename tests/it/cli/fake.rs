@@ -151,6 +151,14 @@ impl JobService for Fake {
     type SubmitStreamStream = Messages<SubmitStreamResponse>;
     type RunStream = Messages<RunResponse>;
     type WatchResultStream = Messages<WatchResultResponse>;
+    type WatchJobsStream = Messages<WatchJobsResponse>;
+
+    async fn watch_jobs(
+        &self,
+        _request: Request<WatchJobsRequest>,
+    ) -> Result<Response<Self::WatchJobsStream>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
 
     /// Copies the id of the request to the response.
     async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<SubmitResponse>, Status> {
@@ -274,6 +282,10 @@ impl AdminService for Fake {
         self.answer(|script| script.queues.pop_front())
     }
 
+    async fn get_stats(&self, _: Request<GetStatsRequest>) -> Result<Response<GetStatsResponse>, Status> {
+        Err(Status::unimplemented("it counts nothing"))
+    }
+
     async fn pause_queue(
         &self,
         _: Request<PauseQueueRequest>,
@@ -316,6 +328,13 @@ impl AdminService for Fake {
             script.drained.push(request.into_inner());
             script.drain.pop_front()
         })
+    }
+
+    async fn set_log_level(
+        &self,
+        _: Request<SetLogLevelRequest>,
+    ) -> Result<Response<SetLogLevelResponse>, Status> {
+        Err(Status::unimplemented("no log"))
     }
 }
 

@@ -37,7 +37,7 @@ async fn on_terminal(command: Command) -> String {
 }
 
 /// A pseudo terminal of this width: the side of the test, and a function that opens the side of a command.
-pub(super) fn open_terminal(width: u16) -> (OwnedFd, impl Fn() -> OwnedFd) {
+pub(crate) fn open_terminal(width: u16) -> (OwnedFd, impl Fn() -> OwnedFd) {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("a terminal");
     let name = ptsname(&terminal, Vec::new()).expect("a name");

@@ -21,7 +21,10 @@ pub(super) async fn read_job(dev: &Dev, id: &str) -> (v1::Job, v1::GetResultResp
 /// Returns the spec of the first job.
 fn done() -> v1::JobSpec {
     let labels = HashMap::from([("tenant".to_owned(), "a".to_owned())]);
-    v1::JobSpec { labels, priority: 3, ..echo("done") }
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned();
+    let trace_context =
+        Some(v1::TraceContext { traceparent, baggage: "a=b".to_owned(), ..Default::default() });
+    v1::JobSpec { labels, priority: 3, trace_context, ..echo("done") }
 }
 
 /// Submits jobs in every waiting and final state.

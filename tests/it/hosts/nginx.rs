@@ -6,7 +6,7 @@ use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 
 use super::{from_page, host};
-use crate::support::{Dev, Nginx, echo, refused, wait_for};
+use crate::support::{Dev, Nginx, echo, needs, refused, wait_for};
 
 const PUBLIC: &str = "jobs.example";
 
@@ -24,6 +24,7 @@ async fn page(nginx: &Nginx, origin: &str) -> String {
 
 #[tokio::test]
 async fn a_proxy_with_an_allowed_public_host_works() {
+    needs!("nginx");
     let dev = Dev::start(&["--allowed-host", PUBLIC]).await;
     let nginx = Nginx::before(&dev.address).await;
     submit(&nginx).await.expect("it is accepted");
@@ -35,6 +36,7 @@ async fn a_proxy_with_an_allowed_public_host_works() {
 
 #[tokio::test]
 async fn a_proxy_with_an_unknown_host_gets_an_error_with_the_option() {
+    needs!("nginx");
     let dev = Dev::start(&[]).await;
     let nginx = Nginx::before(&dev.address).await;
     let status = submit(&nginx).await.expect_err("the host is not allowed");

@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode};
 
-use crate::support::{FaultProxy, Http, Nginx, TestServer, read_until};
+use crate::support::{FaultProxy, Http, Nginx, TestServer, needs, read_until};
 
 /// Runs a job at the gate and reads its events live, through this port.
 async fn follow_live(server: &TestServer, port: u16) {
@@ -23,6 +23,7 @@ async fn follow_live(server: &TestServer, port: u16) {
 
 #[tokio::test]
 async fn calls_and_live_events_pass_with_the_defaults() {
+    needs!("nginx");
     let server = TestServer::start().await;
     let nginx = Nginx::before(&server.address.to_string()).await;
     let http = Http::new(Nginx::address(nginx.defaults), false);
@@ -54,6 +55,7 @@ async fn calls_and_live_events_pass_with_the_defaults() {
 
 #[tokio::test]
 async fn a_buffered_stream_ends_and_resumes() {
+    needs!("nginx");
     let server = TestServer::start().await;
     let nginx = Nginx::before(&server.address.to_string()).await;
     let http = Http::new(Nginx::address(nginx.buffering), false);
@@ -76,6 +78,7 @@ async fn a_buffered_stream_ends_and_resumes() {
 
 #[tokio::test]
 async fn connections_to_the_server_are_kept_without_buffering() {
+    needs!("nginx");
     let server = TestServer::start().await;
     let proxy = FaultProxy::start(server.address).await;
     let nginx = Nginx::before(proxy.url().trim_start_matches("http://")).await;

@@ -10,7 +10,7 @@ use super::endpoint::{Endpoint, response};
 use crate::support::{Dev, Gate, Remote, new_id, send, wait_for};
 
 /// An endpoint that returns its input in upper case, and the header `x-team` after it.
-async fn upper() -> Endpoint {
+pub(super) async fn upper() -> Endpoint {
     Endpoint::new(|request| async move {
         let header = |name: &str| {
             let value = request.headers().get(name).map(|value| value.to_str().expect("text").to_owned());
@@ -24,7 +24,7 @@ async fn upper() -> Endpoint {
 }
 
 /// Writes a file. Returns its path.
-fn file(name: &str, text: &str) -> String {
+pub(super) fn file(name: &str, text: &str) -> String {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", new_id()));
     std::fs::write(&path, text).expect("a file");
     path.display().to_string()

@@ -18,11 +18,11 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-pub(super) type Body = BoxBody<Bytes, Infallible>;
+pub(crate) type Body = BoxBody<Bytes, Infallible>;
 
 /// A running server. It ends when dropped.
-pub(super) struct Endpoint {
-    pub(super) address: SocketAddr,
+pub(crate) struct Endpoint {
+    pub(crate) address: SocketAddr,
     scheme: &'static str,
     connections: Arc<AtomicUsize>,
     stop: CancellationToken,
@@ -30,7 +30,7 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// Answers every request with the value of this function.
-    pub(super) async fn new<F, Fut>(answer: F) -> Self
+    pub(crate) async fn new<F, Fut>(answer: F) -> Self
     where
         F: Fn(Request<Bytes>) -> Fut + Clone + Send + 'static,
         Fut: Future<Output = Response<Body>> + Send + 'static,
@@ -39,7 +39,7 @@ impl Endpoint {
         Self::on(listener, None, answer)
     }
 
-    pub(super) fn on<F, Fut>(listener: TcpListener, tls: Option<TlsAcceptor>, answer: F) -> Self
+    pub(crate) fn on<F, Fut>(listener: TcpListener, tls: Option<TlsAcceptor>, answer: F) -> Self
     where
         F: Fn(Request<Bytes>) -> Fut + Clone + Send + 'static,
         Fut: Future<Output = Response<Body>> + Send + 'static,
@@ -68,12 +68,12 @@ impl Endpoint {
         Self { address, scheme, connections, stop }
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("{}://{}{path}", self.scheme, self.address)
     }
 
     /// The number of accepted connections.
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
 }
@@ -103,18 +103,18 @@ where
 }
 
 /// A response with this status, content type and body.
-pub(super) fn response(status: u16, content_type: &str, body: impl Into<Bytes>) -> Response<Body> {
+pub(crate) fn response(status: u16, content_type: &str, body: impl Into<Bytes>) -> Response<Body> {
     let response = Response::builder().status(status).header("content-type", content_type);
     response.body(Full::new(body.into()).boxed()).expect("a response")
 }
 
 /// A response with this status, without content type and body.
-pub(super) fn empty(status: u16) -> Response<Body> {
+pub(crate) fn empty(status: u16) -> Response<Body> {
     Response::builder().status(status).body(Full::default().boxed()).expect("a response")
 }
 
 /// A body of several chunks, whose length is not announced.
-pub(super) fn chunks(chunks: usize, chunk: Bytes) -> Body {
+pub(crate) fn chunks(chunks: usize, chunk: Bytes) -> Body {
     let frames = std::iter::repeat_n(chunk, chunks).map(|chunk| Ok(Frame::data(chunk)));
     BodyExt::boxed(StreamBody::new(tokio_stream::iter(frames)))
 }

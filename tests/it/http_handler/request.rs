@@ -52,6 +52,7 @@ async fn the_payload_is_the_body_and_headers_describe_the_attempt() {
         payload: Some(payload(json!({"width": 64}))),
         headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         attempt_timeout: Some(seconds(100)),
+        trace_context: Some(v1::TraceContext { baggage: "tenant=acme".to_owned(), ..Default::default() }),
         ..http_job()
     };
     let ended = server.run_to_end(spec).await;
@@ -65,6 +66,7 @@ async fn the_payload_is_the_body_and_headers_describe_the_attempt() {
         ("content-length", "12"),
         ("authorization", "Bearer config"),
         ("traceparent", headers[0].1),
+        ("baggage", "tenant=acme"),
         ("user-agent", concat!("jobstream/", env!("CARGO_PKG_VERSION"))),
         ("jobstream-job-id", ended.id.as_str()),
         ("jobstream-attempt", "1"),

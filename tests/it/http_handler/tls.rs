@@ -17,7 +17,7 @@ use super::{KIND, http_job, server_with};
 use crate::support::{TestServer, watch_request};
 
 /// A certificate authority.
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
+pub(super) fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).expect("no names");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
@@ -25,7 +25,7 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
 }
 
 /// An endpoint with a certificate of this authority for 127.0.0.1. It answers with the version of HTTP.
-async fn endpoint(authority: &CertifiedIssuer<'static, KeyPair>, alpn: &[&str]) -> Endpoint {
+pub(super) async fn endpoint(authority: &CertifiedIssuer<'static, KeyPair>, alpn: &[&str]) -> Endpoint {
     let key = KeyPair::generate().expect("a key");
     let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
     let certificate = params.signed_by(&key, authority).expect("a certificate");

@@ -114,7 +114,7 @@ async fn drain_ends_with_stalled_peers() {
     let completed = soon("the stream ends", completed).await.expect("a status");
     assert_eq!(status(completed.headers()), "14");
     let report = server.report().await;
-    assert_eq!(report, ServeReport { connections_cut: 2, requests_cut: 2, connections_refused: 0 });
+    assert_eq!(report, ServeReport { connections_aborted: 2, requests_aborted: 2, connections_refused: 0 });
     drop((watched, unread, silent));
 }
 
@@ -147,7 +147,7 @@ async fn stop_closes_all_connections() {
     server.shutdown.now.cancel();
     let report = server.report().await;
     assert!(stopped.elapsed() < STOP_TIME, "took {:?}", stopped.elapsed());
-    assert_eq!(report, ServeReport { connections_cut: 4, requests_cut: 4, connections_refused: 0 });
+    assert_eq!(report, ServeReport { connections_aborted: 4, requests_aborted: 4, connections_refused: 0 });
 }
 
 #[tokio::test]
@@ -161,5 +161,5 @@ async fn stop_does_not_wait_for_a_blocked_thread() {
     server.shutdown.now.cancel();
     let report = server.report().await;
     assert!(stopped.elapsed() < STOP_TIME, "took {:?}", stopped.elapsed());
-    assert_eq!(report.connections_cut, 1);
+    assert_eq!(report.connections_aborted, 1);
 }

@@ -5,13 +5,13 @@ use std::process::Stdio;
 use tokio::process::{Child, Command};
 
 use super::source::page;
-use super::{Directory, has, run_blocks};
-use crate::support::{Dev, FaultProxy, Towards, until};
+use super::{Directory, run_blocks};
+use crate::support::{Dev, FaultProxy, Towards, is_installed, until};
 
 /// Fails a command whose response is an error, as a reader would notice it.
 const STRICT_CURL: &str = "curl() { command curl --silent --show-error --fail-with-body \"$@\"; echo; }\n";
 /// What the response to each block of docs/http.md has.
-const ANSWERS: [&str; 12] = [
+const ANSWERS: [&str; 13] = [
     "\"outcome\":{\"result\":{\"json\":{\"slept_seconds\":1",
     "hello",
     "\"counted\":3",
@@ -23,11 +23,12 @@ const ANSWERS: [&str; 12] = [
     "\"results\":[{\"submitted\"",
     "\"queue\":\"mail\",\"paused\":true",
     "JOB_STATE_CANCELLED",
+    ": heartbeat\nid: ",
     "\"field\":\"priority\"",
 ];
 
 async fn has_curl_and_jq() -> bool {
-    let found = has("curl", "--version").await && has("jq", "--version").await;
+    let found = is_installed("curl") && is_installed("jq");
     if !found {
         println!("no curl or jq: skipped");
     }

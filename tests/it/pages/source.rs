@@ -3,8 +3,8 @@
 use std::path::Path;
 
 /// Pages outside docs/ that these tests check. The tests of each client check its pages.
-const ROOT_PAGES: [&str; 5] =
-    ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "clients/README.md"];
+const ROOT_PAGES: [&str; 6] =
+    ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "clients/README.md"];
 
 /// Returns the text of a page by its path in the repository.
 pub(super) fn page(path: &str) -> String {

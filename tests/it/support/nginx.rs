@@ -27,6 +27,16 @@ pub(crate) struct Nginx {
 impl Nginx {
     /// Starts nginx in front of the server at this address.
     pub(crate) async fn before(server: &str) -> Self {
+        Self::start(server, "").await
+    }
+
+    /// Starts nginx that answers gRPC calls without this header with HTTP status 401.
+    pub(crate) async fn guarding(server: &str, name: &str, value: &str) -> Self {
+        let variable = name.replace('-', "_");
+        Self::start(server, &format!("if ($http_{variable} != \"{value}\") {{ return 401; }}")).await
+    }
+
+    async fn start(server: &str, guard: &str) -> Self {
         let [grpc, http, defaults, buffering, kept] = free_ports();
         let directory = std::env::temp_dir().join(format!("jobstream-nginx-{grpc}"));
         std::fs::create_dir_all(&directory).expect("a directory");
@@ -39,7 +49,7 @@ impl Nginx {
                uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n\
                upstream kept {{ server {server}; keepalive 4; }}\n\
                server {{ listen 127.0.0.1:{grpc} http2;\n\
-                 location / {{ grpc_pass grpc://{server}; grpc_set_header Host $http_host; }} }}\n\
+                 location / {{ {guard} grpc_pass grpc://{server}; grpc_set_header Host $http_host; }} }}\n\
                server {{ listen 127.0.0.1:{http};\n\
                  location / {{ proxy_pass http://{server}; proxy_set_header Host $http_host; }} }}\n\
                server {{ listen 127.0.0.1:{defaults};\n\

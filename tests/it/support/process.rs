@@ -1,5 +1,7 @@
 //! The binary as server and worker processes.
 
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -7,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tonic::transport::Channel;
 
-use super::{connect_lazy, wait_for};
+use super::{connect_lazy, new_id, wait_for};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_jobstream");
 
@@ -133,7 +135,20 @@ pub(crate) struct Remote {
 impl Remote {
     pub(crate) fn start(address: &str, args: &[&str]) -> Self {
         let mut command = Command::new(BINARY);
-        command.args(["worker", "--address", address]).args(args).kill_on_drop(true);
+        command.args(["worker", "--address", address]).args(args);
+        Self::start_by(command)
+    }
+
+    /// Starts a worker from a shell script, which executes `"$@"`.
+    #[cfg(feature = "otel")]
+    pub(crate) fn start_in(script: &str, address: &str, args: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-euc", script, "sh", BINARY, "worker", "--address", address]).args(args);
+        Self::start_by(command)
+    }
+
+    fn start_by(mut command: Command) -> Self {
+        command.kill_on_drop(true);
         let mut child =
             command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the process starts");
         let lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
@@ -166,6 +181,63 @@ impl Remote {
     /// Waits for the end. Returns the exit code.
     pub(crate) async fn ended(mut self) -> Option<i32> {
         wait_for("the worker ends", self.child.wait()).await.expect("a status").code()
+    }
+}
+
+/// A running `jobstream serve` with a config file, which is removed at the end.
+pub(crate) struct Served {
+    pub(crate) process: Remote,
+    pub(crate) address: SocketAddr,
+    config: PathBuf,
+}
+
+impl Served {
+    /// Starts a server with this config, which listens on a free port of loopback.
+    pub(crate) async fn start(config: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("served-{}.toml", new_id()));
+        std::fs::write(&path, config).expect("a file");
+        let mut command = Command::new(BINARY);
+        command.args(["serve", "--config"]).arg(&path);
+        let mut process = Remote::start_by(command);
+        let listening = process.wait_for_line("listening on").await;
+        let (_, port) = listening.rsplit_once(':').expect("an address");
+        let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+        let address = ([127, 0, 0, 1], port.parse().expect("a port")).into();
+        Self { process, address, config: path }
+    }
+
+    /// The path of the config.
+    pub(crate) fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// Replaces the config and reloads. Returns the line that says what has changed, or why nothing has.
+    pub(crate) async fn reload(&mut self, config: &str) -> String {
+        std::fs::write(&self.config, config).expect("a file");
+        self.reload_files().await
+    }
+
+    /// Reloads. Returns the line that says what has changed, or why nothing has.
+    pub(crate) async fn reload_files(&mut self) -> String {
+        self.process.signal(Signal::HUP);
+        loop {
+            let line = self.process.wait_for_line("SIGHUP: ").await;
+            if !line.contains("need a restart") {
+                return line;
+            }
+        }
+    }
+
+    /// Returns a new connection, which connects lazily and reconnects.
+    pub(crate) fn channel(&self) -> Channel {
+        connect_lazy(format!("http://{}", self.address))
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // A remaining file in the target directory is harmless.
+        let _ = std::fs::remove_file(&self.config);
     }
 }
 

@@ -8,8 +8,9 @@ use jobstream::proto::v1::worker_service_client::WorkerServiceClient;
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
-use tonic::{Status, Streaming};
+use tonic::{Request, Status, Streaming};
 use uuid::Uuid;
 
 use super::{TestServer, wait_for};
@@ -60,6 +61,15 @@ impl RawWorker {
     }
 
     pub(crate) async fn try_open(channel: Channel, hello: v1::Hello) -> Result<Self, Status> {
+        Self::try_open_with(channel, hello, |_| {}).await
+    }
+
+    /// Opens a stream whose request has more metadata.
+    pub(crate) async fn try_open_with(
+        channel: Channel,
+        hello: v1::Hello,
+        add_metadata: impl FnOnce(&mut MetadataMap),
+    ) -> Result<Self, Status> {
         let (requests, receiver) = mpsc::channel(64);
         let mut client = WorkerServiceClient::new(channel);
         if let Some(limit) = hello.message_bytes_max {
@@ -67,8 +77,9 @@ impl RawWorker {
         }
         let first = v1::WorkRequest { hello: Some(hello), ..v1::WorkRequest::default() };
         requests.send(first).await.expect("there is capacity");
-        let mut answers =
-            wait_for("Work begins", client.work(ReceiverStream::new(receiver))).await?.into_inner();
+        let mut request = Request::new(ReceiverStream::new(receiver));
+        add_metadata(request.metadata_mut());
+        let mut answers = wait_for("Work begins", client.work(request)).await?.into_inner();
         let answer = wait_for("a welcome", answers.message()).await?.expect("an answer");
         let mut worker = Self {
             requests: Some(requests),

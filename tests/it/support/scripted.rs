@@ -70,8 +70,12 @@ impl ScriptedServer {
         Self { address, streams, serving }
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     pub(crate) fn channel(&self) -> Channel {
-        connect_lazy(format!("http://{}", self.address))
+        connect_lazy(self.url())
     }
 
     /// Waits for the next stream. Returns it and its Hello.

@@ -1,9 +1,13 @@
 //! A certificate authority, and the files that it issues in a temporary directory.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jobstream::client::{ClientIdentity, ClientOptions};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 
 use crate::support::new_id;
 
@@ -42,10 +46,15 @@ impl Authority {
         self.write(name, params(hosts))
     }
 
-    pub(super) fn issue_expired(&self, name: &str, hosts: &[&str]) {
+    /// [`Authority::issue`] with changed parameters.
+    pub(super) fn issue_with(&self, name: &str, hosts: &[&str], change: impl FnOnce(&mut CertificateParams)) {
         let mut params = params(hosts);
-        params.not_after = date_time_ymd(2020, 1, 1);
+        change(&mut params);
         self.write(name, params);
+    }
+
+    pub(super) fn issue_expired(&self, name: &str, hosts: &[&str]) {
+        self.issue_with(name, hosts, |params| params.not_after = date_time_ymd(2020, 1, 1));
     }
 
     fn write(&self, name: &str, params: CertificateParams) -> String {
@@ -67,6 +76,26 @@ impl Authority {
         let mut options = ClientOptions::default();
         options.tls.ca = Some(self.pem.clone().into_bytes());
         options
+    }
+
+    /// Handshakes with ALPN for these protocols, and with the certificate of this name.
+    pub(super) fn client_config(&self, protocols: &[&str], name: Option<&str>) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.pem.as_bytes()).expect("PEM")).expect("an authority");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let builder = builder.expect("TLS 1.2 and 1.3").with_root_certificates(roots);
+        let mut config = match name {
+            None => builder.with_no_client_auth(),
+            Some(name) => {
+                let certificate = CertificateDer::from_pem_file(self.path(&format!("{name}.crt")));
+                let key = PrivateKeyDer::from_pem_file(self.path(&format!("{name}.key")));
+                let chain = vec![certificate.expect("a certificate")];
+                builder.with_client_auth_cert(chain, key.expect("a key")).expect("a pair")
+            }
+        };
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        Arc::new(config)
     }
 
     /// The identity of the files of this name.

@@ -1,6 +1,7 @@
 //! Peers that do not complete a handshake, and those that are no TLS clients.
 
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use jobstream::client::Client;
@@ -17,17 +18,17 @@ use super::{Authority, HOSTS, host_of, start};
 use crate::support::wait_for;
 
 /// The first bytes of a handshake record of 512 bytes.
-const HALF_HANDSHAKE: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00";
+pub(super) const HALF_HANDSHAKE: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00";
 const CONNECTIONS_MAX: usize = 8;
 
 /// A server in this process.
-struct Running {
-    address: SocketAddr,
+pub(super) struct Running {
+    pub(super) address: SocketAddr,
     shutdown: Shutdown,
     ended: JoinHandle<Result<ShutdownReport, ServerError>>,
 }
 
-fn serve(authority: &Authority, change: impl FnOnce(&mut ServerOptions)) -> Running {
+pub(super) fn serve(authority: &Authority, change: impl FnOnce(&mut ServerOptions)) -> Running {
     let files = TlsOptions::new(authority.path("server.crt"), authority.path("server.key"));
     let mut options = ServerOptions::default();
     options.serve.tls = Some(ServerTls::load(files).expect("valid files"));
@@ -47,7 +48,7 @@ async fn half_handshake(address: SocketAddr) -> TcpStream {
 }
 
 /// Reads until the server closes the connection.
-async fn closed(stream: &mut TcpStream) -> Vec<u8> {
+pub(super) async fn closed(stream: &mut TcpStream) -> Vec<u8> {
     let mut received = Vec::new();
     // A reset is an end as well.
     let _ = wait_for("the server closes", stream.read_to_end(&mut received)).await;
@@ -96,6 +97,27 @@ async fn half_handshakes_count_as_connections_and_do_not_harm_a_client() {
     }
     server.shutdown.graceful.cancel();
     wait_for("the server ends", server.ended).await.expect("no panic").expect("a report");
+}
+
+#[tokio::test]
+async fn a_handshake_above_the_limit_ends_the_oldest() {
+    let authority = Authority::new();
+    authority.issue("server", &HOSTS);
+    let server = serve(&authority, |options| {
+        options.serve.connection_threads = NonZeroUsize::MIN;
+        options.serve.limits.max_tls_handshakes = 2;
+        options.serve.limits.tls_handshake_timeout = Duration::from_secs(3_600);
+    });
+    let mut oldest = half_handshake(server.address).await;
+    let mut second = half_handshake(server.address).await;
+    let address = format!("https://{}", server.address);
+    let client = Client::connect_with(&address, authority.client()).await.expect("a connection");
+    closed(&mut oldest).await;
+    client.server_info().await.expect("a call");
+    let _third = half_handshake(server.address).await;
+    let _fourth = half_handshake(server.address).await;
+    closed(&mut second).await;
+    client.server_info().await.expect("a call");
 }
 
 #[tokio::test]

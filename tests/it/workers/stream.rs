@@ -262,7 +262,7 @@ async fn a_shutdown_lets_remote_attempts_finish() {
     let status = worker.ended().await.unwrap_err();
     refused(&status, Code::Unavailable, "CONNECTION_CLOSING");
     let report = server.report().await;
-    assert_eq!((report.attempts_cut, report.jobs_left), (0, 0));
+    assert_eq!((report.attempts_aborted, report.jobs_left), (0, 0));
 }
 
 #[tokio::test]

@@ -42,6 +42,7 @@ pub(super) fn add(schemas: &mut Schemas) {
         "required": ["type", "title", "status", "detail", "code", "reason"],
     }));
     add_stream_schemas(schemas);
+    add_feed_schemas(schemas);
     schemas.add("SubmitAndResult", json!({
         "type": "object",
         "description": "The response of a submit with `wait`.",
@@ -54,6 +55,52 @@ pub(super) fn add(schemas: &mut Schemas) {
         },
         "required": ["submit"],
     }));
+}
+
+/// Adds the schemas of one event of the feed of all jobs.
+fn add_feed_schemas(schemas: &mut Schemas) {
+    let names = ["JobChange", "FeedGap", "Problem"].map(reference);
+    let cursor = json!({ "type": "string", "description": "Resumes the feed after this event." });
+    schemas.add(
+        "FeedServerSentEvent",
+        json!({
+            "type": "object",
+            "description": "One event of the feed. Comments are heartbeats, with the cursor as `id`.",
+            "properties": {
+                "id": cursor,
+                "event": {
+                    "type": "string",
+                    "description": "`change` has a JobChange, `gap` has a FeedGap. `problem` has a Problem and ends the stream.",
+                    "enum": ["change", "gap", "problem"],
+                },
+                "data": {
+                    "type": "string",
+                    "description": "A JSON object.",
+                    "contentMediaType": "application/json",
+                    "contentSchema": { "anyOf": names },
+                },
+                "retry": { "type": "integer", "description": "When to reconnect, in milliseconds." },
+            },
+        }),
+    );
+    let member =
+        |name: &str, description: &str| merged(reference(name), json!({ "description": description }));
+    schemas.add(
+        "FeedLine",
+        json!({
+            "type": "object",
+            "description": "One line of the feed: an object with a cursor and one more member.",
+            "properties": {
+                "cursor": cursor,
+                "change": member("JobChange", "A state change of a job."),
+                "gap": member("FeedGap", "Changes that the server does not retain."),
+                "heartbeat": member("FeedHeartbeat", "The first line, and a line after each silence."),
+                "error": member("Problem", "Why the stream ends. It has no cursor."),
+            },
+            "minProperties": 1,
+            "maxProperties": 2,
+        }),
+    );
 }
 
 /// Adds the schemas of one event of a stream.

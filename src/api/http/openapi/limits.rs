@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::job::{MESSAGE_BYTES_MAX, NAME_CHARS_MAX, PRIORITY_MAX};
+use crate::job::{BAGGAGE_BYTES_MAX, MESSAGE_BYTES_MAX, NAME_CHARS_MAX, PRIORITY_MAX, TRACESTATE_BYTES_MAX};
 use crate::proto::parse::{
     ATTEMPTS_MAX, BATCH_JOBS_MAX, CONTENT_TYPE_BYTES_MAX, DELAY, DRAIN, DurationRange, ENUM_ENTRIES_MAX,
-    GRACE, HEARTBEAT, MAP_ENTRIES_MAX, MAP_KEY_BYTES_MAX, MAP_VALUE_BYTES_MAX, MESSAGE_BYTES_MIN,
-    MULTIPLIER_MAX, PAGE_SIZE_MAX, SERVED_MAX, TIMEOUT, UNARY_MAX, WAIT,
+    GRACE, HEARTBEAT, LIFETIME, LOG_LEVEL_BYTES_MAX, LOG_LEVELS, MAP_ENTRIES_MAX, MAP_KEY_BYTES_MAX,
+    MAP_VALUE_BYTES_MAX, MESSAGE_BYTES_MIN, MULTIPLIER_MAX, PAGE_SIZE_MAX, SERVED_MAX, STATS_RANGE, TIMEOUT,
+    UNARY_MAX, WAIT,
 };
 
 /// Prefix of the full names of the API.
@@ -17,6 +18,11 @@ pub(super) const PACKAGE: &str = "jobstream.v1.";
 const UUID_PATTERN: &str =
     "^(?!00000000-0000-0000-0000-000000000000$)[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$";
 const LEASE_PATTERN: &str = "^[0-9a-fA-F]{32}$";
+/// Empty, or a W3C traceparent of a version before ff, whose ids are not 0.
+const TRACEPARENT_PATTERN: &str =
+    "^((?!ff|.{3}0{32}|.{36}0{16})[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2})?$";
+/// A cursor of the feed of all jobs.
+pub(super) const CURSOR_PATTERN: &str = "^[0-9a-fA-F]{1,16}-[0-9a-fA-F]{1,16}$";
 /// No control characters.
 const TEXT_PATTERN: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
 const NANOS_PATTERN: &str = "(\\.[0-9]{1,9})?";
@@ -31,6 +37,8 @@ pub(super) fn is_required(field: &str) -> bool {
             | "LeaseRequest.name"
             | "LeaseRequest.kinds"
             | "AttemptReport.lease_id"
+            | "MintTokenRequest.job_id"
+            | "SetLogLevelRequest.level"
     )
 }
 
@@ -46,7 +54,11 @@ pub(super) fn of_value(field: &str) -> Value {
         | "JobSpec.queue"
         | "RetryRequest.kind"
         | "ListJobsRequest.kind"
+        | "GetStatsRequest.queue"
+        | "GetStatsRequest.kind"
         | "ListJobsRequest.queue"
+        | "WatchJobsRequest.kind"
+        | "WatchJobsRequest.queue"
         | "PauseQueueRequest.queue"
         | "ResumeQueueRequest.queue"
         | "PurgeQueueRequest.queue"
@@ -64,19 +76,38 @@ pub(super) fn of_value(field: &str) -> Value {
         | "RetryPolicy.max_backoff"
         | "AttemptFail.retry_after"
         | "AttemptRelease.delay" => duration(&DELAY),
-        "RunRequest.heartbeat" | "WatchResultRequest.heartbeat" => duration(&HEARTBEAT),
+        "RunRequest.heartbeat" | "WatchResultRequest.heartbeat" | "WatchJobsRequest.heartbeat" => {
+            duration(&HEARTBEAT)
+        }
+        "WatchJobsRequest.after_cursor" => json!({ "pattern": CURSOR_PATTERN }),
         "CancelRequest.grace" => duration(&GRACE),
         "DrainWorkerRequest.within" => duration(&DRAIN),
+        "GetStatsRequest.range" | "GetStatsRequest.step" => duration(&STATS_RANGE),
+        "MintTokenRequest.lifetime" => duration(&LIFETIME),
         "GetResultRequest.wait" | "LeaseRequest.wait" => duration(&WAIT),
         "RetryPolicy.max_attempts" | "RetryPolicy.max_lost_attempts" => json!({ "maximum": ATTEMPTS_MAX }),
         "RetryPolicy.multiplier" => json!({ "minimum": 1, "maximum": MULTIPLIER_MAX }),
         "RetryPolicy.jitter" => json!({ "minimum": 0, "maximum": 1 }),
         "Payload.content_type" => json!({ "maxLength": CONTENT_TYPE_BYTES_MAX, "pattern": "^[ -~]*$" }),
+        "TraceContext.traceparent" => json!({ "pattern": TRACEPARENT_PATTERN }),
+        "TraceContext.tracestate" => json!({ "maxLength": TRACESTATE_BYTES_MAX, "pattern": "^[ -~]*$" }),
+        "TraceContext.baggage" => json!({ "maxLength": BAGGAGE_BYTES_MAX, "pattern": "^[ -~]*$" }),
         "CancelRequest.reason" => json!({ "maxLength": MESSAGE_BYTES_MAX }),
         "LeaseRequest.max_jobs" => json!({ "maximum": UNARY_MAX }),
         "LeaseRequest.message_bytes_max" => json!({ "minimum": MESSAGE_BYTES_MIN }),
         "AttemptReport.lease_id" | "ReportRequest.lease_ids" => json!({ "pattern": LEASE_PATTERN }),
+        "SetLogLevelRequest.level" => {
+            let level = format!("([A-Za-z0-9_]+(::[A-Za-z0-9_]+)*=)?({})", LOG_LEVELS.join("|"));
+            json!({ "maxLength": LOG_LEVEL_BYTES_MAX, "pattern": format!("^{level}(,{level})*$") })
+        }
         "DrainWorkerRequest.worker" => json!({ "minLength": 1 }),
+        name => of_id_or_page(name),
+    }
+}
+
+/// The keywords of an id, or of a field that selects a page.
+fn of_id_or_page(name: &str) -> Value {
+    match name {
         "ListJobsRequest.page_size" | "ListQueuesRequest.page_size" | "ListWorkersRequest.page_size" => {
             json!({ "maximum": PAGE_SIZE_MAX })
         }
@@ -92,16 +123,17 @@ pub(super) fn of_value(field: &str) -> Value {
 /// The keywords of a list or a map with this full name.
 pub(super) fn of_collection(field: &str) -> Value {
     match field.strip_prefix(PACKAGE).unwrap_or(field) {
-        "JobSpec.labels" | "JobSpec.headers" | "ListJobsRequest.labels" => {
+        "JobSpec.labels" | "JobSpec.headers" | "ListJobsRequest.labels" | "WatchJobsRequest.labels" => {
             json!({ "maxProperties": MAP_ENTRIES_MAX })
         }
         "BatchSubmitRequest.jobs" => json!({ "minItems": 1, "maxItems": BATCH_JOBS_MAX }),
         "LeaseRequest.kinds" => json!({ "minItems": 1, "maxItems": SERVED_MAX }),
         "LeaseRequest.queues" => json!({ "maxItems": SERVED_MAX }),
         "ReportRequest.reports" | "ReportRequest.lease_ids" => json!({ "maxItems": UNARY_MAX }),
-        "RunRequest.types" | "WatchResultRequest.types" | "ListJobsRequest.states" => {
-            json!({ "maxItems": ENUM_ENTRIES_MAX })
-        }
+        "RunRequest.types"
+        | "WatchResultRequest.types"
+        | "ListJobsRequest.states"
+        | "WatchJobsRequest.states" => json!({ "maxItems": ENUM_ENTRIES_MAX }),
         _ => json!({}),
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::comments::{Commented, first_sentence};
+use super::limits::CURSOR_PATTERN;
 use super::schema::{Schemas, Side, merged};
 use super::{examples, limits, responses};
 use crate::api::http::idempotency::KEY_BYTES_MAX;
@@ -70,6 +71,11 @@ fn description(route: &Route, comment: String) -> String {
              204, which ends an EventSource. To a client that names text/event-stream a shutdown of the \
              server is a `retry` and the end of the stream, not an error."
         }
+        Handler::Feed => {
+            "The media type is text/event-stream, or application/x-ndjson for clients that accept only that or only JSON. A \
+             browser's EventSource resumes by Last-Event-ID. To a client that names text/event-stream a shutdown of the \
+             server is a `retry` and the end of the stream, not an error."
+        }
         Handler::Run => {
             "The media type is text/event-stream, or application/x-ndjson for clients that accept only that or only JSON."
         }
@@ -102,6 +108,9 @@ fn parameters(route: &Route, schemas: &mut Schemas) -> Vec<Value> {
     if matches!(route.handler, Handler::Events) {
         parameters.push(last_event_id());
     }
+    if matches!(route.handler, Handler::Feed) {
+        parameters.push(last_cursor());
+    }
     if matches!(route.idempotency_key, IdempotencyKey::Sets(_)) {
         parameters.push(idempotency_key());
     }
@@ -111,12 +120,11 @@ fn parameters(route: &Route, schemas: &mut Schemas) -> Vec<Value> {
 fn query_parameter(name: &str, field: &prost_reflect::FieldDescriptor, schemas: &mut Schemas) -> Value {
     let mut schema = schemas.field(Side::Request, field);
     if let prost_reflect::Kind::Enum(values) = field.kind() {
-        schema = merged(
-            schema,
-            json!({
-                "items": { "type": "string", "enum": query::enum_names(&values) }, "minItems": 1,
-            }),
-        );
+        let value = json!({ "type": "string", "enum": query::enum_names(&values) });
+        schema = match field.is_list() {
+            true => merged(schema, json!({ "items": value, "minItems": 1 })),
+            false => value,
+        };
     }
     let mut parameter = json!({ "name": name, "in": "query", "description": field.comment() });
     if field.is_map() {
@@ -163,6 +171,14 @@ fn last_event_id() -> Value {
         "name": "Last-Event-ID", "in": "header",
         "description": "The `id` of the last event that the client received. It replaces `afterSequence`.",
         "schema": { "type": "integer", "minimum": 0, "maximum": u32::MAX },
+    })
+}
+
+fn last_cursor() -> Value {
+    json!({
+        "name": "Last-Event-ID", "in": "header",
+        "description": "The `id` of the last event that the client received. It replaces `afterCursor`.",
+        "schema": { "type": "string", "pattern": CURSOR_PATTERN },
     })
 }
 

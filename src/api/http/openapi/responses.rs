@@ -7,13 +7,22 @@ use crate::api::http::problem::PROBLEM_JSON;
 use crate::api::http::route::{Body, Handler, IdempotencyKey, Route};
 
 /// The errors of HTTP, by status: the name of the response and what it means.
-const PROBLEMS: [(u16, &str, &str); 16] = [
+const PROBLEMS: [(u16, &str, &str); 17] = [
     (
         400,
         "BadRequest",
         "A field, a query parameter or a header is invalid (INVALID_FIELD with every violation), or the body is incomplete.",
     ),
-    (403, "Forbidden", "The request comes from a web page of another origin (ORIGIN_NOT_ALLOWED)."),
+    (
+        401,
+        "Unauthorized",
+        "The server verifies callers, and the request has no valid credential (CREDENTIAL_REQUIRED, CREDENTIAL_INVALID, CREDENTIAL_EXPIRED).",
+    ),
+    (
+        403,
+        "Forbidden",
+        "The caller lacks a grant (GRANT_MISSING), or the request comes from a web page of another origin (ORIGIN_NOT_ALLOWED).",
+    ),
     (
         404,
         "NotFound",
@@ -47,7 +56,7 @@ const PROBLEMS: [(u16, &str, &str); 16] = [
     (
         429,
         "TooManyRequests",
-        "A limit is reached: jobs, bytes, queues, watches or connections (QUEUE_FULL, DISK_FULL, CONNECTION_BYTES and others).",
+        "A limit is reached: jobs, bytes, queues, watches, connections or the quota of the caller (QUEUE_FULL, DISK_FULL, QUOTA and others).",
     ),
     (500, "InternalServerError", "A bug of the server (INTERNAL). The detail has the id of the request."),
     (501, "NotImplemented", "The body has a transfer coding other than chunked (UNIMPLEMENTED)."),
@@ -59,7 +68,7 @@ const PROBLEMS: [(u16, &str, &str); 16] = [
 ];
 
 /// The statuses of errors that any request may get.
-const EVERYWHERE: [u16; 6] = [400, 403, 421, 429, 500, 503];
+const EVERYWHERE: [u16; 7] = [400, 401, 403, 421, 429, 500, 503];
 /// The statuses of errors of a request with a body.
 const OF_BODY: [u16; 4] = [408, 413, 415, 501];
 
@@ -74,7 +83,8 @@ fn error_statuses(route: &Route) -> Vec<u16> {
         "BatchSubmit" => &[409, 410],
         "Run" => &[406, 409, 410],
         "WatchResult" => &[404, 406, 410],
-        "GetJob" | "GetResult" => &[404, 410],
+        "WatchJobs" => &[406],
+        "GetJob" | "GetResult" | "MintToken" => &[404, 410],
         "Cancel" | "Retry" | "Delete" => &[404, 409, 410],
         "ResumeQueue" | "PurgeQueue" => &[404],
         "DrainWorker" => &[404, 409],
@@ -96,19 +106,24 @@ fn error_statuses(route: &Route) -> Vec<u16> {
 /// The responses of a route.
 pub(super) fn responses(route: &Route, schemas: &mut Schemas) -> Value {
     let mut responses = successes(route, schemas);
-    for status in error_statuses(route) {
-        let problem = PROBLEMS.iter().find(|(known, ..)| *known == status);
-        let name = problem.map_or("InternalServerError", |(_, name, _)| name);
-        let reference = json!({ "$ref": format!("#/components/responses/{name}") });
-        responses.insert(status.to_string(), reference);
-    }
+    responses.extend(error_references(&error_statuses(route)));
     Value::Object(responses)
+}
+
+/// References to the shared responses of errors with these statuses.
+pub(super) fn error_references(statuses: &[u16]) -> Map<String, Value> {
+    let reference = |status: &u16| {
+        let problem = PROBLEMS.iter().find(|(known, ..)| known == status);
+        let name = problem.map_or("InternalServerError", |(_, name, _)| name);
+        (status.to_string(), json!({ "$ref": format!("#/components/responses/{name}") }))
+    };
+    statuses.iter().map(reference).collect()
 }
 
 fn successes(route: &Route, schemas: &mut Schemas) -> Map<String, Value> {
     let output = route.rpc.output();
     let output = match route.handler {
-        Handler::Events | Handler::Run => {
+        Handler::Events | Handler::Run | Handler::Feed => {
             // The schemas of one event refer to those of its content.
             output.fields().for_each(|field| drop(schemas.field(Side::Response, &field)));
             Value::Null
@@ -136,6 +151,7 @@ fn successes(route: &Route, schemas: &mut Schemas) -> Map<String, Value> {
             vec![("200", stream()), ("204", empty("The client has the last event of the job."))]
         }
         Handler::Run => vec![("200", stream())],
+        Handler::Feed => vec![("200", feed())],
         Handler::JobPayload | Handler::ResultPayload => vec![
             (
                 "200",
@@ -184,6 +200,17 @@ fn stream() -> Value {
     })
 }
 
+fn feed() -> Value {
+    json!({
+        "description": "The changes. The stream has no end of its own.",
+        "headers": headers(&[]),
+        "content": {
+            "text/event-stream": { "schema": reference("FeedServerSentEvent") },
+            "application/x-ndjson": { "schema": reference("FeedLine") },
+        },
+    })
+}
+
 fn content(description: &str, names: &[&str]) -> Value {
     // Of any media type: that of the payload.
     json!({ "description": description, "headers": headers(names), "content": { "*/*": {} } })
@@ -193,7 +220,7 @@ fn empty(description: &str) -> Value {
     json!({ "description": description, "headers": headers(&[]) })
 }
 
-fn headers(names: &[&str]) -> Value {
+pub(super) fn headers(names: &[&str]) -> Value {
     let names = ["X-Request-Id"].iter().chain(names);
     let reference =
         |name: &&str| ((*name).to_owned(), json!({ "$ref": format!("#/components/headers/{name}") }));
@@ -204,6 +231,7 @@ fn headers(names: &[&str]) -> Value {
 pub(super) fn shared_responses() -> Value {
     let response = |(status, name, description): &(u16, &str, &str)| {
         let names: &[&str] = match status {
+            401 => &["WWW-Authenticate"],
             416 => &["Content-Range"],
             429 | 503 => &["Retry-After"],
             _ => &[],
@@ -231,6 +259,7 @@ pub(super) fn shared_headers() -> Value {
             "description": "When to ask again, in seconds.",
             "schema": { "type": "integer", "minimum": 0 },
         },
+        "WWW-Authenticate": text("`Bearer`."),
         "X-Request-Id": text("The id of the request: the one that it had in the same header, or a new one."),
     })
 }

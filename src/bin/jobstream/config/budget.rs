@@ -38,6 +38,7 @@ impl LimitsConfig {
         self.retention_memory_bytes_max.get_or_insert(budget.retention_memory_bytes_max());
         self.idempotency_ids_max.get_or_insert(budget.idempotency_ids_max());
         self.worker_bytes_max.get_or_insert(budget.worker_bytes_max());
+        self.feed_bytes.get_or_insert(budget.feed_bytes());
         self.watchers_max.get_or_insert(at_least_one(budget.watchers_max()));
     }
 }

@@ -19,24 +19,38 @@ impl ServerConfig {
     ///
     /// A usage error that names both values and what to do.
     pub(crate) fn check(&self) -> Result<()> {
-        if let (None, Some(bytes_max)) = (&self.data, self.data_bytes_max) {
-            let text =
-                format!("data_bytes_max is {bytes_max}, but no data directory is given: name one with data");
-            return Err(Error::usage(text));
-        }
-        check_tls(&self.tls)?;
-        check_memory(&self.limits)?;
-        check_queues(&self.limits)?;
-        check_sizes(&self.limits)?;
-        check_connections(&self.limits)?;
-        check_garbage(self.limits.compaction_garbage)?;
-        check_spans(&self.worker)
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Every problem of the values.
+    pub(crate) fn problems(&self) -> Vec<Error> {
+        let checks = [
+            check_data(self),
+            check_tls(&self.tls),
+            self.auth.check(self.tls.client_ca.is_some()),
+            check_memory(&self.limits),
+            check_queues(&self.limits),
+            check_sizes(&self.limits),
+            check_connections(&self.limits),
+            check_garbage(self.limits.compaction_garbage),
+            check_spans(&self.worker),
+        ];
+        checks.into_iter().filter_map(Result::err).collect()
+    }
+}
+
+fn check_data(config: &ServerConfig) -> Result<()> {
+    match (&config.data, config.data_bytes_max) {
+        (None, Some(bytes_max)) => Err(Error::usage(format!(
+            "data_bytes_max is {bytes_max}, but no data directory is given: name one with data"
+        ))),
+        _ => Ok(()),
     }
 }
 
 fn check_tls(tls: &TlsConfig) -> Result<()> {
-    let TlsConfig { cert, key, client_ca, poll_interval } = tls;
-    let is_any_set = cert.is_some() || key.is_some() || client_ca.is_some() || poll_interval.is_some();
+    let TlsConfig { cert, key, client_ca, client_auth, poll_interval } = tls;
+    let is_any_set = *tls != TlsConfig::default();
     if is_any_set && !cfg!(feature = "tls") {
         let text = "tls.* is set (--tls-cert and others), but this jobstream was built without TLS: build it with \
                     the feature tls";
@@ -47,11 +61,14 @@ fn check_tls(tls: &TlsConfig) -> Result<()> {
         (None, Some(_)) => {
             Err(Error::usage("tls.key is set without tls.cert: name the certificate with --tls-cert"))
         }
-        (None, None) if is_any_set => Err(Error::usage(
-            "tls.client_ca or tls.poll_interval is set without tls.cert: TLS needs --tls-cert and --tls-key",
+        (None, None) if is_any_set => {
+            Err(Error::usage("tls.* is set without tls.cert: TLS needs --tls-cert and --tls-key"))
+        }
+        _ if client_auth.is_some() && client_ca.is_none() => Err(Error::usage(
+            "tls.client_auth is set without tls.client_ca: name the CAs of client certificates with --tls-client-ca",
         )),
         _ if poll_interval.is_some_and(|interval| interval.is_zero()) => {
-            Err(Error::usage("tls.poll_interval is 0: it must be longer"))
+            Err(Error::usage("tls.poll_interval is 0: it must be more than 0, such as 10s"))
         }
         _ => Ok(()),
     }
@@ -71,11 +88,10 @@ fn check_sizes(limits: &LimitsConfig) -> Result<()> {
     if payload.saturating_add(ENVELOPE_BYTES) <= message {
         return Ok(());
     }
-    let text = format!(
-        "payload_bytes_max is {payload}, but messages end at message_bytes_max, {message}: \
-         leave {ENVELOPE_BYTES} bytes between them"
-    );
-    Err(Error::usage(text))
+    let [payload, message, envelope] = [payload, message, ENVELOPE_BYTES].map(text::bytes);
+    Err(Error::usage(format!(
+        "payload_bytes_max is {payload}: it must be at least {envelope} below message_bytes_max, which is {message}"
+    )))
 }
 
 fn check_connections(limits: &LimitsConfig) -> Result<()> {
@@ -83,18 +99,16 @@ fn check_connections(limits: &LimitsConfig) -> Result<()> {
     let (connection_bytes_max, connections_bytes_max) =
         (limits.connection_bytes(), limits.connections_bytes());
     if connection_bytes_max < message_bytes_max {
-        let text = format!(
-            "connection_bytes_max is {connection_bytes_max}, but messages end at message_bytes_max, \
-             {message_bytes_max}: a connection must hold one of them"
-        );
-        return Err(Error::usage(text));
+        let [bytes, least] = [connection_bytes_max, message_bytes_max].map(text::bytes);
+        return Err(Error::usage(format!(
+            "connection_bytes_max is {bytes}: it must be at least message_bytes_max, which is {least}"
+        )));
     }
     if connections_bytes_max < connection_bytes_max {
-        let text = format!(
-            "connections_bytes_max is {connections_bytes_max}, but one connection may hold connection_bytes_max, \
-             {connection_bytes_max}: all together must hold as much"
-        );
-        return Err(Error::usage(text));
+        let [bytes, least] = [connections_bytes_max, connection_bytes_max].map(text::bytes);
+        return Err(Error::usage(format!(
+            "connections_bytes_max is {bytes}: it must be at least connection_bytes_max, which is {least}"
+        )));
     }
     Ok(())
 }
@@ -116,7 +130,7 @@ fn check_spans(worker: &WorkerConfig) -> Result<()> {
         ("reconnect_grace", reconnect_grace),
     ];
     if let Some((name, _)) = spans.into_iter().find(|(_, span)| span.is_zero()) {
-        return Err(Error::usage(format!("worker.{name} is 0: it must be longer")));
+        return Err(Error::usage(format!("worker.{name} is 0: it must be more than 0, such as 5s")));
     }
     if lease < ping_interval {
         let (lease, ping_interval) = (text::duration(lease), text::duration(ping_interval));
@@ -158,6 +172,7 @@ mod tests {
             ("cert = 'a'", "tls.cert is set without tls.key"),
             ("key = 'a'", "tls.key is set without tls.cert"),
             ("client_ca = 'a'", "TLS needs --tls-cert and --tls-key"),
+            ("cert = 'a'\nkey = 'b'\nclient_auth = 'optional'", "without tls.client_ca"),
             ("cert = 'a'\nkey = 'b'\npoll_interval = '0s'", "tls.poll_interval is 0"),
         ] {
             let message = refused(&format!("[tls]\n{toml}"));
@@ -182,7 +197,10 @@ mod tests {
 
     #[test]
     fn a_payload_must_fit_a_message() {
-        assert!(refused("[limits]\npayload_bytes_max = '4MiB'").contains("message_bytes_max, 4194304"));
+        let message = refused("[limits]\npayload_bytes_max = '4MiB'");
+        let expected =
+            "payload_bytes_max is 4 MiB: it must be at least 64 KiB below message_bytes_max, which is 4 MiB";
+        assert_eq!(message, expected);
     }
 
     #[test]
@@ -223,7 +241,7 @@ mod tests {
     fn no_span_of_a_worker_is_zero() {
         for name in ["lease", "ping_interval", "accept_timeout", "reconnect_grace"] {
             let message = refused(&format!("[worker]\n{name} = '0s'"));
-            assert_eq!(message, format!("worker.{name} is 0: it must be longer"));
+            assert_eq!(message, format!("worker.{name} is 0: it must be more than 0, such as 5s"));
         }
     }
 }

@@ -1,14 +1,30 @@
 //! Reads the config file. Errors name the file, the line and a similar key.
 
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IntoDeserializer};
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::error::{Error, Result};
 
 /// Largest edit distance, relative to the length of a key, of a suggested key.
 const SIMILAR_ENOUGH: f64 = 0.7;
+/// Most problems of a file that are reported.
+const PROBLEMS_MAX: usize = 100;
+
+/// The content of a file as far as it is valid, and every problem with its line.
+#[derive(Debug)]
+pub(crate) struct Checked<T> {
+    /// The valid keys; `None` if the file cannot be read or is not TOML.
+    pub(crate) value: Option<T>,
+    /// The text of the file.
+    pub(crate) text: String,
+    /// What is wrong.
+    pub(crate) problems: Vec<Error>,
+}
 
 /// A config file over its defaults.
 ///
@@ -16,29 +32,117 @@ const SIMILAR_ENOUGH: f64 = 0.7;
 ///
 /// If it cannot be read, is not TOML, or holds an unknown key or an invalid value.
 pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Error::usage(format!("cannot read the config file {}: {error}", path.display())))?;
-    parse(&text, &path.display().to_string())
+    parse(&read(path)?, &path.display().to_string())
 }
 
-fn parse<T: DeserializeOwned>(text: &str, name: &str) -> Result<T> {
-    toml::from_str(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| line_of(text, span.start));
-        let message = error.message().trim();
-        match unknown_field(message) {
-            None => Error::usage(format!("{name}:{line}: {}", message.replace('\n', "; "))),
-            Some((key, known)) => {
-                let error = Error::usage(format!("{name}:{line}: unknown key {key:?}"));
-                match nearest(key, &known) {
-                    Some(meant) => error.hint(format!("did you mean {meant:?}?")),
-                    None => error.hint(format!("known here: {}", known.join(", "))),
-                }
+/// Reads a config file and finds every problem.
+pub(crate) fn check<T: DeserializeOwned>(path: &Path) -> Checked<T> {
+    match read(path) {
+        Ok(text) => {
+            let (value, problems) = check_text(&text, &path.display().to_string());
+            Checked { value, text, problems }
+        }
+        Err(error) => Checked { value: None, text: String::new(), problems: vec![error] },
+    }
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|error| Error::usage(format!("cannot read {}: {error}", path.display())))
+}
+
+/// A config from its text. `name` is the file in errors.
+///
+/// # Errors
+///
+/// As [`load`].
+pub(crate) fn parse<T: DeserializeOwned>(text: &str, name: &str) -> Result<T> {
+    toml::from_str(text).map_err(|error| problem(&error, text, name))
+}
+
+fn check_text<T: DeserializeOwned>(text: &str, name: &str) -> (Option<T>, Vec<Error>) {
+    let (mut table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        return (None, errors.iter().take(PROBLEMS_MAX).map(|error| problem(error, text, name)).collect());
+    }
+    let (mut value, mut removed, mut found) = (None, Vec::new(), Vec::new());
+    // The parser ends at the first problem. The key of each is removed, until no problem is left.
+    while found.len() < PROBLEMS_MAX {
+        let error = match T::deserialize(table.clone().into_deserializer()) {
+            Ok(valid) => {
+                value = Some(valid);
+                break;
+            }
+            Err(error) => error,
+        };
+        let Some(start) = error.span().map(|span| span.start) else {
+            found.push((0, problem(&error, text, name)));
+            break;
+        };
+        // A required key with a wrong value was removed.
+        let is_consequence = |removed: &(usize, String)| {
+            removed.0 == start && error.message() == format!("missing field `{}`", removed.1)
+        };
+        if !removed.iter().any(is_consequence) {
+            found.push((start, problem(&error, text, name)));
+        }
+        match remove(table.get_mut(), 0, start) {
+            Some(key) => removed.push(key),
+            None => break,
+        }
+    }
+    found.sort_by_key(|(start, _)| *start);
+    (value, found.into_iter().map(|(_, problem)| problem).collect())
+}
+
+/// Removes the innermost key or array item at this byte. Returns its name, and where its table begins.
+fn remove(table: &mut DeTable<'_>, table_start: usize, at: usize) -> Option<(usize, String)> {
+    if let Some(key) = table.iter_mut().find_map(|(_, value)| remove_in(value, at)) {
+        return Some(key);
+    }
+    let is_at = |span: Range<usize>| span.contains(&at);
+    let (key, _) = table.iter().find(|(key, value)| is_at(key.span()) || is_at(value.span()))?;
+    let key = key.clone();
+    table.remove(&key);
+    Some((table_start, key.get_ref().to_string()))
+}
+
+fn remove_in(value: &mut Spanned<DeValue<'_>>, at: usize) -> Option<(usize, String)> {
+    let start = value.span().start;
+    match value.get_mut() {
+        DeValue::Table(table) => remove(table, start, at),
+        DeValue::Array(items) => {
+            if let Some(key) = items.iter_mut().find_map(|item| remove_in(item, at)) {
+                return Some(key);
+            }
+            let index = items.iter().position(|item| item.span().contains(&at))?;
+            let mut kept = DeArray::new();
+            let others = items.iter().enumerate().filter(|(other, _)| *other != index);
+            others.for_each(|(_, item)| kept.push(item.clone()));
+            *items = kept;
+            Some((start, String::new()))
+        }
+        _ => None,
+    }
+}
+
+/// An error of the parser as one with file and line.
+fn problem(error: &toml::de::Error, text: &str, name: &str) -> Error {
+    let line = error.span().map_or(1, |span| line_of(text, span.start));
+    let message = error.message().trim();
+    match unknown_field(message) {
+        None => Error::usage(format!("{name}:{line}: {}", message.replace('\n', "; "))),
+        Some((key, known)) => {
+            let error = Error::usage(format!("{name}:{line}: unknown key {key:?}"));
+            match nearest(key, &known) {
+                Some(meant) => error.hint(format!("did you mean {meant:?}?")),
+                None => error.hint(format!("known here: {}", known.join(", "))),
             }
         }
-    })
+    }
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
+/// The line at this byte, counted from 1.
+pub(crate) fn line_of(text: &str, offset: usize) -> usize {
     text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count() + 1
 }
 
@@ -98,6 +202,24 @@ mod tests {
             let error = error(text);
             assert!(error.message.contains(expected), "{error:?}");
         }
+    }
+
+    #[test]
+    fn every_problem_is_found() {
+        let messages = |text: &str| {
+            let (value, problems) = check_text::<ServerConfig>(text, "js.toml");
+            (value, problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>())
+        };
+        let (value, found) = messages(
+            "slotz = 1\nlisten = 'x'\ndemo = true\n[limits]\nretention = 'soon'\n[commands.a]\nprogram = 1\n\
+             [commands.b]\nargs = []\n[commands.c]\nprogram = 'x'\ntimelimit = '1s'\n",
+        );
+        let lines: Vec<_> = found.iter().map(|text| text.split(':').nth(1).expect("a line")).collect();
+        assert_eq!(lines, ["1", "2", "5", "7", "8", "12"], "{found:#?}");
+        let value = value.expect("what is valid");
+        assert_eq!((value.demo, value.commands.len()), (true, 1));
+        let (value, found) = messages("a = \nslots = 1\nb = ]\n");
+        assert!(value.is_none() && found.len() >= 2, "{found:#?}");
     }
 
     #[test]

@@ -18,13 +18,20 @@ pub(crate) struct ServerArgs {
 impl ServerArgs {
     /// Overrides the config with the given flags and variables.
     pub(crate) fn apply(&self, config: &mut ServerConfig) {
-        config.update_from_arg_matches(&self.overrides.0).expect("every flag has the type of its key");
+        self.overrides.apply(config);
     }
 }
 
 /// The given flags and variables of a [`ServerConfig`].
 #[derive(Debug, Clone)]
-struct Overrides(ArgMatches);
+pub(crate) struct Overrides(ArgMatches);
+
+impl Overrides {
+    /// Overrides the config with the given flags and variables.
+    pub(crate) fn apply(&self, config: &mut ServerConfig) {
+        config.update_from_arg_matches(&self.0).expect("every flag has the type of its key");
+    }
+}
 
 impl Args for Overrides {
     fn augment_args(command: Command) -> Command {

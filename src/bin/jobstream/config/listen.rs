@@ -27,6 +27,13 @@ impl ListenAddress {
         (!is_address).then_some(self.host.as_str())
     }
 
+    /// The host for a certificate: without the zone of an IPv6 address. `None` if it stands for every address.
+    pub(crate) fn certifiable_host(&self) -> Option<&str> {
+        let host = self.host.split('%').next()?;
+        let is_every = host.parse().is_ok_and(|address: IpAddr| address.is_unspecified());
+        (!is_every).then_some(host)
+    }
+
     /// Listens on every address of the host, for `localhost` on 127.0.0.1 and on `[::1]`. Port 0 selects one free port for
     /// all of them. An address that this machine does not have is skipped if another one can be used.
     ///
@@ -54,7 +61,11 @@ impl ListenAddress {
     }
 
     /// The addresses of the host, IPv4 first.
-    fn resolve(&self) -> Result<BTreeSet<SocketAddr>> {
+    ///
+    /// # Errors
+    ///
+    /// If the name has no address.
+    pub(crate) fn resolve(&self) -> Result<BTreeSet<SocketAddr>> {
         let no_address = |why: &str| {
             Error::new(
                 Exit::Other,

@@ -5,7 +5,11 @@ use std::collections::BTreeSet;
 
 use clap::{Arg, Args, Command};
 
-use super::{CommandConfig, HttpConfig, LimitsConfig, LogConfig, ServerConfig, TlsConfig, WorkerConfig};
+use super::quota::QuotaConfig;
+use super::{
+    AuthConfig, CertificateConfig, CommandConfig, HttpConfig, JwtConfig, LimitsConfig, LogConfig,
+    ServerConfig, TlsConfig, WorkerConfig,
+};
 
 /// Opens the default at the end of a documentation.
 const DEFAULT: &str = " [default: ";
@@ -33,7 +37,8 @@ impl Key {
         let (meaning, default) = split(&help);
         Self {
             table,
-            name: arg.get_id().to_string(),
+            // Some names are those of other flags as well, whose ids they are.
+            name: arg.get_id().as_str().trim_start_matches("jwt_").to_owned(),
             value: value_type(value_name, is_list).to_owned(),
             default,
             meaning,
@@ -52,7 +57,7 @@ impl Key {
             "BTreeMap<String, String>" => "table of text",
             "Duration" | "Option<Duration>" => "duration",
             "Option<u64>" => "size",
-            "Option<NonZeroU32>" => "number",
+            "Option<NonZeroU32>" | "Option<u32>" => "number",
             _ => "text",
         };
         let (name, value) = (name.to_owned(), value.to_owned());
@@ -95,6 +100,8 @@ fn keys() -> Vec<Key> {
     let tables = [
         ("log", flags::<LogConfig>()),
         ("tls", flags::<TlsConfig>()),
+        ("auth", flags_without::<AuthConfig, JwtConfig>()),
+        ("auth.jwt", flags::<JwtConfig>()),
         ("limits", flags::<LimitsConfig>()),
         ("worker", flags::<WorkerConfig>()),
     ];
@@ -107,7 +114,12 @@ fn keys() -> Vec<Key> {
     for (table, flags) in &tables {
         keys.extend(flags.iter().map(|flag| Key::of_flag(table, flag)));
     }
-    for (table, declared) in [("commands", CommandConfig::KEYS), ("http", HttpConfig::KEYS)] {
+    for (table, declared) in [
+        ("auth.quota", QuotaConfig::KEYS),
+        ("auth.certificates", CertificateConfig::KEYS),
+        ("commands", CommandConfig::KEYS),
+        ("http", HttpConfig::KEYS),
+    ] {
         let declared = declared.iter();
         keys.extend(declared.map(|(name, rust_type, text)| Key::without_flag(table, name, rust_type, text)));
     }
@@ -118,13 +130,23 @@ fn flags<T: Args>() -> Vec<Arg> {
     T::augment_args(Command::new("")).get_arguments().cloned().collect()
 }
 
-/// Tables by kind, and their descriptions.
-const BY_KIND: [(&str, &str); 2] = [
-    ("commands", "A program that runs the jobs of KIND"),
-    ("http", "An HTTP endpoint that runs the jobs of KIND"),
+/// The flags of `T` that are not those of the table `U` in it.
+fn flags_without<T: Args, U: Args>() -> Vec<Arg> {
+    let inner = flags::<U>();
+    flags::<T>()
+        .into_iter()
+        .filter(|flag| !inner.iter().any(|other| other.get_id() == flag.get_id()))
+        .collect()
+}
+
+/// Tables by name or kind, and their descriptions.
+const BY_NAME: [(&str, &str, &str); 3] = [
+    ("auth.certificates", "NAME", "The principal NAME, with its client certificates"),
+    ("commands", "KIND", "A program that runs the jobs of KIND"),
+    ("http", "KIND", "An HTTP endpoint that runs the jobs of KIND"),
 ];
 
-/// Adds a comment to every key of a config file, and the keys of each table by kind if it has no such table.
+/// Adds a comment to every key of a config file, and the keys of each table by name if it has no such table.
 pub(crate) fn with_comments(config: &str) -> String {
     let keys = keys();
     let mut text = String::new();
@@ -134,6 +156,7 @@ pub(crate) fn with_comments(config: &str) -> String {
             table = match header.trim_end_matches(']') {
                 header if header.starts_with("commands.") && header.ends_with(".env") => "env",
                 header if header.starts_with("http.") && header.ends_with(".headers") => "headers",
+                header if header.starts_with("auth.certificates.") => "auth.certificates",
                 header if header.starts_with("commands.") => "commands",
                 header if header.starts_with("http.") => "http",
                 header => header,
@@ -145,11 +168,11 @@ pub(crate) fn with_comments(config: &str) -> String {
         }
         text += &format!("{line}\n");
     }
-    for (table, description) in BY_KIND {
+    for (table, name, description) in BY_NAME {
         if config.contains(&format!("[{table}.")) {
             continue;
         }
-        text += &format!("\n# {description}:\n# [{table}.KIND]\n");
+        text += &format!("\n# {description}:\n# [{table}.{name}]\n");
         for key in keys.iter().filter(|key| key.table == table) {
             text += &format!("# {} ({}): {}\n", key.name, key.value, key.comment());
         }
@@ -174,15 +197,29 @@ default. Unknown keys are errors. `jobstream serve --print-config` prints the ef
 A duration is text such as `\"90s\"`, `\"15m\"` or `\"1h 30m\"`. A size is text such as `\"64KiB\"` or `\"1MiB\"`, or a number of
 bytes. Defaults marked (m) are shares of the memory budget, see [memory](memory.md).
 
+SIGHUP reads the file again, with the flags and variables of the start, and the files that it names. Keys with `yes` in the
+column reload change in the running server, `[tls]` and `[auth]` if it began with TLS, or with callers to verify, and
+`[http.KIND]` for the kinds that it began with. The others change at the next start: a warning names them. The log says
+what has changed. If a value or a file cannot be used, an error names it, and nothing changes.
+
 This page is made from the source: `UPDATE_PAGES=1 cargo test --bin jobstream reference` writes it.
 ";
+
+    /// The path of the key, with a placeholder for the name or kind of a table.
+    fn is_reloadable(key: &Key) -> bool {
+        let mut path: Vec<_> = key.table.split('.').filter(|part| !part.is_empty()).collect();
+        path.extend(BY_NAME.iter().find(|(table, ..)| *table == key.table).map(|(_, name, _)| *name));
+        path.push(&key.name);
+        super::super::reloadable::is_reloadable(&path)
+    }
 
     fn row(key: &Key) -> String {
         let Key { name, value, default, meaning, flag, variable, .. } = key;
         let default = if default.is_empty() { "required" } else { default };
         let overrides = [flag, variable].into_iter().flatten().map(|text| format!("`{text}`"));
         let overrides = overrides.collect::<Vec<_>>().join(" ");
-        format!("| `{name}` | {value} | {default} | {meaning} | {overrides} |\n")
+        let reload = if is_reloadable(key) { "yes" } else { "no" };
+        format!("| `{name}` | {value} | {default} | {meaning} | {overrides} | {reload} |\n")
     }
 
     fn page() -> String {
@@ -192,13 +229,17 @@ This page is made from the source: `UPDATE_PAGES=1 cargo test --bin jobstream re
             ("", "Server"),
             ("log", "[log]"),
             ("tls", "[tls]: see [tls](tls.md)"),
+            ("auth", "[auth]: see [authentication](authentication.md)"),
+            ("auth.jwt", "[auth.jwt]: JSON Web Tokens of an identity provider"),
+            ("auth.quota", "[auth.quota]: of each principal without a quota of its own"),
+            ("auth.certificates", "[auth.certificates.NAME]: the principal of client certificates"),
             ("limits", "[limits]"),
             ("worker", "[worker]: leases and timeouts of remote workers"),
             ("commands", "[commands.KIND]: a program that runs the jobs of a kind"),
             ("http", "[http.KIND]: an HTTP endpoint that runs the jobs of a kind"),
         ] {
             text += &format!(
-                "\n## {title}\n\n| key | type | default | meaning | flag, variable |\n|---|---|---|---|---|\n"
+                "\n## {title}\n\n| key | type | default | meaning | flag, variable | reload |\n|---|---|---|---|---|---|\n"
             );
             text.extend(keys.iter().filter(|key| key.table == table).map(row));
         }
@@ -218,7 +259,7 @@ This page is made from the source: `UPDATE_PAGES=1 cargo test --bin jobstream re
     /// The keys that the parser of a table names when it refuses an unknown one.
     fn parsed_keys(config: &str) -> BTreeSet<String> {
         let error = toml::from_str::<ServerConfig>(config).expect_err("an unknown key").to_string();
-        let (_, known) = error.split_once("expected one of ").expect("the known keys");
+        let (_, known) = error.split_once("expected ").expect("the known keys");
         known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
     }
 
@@ -227,6 +268,10 @@ This page is made from the source: `UPDATE_PAGES=1 cargo test --bin jobstream re
         for (table, config) in [
             ("", "unknown = 1"),
             ("tls", "[tls]\nunknown = 1"),
+            ("auth", "[auth]\nunknown = 1"),
+            ("auth.jwt", "[auth.jwt]\nunknown = 1"),
+            ("auth.quota", "[auth.quota]\nunknown = 1"),
+            ("auth.certificates", "[auth.certificates.x]\nunknown = 1"),
             ("limits", "[limits]\nunknown = 1"),
             ("worker", "[worker]\nunknown = 1"),
             ("commands", "[commands.x]\nunknown = 1"),
@@ -235,10 +280,19 @@ This page is made from the source: `UPDATE_PAGES=1 cargo test --bin jobstream re
             let mut expected = parsed_keys(config);
             // Former names of keys.
             expected.retain(|key| !key.starts_with("checkpoint_"));
-            if table.is_empty() {
-                let tables = ["log", "tls", "limits", "worker", "commands", "http"];
-                expected.retain(|key| !tables.contains(&key.as_str()));
-            }
+            let tables = [
+                "log",
+                "tls",
+                "auth",
+                "limits",
+                "worker",
+                "commands",
+                "http",
+                "certificates",
+                "jwt",
+                "quota",
+            ];
+            expected.retain(|key| !tables.contains(&key.as_str()));
             let keys = keys().into_iter().filter(|key| key.table == table);
             assert_eq!(keys.map(|key| key.name).collect::<BTreeSet<_>>(), expected, "[{table}]");
         }
@@ -248,7 +302,12 @@ This page is made from the source: `UPDATE_PAGES=1 cargo test --bin jobstream re
     fn every_key_has_a_default_or_is_required() {
         for key in keys() {
             assert!(!key.meaning.is_empty(), "{}", key.name);
-            assert_eq!(key.default.is_empty(), ["program", "url"].contains(&&*key.name), "{}", key.name);
+            assert_eq!(
+                key.default.is_empty(),
+                key.flag.is_none() && ["program", "url", "subject_names", "grants"].contains(&&*key.name),
+                "{}",
+                key.name
+            );
         }
     }
 

@@ -44,7 +44,14 @@ pub(crate) mod span {
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        units::duration(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+        let Span::Text(text) = Span::deserialize(deserializer)?;
+        units::duration(&text).map_err(de::Error::custom)
+    }
+
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "write a number and a unit in quotes, such as \"30s\"")]
+    enum Span {
+        Text(String),
     }
 }
 

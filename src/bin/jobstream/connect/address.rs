@@ -1,6 +1,5 @@
 //! The address of the server, and which setting it came from.
 
-use std::env::{self, VarError};
 use std::fmt;
 use std::path::Path;
 
@@ -8,20 +7,19 @@ use tonic::transport::Uri;
 
 use crate::error::{Error, Result};
 
-/// The variable that names the server.
-const VARIABLE: &str = "JOBSTREAM_ADDRESS";
-
 /// Where `jobstream dev` listens.
 const DEFAULT: &str = "http://127.0.0.1:7070";
 
 /// Where an address came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
     /// `--address`.
     Flag,
     /// `JOBSTREAM_ADDRESS`.
     Variable,
-    /// Neither of them.
+    /// The context of this name. `by_flag` if `--context` names it.
+    Context { name: String, by_flag: bool },
+    /// None of them.
     Default,
 }
 
@@ -37,27 +35,12 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// The flag, else the variable, else the default.
+    /// The address that a flag, a variable or a context holds.
     ///
     /// # Errors
     ///
     /// If it is not `host:port`, `http://host:port` or `https://host:port`.
-    pub(crate) fn resolve(flag: Option<&str>) -> Result<Self> {
-        let variable = match env::var(VARIABLE) {
-            Err(VarError::NotUnicode(value)) if flag.is_none() => {
-                return Err(Error::usage(format!("{value:?} ({VARIABLE}) is not UTF-8")));
-            }
-            value => value.ok().filter(|value| !value.is_empty()),
-        };
-        Self::choose(flag, variable.as_deref())
-    }
-
-    fn choose(flag: Option<&str>, variable: Option<&str>) -> Result<Self> {
-        let (text, source) = match (flag, variable) {
-            (Some(flag), _) => (flag, Source::Flag),
-            (None, Some(variable)) => (variable, Source::Variable),
-            (None, None) => (DEFAULT, Source::Default),
-        };
+    pub(crate) fn new(text: &str, source: Source) -> Result<Self> {
         let uri = parse(text).map_err(|problem| {
             Error::usage(format!("{text:?} ({source}) is not an address: {problem}"))
                 .hint("write host:port, such as 127.0.0.1:7070")
@@ -65,22 +48,37 @@ impl Address {
         Ok(Self { uri, source, flags: String::new() })
     }
 
+    /// The address without any setting.
+    ///
+    /// # Errors
+    ///
+    /// Never: it is valid.
+    pub(super) fn default() -> Result<Self> {
+        Self::new(DEFAULT, Source::Default)
+    }
+
     /// Whether connections to it are TLS.
     pub(crate) fn is_https(&self) -> bool {
         self.uri.scheme_str() == Some("https")
     }
 
-    /// Adds a flag that suggested commands need to reach this server.
-    pub(crate) fn add_flag(&mut self, name: &str, file: &Path) {
+    /// Adds a flag with a file that suggested commands need to reach this server.
+    pub(super) fn add_file(&mut self, name: &str, file: &Path) {
         self.flags += &format!(" {name} {}", file.display());
     }
 
-    /// The flags that a suggested command needs to reach this server, each with a space before it; empty unless the address
-    /// or the files of TLS came from flags.
+    /// Adds a flag without a value.
+    pub(super) fn add_flag(&mut self, name: &str) {
+        self.flags += &format!(" {name}");
+    }
+
+    /// The flags that a suggested command needs to reach this server, each with a space before it; empty unless the address,
+    /// the context or files came from flags.
     pub(crate) fn as_flag(&self) -> String {
-        match self.source {
+        match &self.source {
+            Source::Context { name, by_flag: true } => format!(" --context {name}{}", self.flags),
             Source::Flag => format!(" --address {}{}", self.url(), self.flags),
-            Source::Variable | Source::Default => self.flags.clone(),
+            Source::Variable | Source::Context { .. } | Source::Default => self.flags.clone(),
         }
     }
 
@@ -115,11 +113,12 @@ fn parse(text: &str) -> Result<Uri, String> {
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Flag => "from --address",
-            Self::Variable => "from JOBSTREAM_ADDRESS",
-            Self::Default => "the default address",
-        })
+        match self {
+            Self::Flag => f.write_str("from --address"),
+            Self::Variable => f.write_str("from JOBSTREAM_ADDRESS"),
+            Self::Context { name, .. } => write!(f, "from the context {name}"),
+            Self::Default => f.write_str("the default address"),
+        }
     }
 }
 
@@ -133,33 +132,48 @@ impl fmt::Display for Address {
 mod tests {
     use super::*;
 
+    fn address(text: &str, source: Source) -> Address {
+        Address::new(text, source).expect("an address")
+    }
+
+    fn context(by_flag: bool) -> Source {
+        Source::Context { name: "prod".to_owned(), by_flag }
+    }
+
     #[test]
-    fn the_flag_wins_over_the_variable_over_the_default() {
-        let chosen = |flag, variable| Address::choose(flag, variable).expect("an address").to_string();
-        assert_eq!(chosen(Some("a:1"), Some("b:2")), "http://a:1 (from --address)");
-        assert_eq!(chosen(None, Some("http://b:2/")), "http://b:2 (from JOBSTREAM_ADDRESS)");
-        assert_eq!(chosen(None, None), "http://127.0.0.1:7070 (the default address)");
+    fn it_is_shown_with_its_source() {
+        assert_eq!(address("a:1", Source::Flag).to_string(), "http://a:1 (from --address)");
+        assert_eq!(
+            address("http://b:2/", Source::Variable).to_string(),
+            "http://b:2 (from JOBSTREAM_ADDRESS)"
+        );
+        assert_eq!(address("https://c:3", context(false)).to_string(), "https://c:3 (from the context prod)");
+        let default = Address::default().expect("an address").to_string();
+        assert_eq!(default, "http://127.0.0.1:7070 (the default address)");
     }
 
     #[test]
     fn only_a_flag_is_repeated_in_the_command_to_come_back() {
-        let again = |flag| Address::choose(flag, Some("b:2")).expect("an address").as_flag();
-        assert_eq!(again(Some("[::1]:7070")), " --address http://[::1]:7070");
-        assert_eq!(again(None), "");
+        assert_eq!(address("[::1]:7070", Source::Flag).as_flag(), " --address http://[::1]:7070");
+        assert_eq!(address("https://c:3", context(true)).as_flag(), " --context prod");
+        for source in [Source::Variable, context(false), Source::Default] {
+            assert_eq!(address("b:2", source).as_flag(), "");
+        }
     }
 
     #[test]
     fn flags_of_files_are_repeated_too() {
-        let mut address = Address::choose(None, Some("https://b:2")).expect("an address");
+        let mut address = address("https://b:2", Source::Variable);
         assert!(address.is_https());
-        address.add_flag("--ca", Path::new("ca.crt"));
-        assert_eq!(address.as_flag(), " --ca ca.crt");
+        address.add_file("--ca", Path::new("ca.crt"));
+        address.add_flag("--insecure-token");
+        assert_eq!(address.as_flag(), " --ca ca.crt --insecure-token");
     }
 
     #[test]
     fn an_invalid_address_is_reported_with_its_source() {
         for text in ["", "host", "host:0", "https://host", "ftp://host:1", "host:1/path", "a b:1", ":1"] {
-            let error = Address::choose(Some(text), None).expect_err(text);
+            let error = Address::new(text, Source::Flag).expect_err(text);
             assert!(error.message.contains("from --address"), "{error:?}");
         }
     }

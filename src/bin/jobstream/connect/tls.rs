@@ -1,13 +1,13 @@
 //! The TLS flags of commands that talk to a server. They name files in PEM format.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jobstream::client::ClientOptions;
 
-use super::Address;
+use super::{Address, Defaults, file_of_variable};
+use crate::contexts::Context;
 use crate::error::{Error, Result};
 
 /// The variables of the files.
@@ -21,24 +21,39 @@ pub(crate) struct TlsArgs {
     /// CA of an https server, PEM [env: JOBSTREAM_CA]
     /// [default: the CAs of the system]
     #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
+    pub(crate) ca: Option<PathBuf>,
     /// Certificate of this client, PEM, for a server that requires
     /// one [env: JOBSTREAM_CLIENT_CERT]
     #[arg(long, value_name = "FILE")]
-    client_cert: Option<PathBuf>,
+    pub(crate) client_cert: Option<PathBuf>,
     /// Private key of that certificate, PEM
     /// [env: JOBSTREAM_CLIENT_KEY]
     #[arg(long, value_name = "FILE")]
-    client_key: Option<PathBuf>,
+    pub(crate) client_key: Option<PathBuf>,
 }
 
 impl TlsArgs {
+    /// The flags, else the variables.
+    pub(crate) fn or_variables(self) -> Self {
+        let of_variable = |flag: Option<PathBuf>, name| flag.or_else(|| file_of_variable(name));
+        Self {
+            ca: of_variable(self.ca, CA),
+            client_cert: of_variable(self.client_cert, CLIENT_CERT),
+            client_key: of_variable(self.client_key, CLIENT_KEY),
+        }
+    }
+
     /// Reads the files into the options of a client. The address gets the flags for the commands that messages suggest.
     ///
     /// # Errors
     ///
     /// A usage error if a file cannot be read, or a flag does not fit the address.
-    pub(crate) fn apply(&self, address: &mut Address, options: &mut ClientOptions) -> Result<()> {
+    pub(super) fn apply(
+        &self,
+        address: &mut Address,
+        defaults: &Defaults,
+        options: &mut ClientOptions,
+    ) -> Result<()> {
         let flags =
             [("--ca", &self.ca), ("--client-cert", &self.client_cert), ("--client-key", &self.client_key)];
         let given = flags.into_iter().filter_map(|(flag, file)| Some((flag, file.as_deref()?)));
@@ -53,11 +68,15 @@ impl TlsArgs {
             };
         }
         for (flag, file) in given {
-            address.add_flag(flag, file);
+            address.add_file(flag, file);
         }
-        let certificate = read("client certificate", &self.client_cert, CLIENT_CERT)?;
-        let key = read("client key", &self.client_key, CLIENT_KEY)?;
-        let ca = read("CA certificate", &self.ca, CA)?;
+        let file = |flag: &Option<PathBuf>, variable, of_context: fn(&Context) -> &Option<PathBuf>| {
+            flag.clone().or_else(|| defaults.file(variable, of_context))
+        };
+        let ca = file(&self.ca, CA, |context| &context.ca);
+        let ca = ca.map(|path| read("CA certificate", &path)).transpose()?;
+        let certificate = file(&self.client_cert, CLIENT_CERT, |context| &context.client_cert);
+        let key = file(&self.client_key, CLIENT_KEY, |context| &context.client_key);
         match (&certificate, &key) {
             (Some(_), None) => Err(Error::usage(format!(
                 "the client certificate needs its key: --client-key or {CLIENT_KEY}"
@@ -70,24 +89,24 @@ impl TlsArgs {
     }
 }
 
-/// The content of the file of the flag, else of the variable.
-fn read(what: &str, flag: &Option<PathBuf>, variable: &str) -> Result<Option<Vec<u8>>> {
-    let named = || env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let Some(path) = flag.clone().or_else(named) else { return Ok(None) };
-    let content = fs::read(&path)
-        .map_err(|error| Error::usage(format!("cannot read the {what} {}: {error}", path.display())))?;
-    Ok(Some(content))
+fn read(what: &str, path: &Path) -> Result<Vec<u8>> {
+    fs::read(path)
+        .map_err(|error| Error::usage(format!("cannot read the {what} {}: {error}", path.display())))
 }
 
 #[cfg(feature = "tls")]
-fn set(options: &mut ClientOptions, ca: Option<Vec<u8>>, identity: Option<(Vec<u8>, Vec<u8>)>) -> Result<()> {
+fn set(options: &mut ClientOptions, ca: Option<Vec<u8>>, identity: Option<(PathBuf, PathBuf)>) -> Result<()> {
     options.tls.ca = ca;
-    options.tls.identity =
-        identity.map(|(certificate, key)| jobstream::client::ClientIdentity::new(certificate, key));
+    if let Some((certificate, key)) = identity {
+        read("client certificate", &certificate)?;
+        read("client key", &key)?;
+        // A worker runs for longer than some certificates are valid.
+        options.tls.identity = Some(jobstream::client::ClientIdentity::from_files(certificate, key));
+    }
     Ok(())
 }
 
 #[cfg(not(feature = "tls"))]
-fn set(_: &mut ClientOptions, _: Option<Vec<u8>>, _: Option<(Vec<u8>, Vec<u8>)>) -> Result<()> {
+fn set(_: &mut ClientOptions, _: Option<Vec<u8>>, _: Option<(PathBuf, PathBuf)>) -> Result<()> {
     Err(Error::usage("this jobstream was built without TLS: build it with the feature tls"))
 }

@@ -1,7 +1,10 @@
 //! The banner of `dev` and its last line.
 
+use std::path::Path;
+
 use jobstream::job::EndCounts;
 
+use super::tls;
 use crate::output::style::{Color, Style};
 use crate::output::text;
 use crate::server::{Ready, Totals};
@@ -9,17 +12,19 @@ use crate::server::{Ready, Totals};
 /// Line width of the list of kinds.
 const WIDTH: usize = 76;
 
-/// The address, the storage, and commands to try.
-pub(super) fn banner(ready: &Ready, style: Style) -> String {
+/// The address, the storage, and commands to try. `ca` is the file of the CA that `--tls` has made. `has_context`: commands
+/// without an address call another server.
+pub(super) fn banner(ready: &Ready, ca: Option<&Path>, has_context: bool, style: Style) -> String {
     let address = ready.addresses[0];
+    let ca = ca.map_or("ca.crt".to_owned(), tls::quoted);
     let again = match ready.first().as_str() {
-        "127.0.0.1:7070" => None,
-        address if ready.is_tls => Some(format!("export JOBSTREAM_ADDRESS={address} JOBSTREAM_CA=ca.crt")),
+        "127.0.0.1:7070" if !has_context => None,
+        address if ready.is_tls => Some(format!("export JOBSTREAM_ADDRESS={address} JOBSTREAM_CA={ca}")),
         address => Some(format!("export JOBSTREAM_ADDRESS={address}")),
     };
     let (security, grpcurl, curl, scheme) = match ready.is_tls {
-        true => ("TLS", "grpcurl -cacert ca.crt", "curl --cacert ca.crt", "https"),
-        false => ("plaintext", "grpcurl -plaintext", "curl", "http"),
+        true => ("TLS", format!("grpcurl -cacert {ca}"), format!("curl --cacert {ca}"), "https"),
+        false => ("plaintext", "grpcurl -plaintext".to_owned(), "curl".to_owned(), "http"),
     };
     let url = format!("{scheme}://{address}");
     let storage = match &ready.data {
@@ -117,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_banner_fits_a_terminal_and_names_what_is_lost() {
-        let banner = banner(&ready("127.0.0.1:54321"), Style::PLAIN);
+        let banner = banner(&ready("127.0.0.1:54321"), None, false, Style::PLAIN);
         for line in banner.lines() {
             assert!(line.len() <= 80, "{line}");
         }
@@ -134,15 +139,22 @@ mod tests {
 
     #[test]
     fn at_the_default_address_the_lines_to_try_need_none() {
-        assert!(!banner(&ready("127.0.0.1:7070"), Style::PLAIN).contains("JOBSTREAM_ADDRESS"));
+        assert!(!banner(&ready("127.0.0.1:7070"), None, false, Style::PLAIN).contains("JOBSTREAM_ADDRESS"));
         assert!(
-            banner(&ready("127.0.0.1:7071"), Style::PLAIN).contains("JOBSTREAM_ADDRESS=127.0.0.1:7071\n")
+            banner(&ready("127.0.0.1:7071"), None, false, Style::PLAIN)
+                .contains("JOBSTREAM_ADDRESS=127.0.0.1:7071\n")
         );
     }
 
     #[test]
+    fn with_a_context_the_lines_to_try_name_the_address() {
+        let banner = banner(&ready("127.0.0.1:7070"), None, true, Style::PLAIN);
+        assert!(banner.contains("export JOBSTREAM_ADDRESS=127.0.0.1:7070\n"), "{banner}");
+    }
+
+    #[test]
     fn with_tls_the_lines_to_try_name_the_scheme_and_the_ca() {
-        let banner = banner(&Ready { is_tls: true, ..ready("127.0.0.1:7070") }, Style::PLAIN);
+        let banner = banner(&Ready { is_tls: true, ..ready("127.0.0.1:7070") }, None, false, Style::PLAIN);
         assert!(banner.lines().all(|line| line.len() <= 80), "{banner}");
         for part in [
             "https://127.0.0.1:7070, TLS, ",
@@ -151,6 +163,15 @@ mod tests {
             "  127.0.0.1:7070 jobstream.v1.JobService/Run",
         ] {
             assert!(banner.contains(part), "{banner}");
+        }
+    }
+
+    #[test]
+    fn the_lines_to_try_name_the_ca_that_was_made() {
+        let ready = Ready { is_tls: true, ..ready("127.0.0.1:7070") };
+        let banner = banner(&ready, Some(Path::new("/srv/an user/ca.crt")), false, Style::PLAIN);
+        for part in ["JOBSTREAM_CA='", "grpcurl -cacert '", "curl --cacert '"] {
+            assert!(banner.contains(&format!("{part}/srv/an user/ca.crt'")), "{banner}");
         }
     }
 

@@ -7,10 +7,19 @@ use crate::connect::Address;
 use crate::exit::Exit;
 use crate::output::text;
 
+/// The error for options that no client can be made with.
+pub(crate) fn from_options(error: &client::Error) -> Error {
+    match error.reason() {
+        client::reason::INSECURE_TOKEN => Error::usage(error.short_message())
+            .hint("use an address that begins with https://, or allow it with --insecure-token"),
+        _ => Error::usage(error.message()),
+    }
+}
+
 /// The error that opening a connection to the server at `address` failed with.
 pub(crate) fn from_connect(error: &client::Error, address: &Address) -> Error {
     if error.kind() == ErrorKind::InvalidArgument {
-        return Error::usage(error.message());
+        return from_options(error);
     }
     let exit = match error.kind() {
         ErrorKind::Unauthenticated => Exit::Auth,
@@ -42,6 +51,9 @@ pub(crate) fn from_client(error: &client::Error, address: &Address) -> Error {
         kind if reason.is_empty() => Error::new(exit_of(kind, reason), text),
         kind => Error::new(exit_of(kind, reason), format!("{text} ({reason})")),
     };
+    if let Some(hint) = credential_hint(error.kind(), reason) {
+        shown = shown.hint(hint);
+    }
     if let Some(hint) = hint_for(reason, error.fact("worker").is_some(), &address.as_flag()) {
         shown = shown.hint(hint);
     }
@@ -60,11 +72,29 @@ pub(crate) fn from_client(error: &client::Error, address: &Address) -> Error {
 fn exit_of(kind: ErrorKind, reason: &str) -> Exit {
     match (kind, reason) {
         (_, client::reason::RESULT_EXPIRED) => Exit::Expired,
+        (_, client::reason::CREDENTIAL_EXPIRED | client::reason::TOKEN_UNAVAILABLE) => Exit::Auth,
         (ErrorKind::InvalidArgument, _) => Exit::Usage,
         (ErrorKind::Unauthenticated | ErrorKind::PermissionDenied, _) => Exit::Auth,
         (ErrorKind::NotFound, _) => Exit::NotFound,
         (ErrorKind::Unavailable | ErrorKind::ResourceExhausted, _) => Exit::Rejected,
         _ => Exit::Other,
+    }
+}
+
+/// The hint for a refused or missing credential.
+fn credential_hint(kind: ErrorKind, reason: &str) -> Option<&'static str> {
+    const NAME_TOKEN: &str = "name a token with --token-file FILE, JOBSTREAM_TOKEN or a context";
+    match (kind, reason) {
+        (_, client::reason::CREDENTIAL_EXPIRED) => {
+            Some("get a new token, and write it to the file or the variable")
+        }
+        (_, client::reason::CREDENTIAL_INVALID) => {
+            Some("check --token-file, JOBSTREAM_TOKEN and the context: is it a token of this server?")
+        }
+        (_, client::reason::GRANT_MISSING) => Some("ask the operator of the server for the grant"),
+        (_, client::reason::CLIENT_CERTIFICATE | client::reason::TOKEN_UNAVAILABLE) => None,
+        (ErrorKind::Unauthenticated, _) => Some(NAME_TOKEN),
+        _ => None,
     }
 }
 
@@ -112,13 +142,14 @@ mod tests {
     use tonic_types::{ErrorDetails, StatusExt};
 
     use super::*;
+    use crate::connect::Source;
 
     fn details(reason: &str) -> ErrorDetails {
         ErrorDetails::with_error_info(reason, "jobstream", HashMap::new())
     }
 
     fn shown(status: &Status) -> Error {
-        let address = Address::resolve(Some("http://h:1")).expect("an address");
+        let address = Address::new("http://h:1", Source::Flag).expect("an address");
         from_client(&client::Error::from_status(status, "http://h:1"), &address)
     }
 
@@ -128,6 +159,9 @@ mod tests {
             (Code::InvalidArgument, "INVALID_FIELD", Exit::Usage),
             (Code::Unauthenticated, "", Exit::Auth),
             (Code::PermissionDenied, "", Exit::Auth),
+            (Code::PermissionDenied, "GRANT_MISSING", Exit::Auth),
+            (Code::Unavailable, "CREDENTIAL_EXPIRED", Exit::Auth),
+            (Code::ResourceExhausted, "QUOTA", Exit::Rejected),
             (Code::NotFound, "JOB_NOT_FOUND", Exit::NotFound),
             (Code::NotFound, "RESULT_EXPIRED", Exit::Expired),
             (Code::ResourceExhausted, "QUEUE_FULL", Exit::Rejected),
@@ -169,6 +203,21 @@ mod tests {
         let error = shown(&Status::with_error_details(Code::InvalidArgument, "job.kind: is empty", details));
         assert_eq!(error.message, "job.kind: is empty (INVALID_FIELD)");
         assert!(error.details.is_empty(), "{error:?}");
+    }
+
+    #[test]
+    fn a_refused_credential_comes_with_the_way_out() {
+        let hint = |code, reason| {
+            let error = shown(&Status::with_error_details(code, "it says so", details(reason)));
+            assert_eq!((error.exit, error.hints.len()), (Exit::Auth, 1), "{error:?}");
+            error.hints[0].clone()
+        };
+        assert!(hint(Code::Unauthenticated, "CREDENTIAL_REQUIRED").contains("--token-file FILE"));
+        assert!(hint(Code::Unauthenticated, "CREDENTIAL_INVALID").contains("of this server"));
+        assert!(hint(Code::Unauthenticated, "CREDENTIAL_EXPIRED").contains("a new token"));
+        assert!(hint(Code::PermissionDenied, "GRANT_MISSING").contains("grant"));
+        let of_proxy = shown(&Status::unauthenticated("it says so"));
+        assert!(of_proxy.hints[0].contains("JOBSTREAM_TOKEN"), "{of_proxy:?}");
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub(super) fn state_line(event: &JobEvent, change: &StateChange) -> String {
     }
     if change.cancel_requested {
         line += ", cancel requested";
+        if !change.principal.is_empty() {
+            line += &format!(" by {}", change.principal);
+        }
     }
     if let Some(failure) = &change.failure {
         line += &format!(": attempt {} failed: {}", failure.attempt, text::failure(failure));

@@ -7,7 +7,7 @@ use prost_types::Timestamp;
 use crate::units;
 
 /// The values of `--state`, in lower case as they are typed.
-const STATES: [&str; 6] = ["scheduled", "queued", "running", "succeeded", "failed", "cancelled"];
+pub(super) const STATES: [&str; 6] = ["scheduled", "queued", "running", "succeeded", "failed", "cancelled"];
 
 /// Which jobs match.
 #[derive(Debug, Clone, Args)]
@@ -60,7 +60,8 @@ impl Filter {
     }
 }
 
-fn state(name: &str) -> Option<JobState> {
+/// The state with this name.
+pub(super) fn state(name: &str) -> Option<JobState> {
     JobState::from_str_name(&format!("JOB_STATE_{}", name.to_uppercase()))
 }
 

@@ -102,6 +102,7 @@ fn pairs(job: &Job, format: Format, is_terminal: bool) -> Vec<(&'static str, Fie
         ("priority", spec.priority.to_string().into()),
         ("progress", job.progress.as_ref().map(crate::follow::progress_line).unwrap_or_default().into()),
         ("labels", Field::from(labels.join(", ")).wrapped()),
+        ("owner", job.owner.as_str().into()),
         ("made from", job.origin_job_id.as_str().into()),
         ("created", time(job.create_time.as_ref()).into()),
         ("next attempt", time(job.next_attempt_time.as_ref()).into()),
@@ -118,8 +119,7 @@ fn end(outcome: &Outcome) -> String {
     match &outcome.end {
         Some(End::Result(result)) => text::payload(result),
         Some(End::Failure(failure)) => text::failure(failure),
-        Some(End::Cancellation(end)) if end.reason.is_empty() => "cancelled".to_owned(),
-        Some(End::Cancellation(end)) => format!("cancelled: {}", end.reason),
+        Some(End::Cancellation(end)) => text::cancellation(end),
         None => String::new(),
     }
 }

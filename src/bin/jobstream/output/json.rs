@@ -1,31 +1,14 @@
-//! Messages as JSON for scripts: the canonical form of protobuf, with every field that has no presence.
-//!
-//! It differs from the canonical form in four points. Enum values have no prefix (`SUCCEEDED`), and unspecified ones are
-//! left out. An empty content type is left out. Whole numbers in JSON payloads have no fraction. Maps are sorted by key.
+//! Messages as JSON for scripts, as module `proto::json` of the library writes them: enum values have no prefix
+//! (`SUCCEEDED`).
 
-use std::sync::LazyLock;
-
-use jobstream::proto::DESCRIPTORS;
+use jobstream::proto::json::{self, EnumNames};
 use prost::Message;
-use prost_reflect::{
-    DescriptorPool, DynamicMessage, EnumDescriptor, Kind, MessageDescriptor, SerializeOptions,
-};
-use serde_json::value::Serializer;
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 
-/// The messages of the API. Decoded once, from bytes that the build has checked.
-static MESSAGES: LazyLock<DescriptorPool> =
-    LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).unwrap_or_default());
-
-/// Fields without presence are always there, so that scripts find them.
-const OPTIONS: SerializeOptions = SerializeOptions::new().skip_default_fields(false);
-
-/// Whole numbers within 64 bits are shown without a fraction.
-const I64_MAX: f64 = 9_223_372_036_854_775_808.0;
-const U64_MAX: f64 = 18_446_744_073_709_551_616.0;
+pub(crate) use json::value_of as value;
 
 /// The message of this name in `jobstream.v1`, as JSON.
 ///
@@ -33,16 +16,8 @@ const U64_MAX: f64 = 18_446_744_073_709_551_616.0;
 ///
 /// If it holds what JSON cannot show, such as a time beyond the year 9999.
 pub(crate) fn message(name: &str, message: &impl Message) -> Result<Value> {
-    to_json(name, message)
+    json::to_value(name, message, EnumNames::Short)
         .map_err(|error| Error::new(Exit::Other, format!("cannot show {name} as JSON: {error}")))
-}
-
-fn to_json(name: &str, message: &impl Message) -> Result<Value, Box<dyn std::error::Error>> {
-    let descriptor = MESSAGES.get_message_by_name(&format!("jobstream.v1.{name}")).ok_or("it is unknown")?;
-    let message = DynamicMessage::decode(descriptor.clone(), message.encode_to_vec().as_slice())?;
-    let mut json = message.serialize_with_options(Serializer, &OPTIONS)?;
-    adapt(&mut json, &descriptor);
-    Ok(json)
 }
 
 /// The message with one more field in front, such as the id that an answer does not repeat.
@@ -56,64 +31,6 @@ pub(crate) fn message_of(field: (&str, String), name: &str, message: &impl Messa
         object.extend(fields);
     }
     Ok(Value::Object(object))
-}
-
-/// A JSON text of at most 30 levels as a value of a payload; `None` if it is malformed, or escapes half a surrogate pair.
-pub(crate) fn value(text: &str) -> Option<prost_types::Value> {
-    let descriptor = MESSAGES.get_message_by_name("google.protobuf.Value")?;
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    DynamicMessage::deserialize(descriptor, &mut deserializer).ok()?.transcode_to().ok()
-}
-
-/// Turns the canonical form of a message into the one that is shown.
-fn adapt(json: &mut Value, descriptor: &MessageDescriptor) {
-    let Value::Object(object) = json else { return };
-    for field in descriptor.fields() {
-        let Some(value) = object.get_mut(field.json_name()) else { continue };
-        match (field.kind(), value) {
-            (Kind::Enum(values), Value::String(name)) => match short_name(&values, name) {
-                Some(short) => *name = short,
-                None => _ = object.shift_remove(field.json_name()),
-            },
-            (Kind::Message(_), Value::Object(pairs)) if field.is_map() => pairs.sort_keys(),
-            (Kind::Message(inner), value) if inner.full_name() == "google.protobuf.Value" => {
-                drop_fractions(value);
-            }
-            (Kind::Message(inner), Value::Array(items)) => {
-                items.iter_mut().for_each(|item| adapt(item, &inner));
-            }
-            (Kind::Message(inner), value) => adapt(value, &inner),
-            _ => {}
-        }
-    }
-    if object.get("contentType").is_some_and(|name| name == "") {
-        object.shift_remove("contentType");
-    }
-}
-
-/// `SUCCEEDED` for `JOB_STATE_SUCCEEDED`; `None` if the value is unspecified.
-fn short_name(values: &EnumDescriptor, name: &str) -> Option<String> {
-    let unspecified = values.default_value();
-    let prefix = unspecified.name().strip_suffix("UNSPECIFIED").unwrap_or_default();
-    (name != unspecified.name()).then(|| name.strip_prefix(prefix).unwrap_or(name).to_owned())
-}
-
-/// Writes `1.0` as `1` in a JSON payload, whose numbers are all doubles.
-fn drop_fractions(json: &mut Value) {
-    match json {
-        Value::Number(number) => *number = without_fraction(number),
-        Value::Array(items) => items.iter_mut().for_each(drop_fractions),
-        Value::Object(fields) => fields.values_mut().for_each(drop_fractions),
-        Value::Null | Value::Bool(_) | Value::String(_) => {}
-    }
-}
-
-fn without_fraction(number: &Number) -> Number {
-    match number.as_f64() {
-        Some(whole) if whole.fract() == 0.0 && (-I64_MAX..I64_MAX).contains(&whole) => (whole as i64).into(),
-        Some(whole) if whole.fract() == 0.0 && (0.0..U64_MAX).contains(&whole) => (whole as u64).into(),
-        _ => number.clone(),
-    }
 }
 
 #[cfg(test)]
@@ -174,10 +91,10 @@ mod tests {
         failed.set_reason(FailureReason::ExitStatus);
         assert_eq!(end(End::Failure(failed))["failure"]["reason"], "EXIT_STATUS");
         assert_eq!(end(End::Result(text_payload("hi")))["result"]["text"], "hi");
-        let cancellation = Cancellation { reason: String::new(), forced: true };
+        let cancellation = Cancellation { forced: true, ..Cancellation::default() };
         assert_eq!(
             end(End::Cancellation(cancellation)),
-            json!({ "cancellation": { "reason": "", "forced": true } })
+            json!({ "cancellation": { "reason": "", "forced": true, "principal": "" } })
         );
     }
 

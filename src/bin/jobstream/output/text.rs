@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use indicatif::HumanCount;
 use jobstream::proto::v1::payload::Body;
 use jobstream::proto::v1::{
-    Durability, Failure, FailureReason, JobState, Payload, WaitReason, WorkerLink, WorkerState,
+    Cancellation, Durability, Failure, FailureReason, JobState, Payload, WaitReason, WorkerLink, WorkerState,
 };
 use prost_types::Timestamp;
 
@@ -83,6 +83,20 @@ pub(crate) fn failure(failure: &Failure) -> String {
     let mut parts = vec![reason(failure.reason()).to_owned()];
     parts.extend([&failure.r#type, &failure.message].into_iter().filter(|part| !part.is_empty()).cloned());
     parts.join(": ")
+}
+
+/// How a job was cancelled, on one line: `cancelled by ops: no longer needed`.
+pub(crate) fn cancellation(end: &Cancellation) -> String {
+    let by = Some(&end.principal).filter(|name| !name.is_empty());
+    let by = by.map(|name| format!(" by {name}")).unwrap_or_default();
+    let forced = match (by.as_str(), end.forced) {
+        (_, false) => "",
+        ("", true) => " by force",
+        (_, true) => ", by force",
+    };
+    let reason = Some(&end.reason).filter(|reason| !reason.is_empty());
+    let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("cancelled{by}{forced}{because}")
 }
 
 /// A payload by its content type: compact JSON, text as it is, and of other bytes the size and, if short, base64.

@@ -17,17 +17,9 @@ use crate::stderr;
 ///
 /// For an `--exec` that cannot be parsed, and for a program that cannot be found.
 pub(super) fn handlers(config: &ServerConfig) -> Result<BTreeMap<String, CommandHandler>> {
-    let mut handlers = BTreeMap::new();
-    for (kind, command) in &config.commands {
-        handlers.insert(String::from(kind.clone()), handler(command, config));
-    }
-    for exec in &config.exec {
-        let (kind, spec) = parse_exec(exec).map_err(|error| Error::usage(error.to_string()))?;
-        handlers.insert(kind, CommandHandler::new(with_server_defaults(spec, config)));
-    }
-    for (kind, handler) in &handlers {
-        let check = handler.spec.check_program();
-        check.map_err(|problem| Error::usage(format!("the program of kind {kind}: {problem}")))?;
+    let (mut handlers, problems) = check(config);
+    if let Some(problem) = problems.into_iter().next() {
+        return Err(problem);
     }
     if !handlers.is_empty() {
         let guard = guard();
@@ -37,6 +29,27 @@ pub(super) fn handlers(config: &ServerConfig) -> Result<BTreeMap<String, Command
         reap_orphans(&mut handlers);
     }
     Ok(handlers)
+}
+
+/// The programs by kind, without a guard, and every problem.
+pub(super) fn check(config: &ServerConfig) -> (BTreeMap<String, CommandHandler>, Vec<Error>) {
+    let (mut handlers, mut problems) = (BTreeMap::new(), Vec::new());
+    for (kind, command) in &config.commands {
+        handlers.insert(String::from(kind.clone()), handler(command, config));
+    }
+    for exec in &config.exec {
+        match parse_exec(exec) {
+            Ok((kind, spec)) => {
+                handlers.insert(kind, CommandHandler::new(with_server_defaults(spec, config)));
+            }
+            Err(error) => problems.push(Error::usage(error.to_string())),
+        }
+    }
+    let checks =
+        handlers.iter().filter_map(|(kind, handler)| Some((kind, handler.spec.check_program().err()?)));
+    problems
+        .extend(checks.map(|(kind, problem)| Error::usage(format!("the program of kind {kind}: {problem}"))));
+    (handlers, problems)
 }
 
 /// Reaps orphans while the process runs: without it, every process that a program leaves behind becomes a zombie.

@@ -1,13 +1,13 @@
-//! The TLS of a server: its files, and their reload at SIGHUP. Without the feature `tls` a config with TLS is refused before.
+//! The TLS files of a server. Without the feature `tls` a config with TLS is refused before.
 
-use std::time::Duration;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
 
 use jobstream::server::ServerOptions;
 
 use crate::config::TlsConfig;
-use crate::error::Result;
-use crate::exit::Exit;
-use crate::interrupt::{self, Interrupts};
+use crate::error::{Error, Result};
 
 /// Loads the files of the config into the options.
 ///
@@ -16,59 +16,53 @@ use crate::interrupt::{self, Interrupts};
 /// A usage error if a file cannot be used.
 #[cfg(feature = "tls")]
 pub(super) fn load(config: &TlsConfig, options: &mut ServerOptions) -> Result<()> {
-    use jobstream::server::{ServerTls, TlsOptions};
-
-    let (Some(certificate), Some(key)) = (&config.cert, &config.key) else { return Ok(()) };
-    let mut files = TlsOptions::new(certificate, key);
-    files.client_ca = config.client_ca.clone();
-    super::set(&mut files.poll_interval, config.poll_interval);
-    let tls = ServerTls::load(files).map_err(|error| crate::error::Error::usage(error.to_string()))?;
+    let Some(files) = files(config) else { return Ok(()) };
+    let tls = jobstream::server::ServerTls::load(files).map_err(|error| Error::usage(error.to_string()))?;
     options.serve.tls = Some(tls);
     Ok(())
 }
 
-/// Listens for the signals that end the server. With TLS, SIGHUP reloads its files instead.
+/// Loads the files of the config again. Returns whether they have changed.
 ///
 /// # Errors
 ///
-/// If the signals cannot be caught.
+/// As [`load`]. The former files stay in use then.
 #[cfg(feature = "tls")]
-pub(super) fn listen_for_signals(options: &ServerOptions, drain: Duration) -> Result<Interrupts> {
-    use jobstream::signals::Hangups;
+pub(super) fn reload(config: &TlsConfig, tls: &jobstream::server::ServerTls) -> Result<bool> {
+    let Some(files) = files(config) else { return Ok(false) };
+    tls.reload_with(files).map_err(|error| Error::usage(error.to_string()))
+}
 
-    let Some(tls) = options.serve.tls.clone() else { return interrupt::listen(Exit::Ok, Some(drain)) };
-    let mut hangups = Hangups::listen().map_err(|error| super::failed("catch SIGHUP", &error))?;
-    let interrupts = interrupt::listen_except_hangup(Exit::Ok, Some(drain))?;
-    tokio::spawn(async move {
-        loop {
-            hangups.next().await;
-            let tls = tls.clone();
-            match tokio::task::spawn_blocking(move || tls.reload()).await {
-                Ok(Ok(true)) => tracing::info!("SIGHUP: reloaded the TLS files: new connections use them"),
-                Ok(Ok(false)) => tracing::info!("SIGHUP: the TLS files have not changed"),
-                Ok(Err(error)) => tracing::warn!(
-                    %error,
-                    "SIGHUP: cannot reload the TLS files: new connections use the former ones"
-                ),
-                Err(error) => tracing::error!(%error, "SIGHUP: the reload ended early"),
-            }
-        }
-    });
-    Ok(interrupts)
+/// The files, if the server has TLS.
+#[cfg(feature = "tls")]
+fn files(config: &TlsConfig) -> Option<jobstream::server::TlsOptions> {
+    use jobstream::server::{ClientAuth, TlsOptions};
+
+    let mut files = TlsOptions::new(config.cert.as_ref()?, config.key.as_ref()?);
+    files.client_ca = config.client_ca.clone();
+    if !config.requires_client_certificates() {
+        files.client_certificate = ClientAuth::Optional;
+    }
+    super::set(&mut files.poll_interval, config.poll_interval);
+    Some(files)
+}
+
+/// Every file that cannot be opened, or why the files cannot be used.
+pub(super) fn problems(config: &TlsConfig) -> Vec<Error> {
+    let files = [&config.cert, &config.key, &config.client_ca].into_iter().flatten();
+    let unreadable = files.filter_map(|path| Some((path, File::open(path).err()?)));
+    let problem = |(path, error): (&PathBuf, io::Error)| {
+        Error::usage(format!("cannot read {}: {error}", path.display()))
+    };
+    let problems: Vec<_> = unreadable.map(problem).collect();
+    if !problems.is_empty() {
+        return problems;
+    }
+    load(config, &mut ServerOptions::default()).err().into_iter().collect()
 }
 
 /// Does nothing: there is no TLS.
 #[cfg(not(feature = "tls"))]
 pub(super) fn load(_config: &TlsConfig, _options: &mut ServerOptions) -> Result<()> {
     Ok(())
-}
-
-/// Listens for the signals that end the server.
-///
-/// # Errors
-///
-/// If the signals cannot be caught.
-#[cfg(not(feature = "tls"))]
-pub(super) fn listen_for_signals(_options: &ServerOptions, drain: Duration) -> Result<Interrupts> {
-    interrupt::listen(Exit::Ok, Some(drain))
 }

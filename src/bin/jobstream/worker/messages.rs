@@ -66,6 +66,7 @@ pub(super) fn drained_by_operator(jobs: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connect::Source;
 
     fn description(queues: &[&str]) -> Description {
         Description {
@@ -78,7 +79,7 @@ mod tests {
 
     #[test]
     fn it_begins_with_what_it_serves() {
-        let address = Address::resolve(Some("h:1")).expect("an address");
+        let address = Address::new("h:1", Source::Flag).expect("an address");
         let starting = |queues| description(queues).starting(&address);
         let expected = "worker a-1 serves resize, upper of every queue: \
                         connecting to http://h:1 (from --address)";

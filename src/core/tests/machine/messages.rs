@@ -19,7 +19,9 @@ pub(super) fn model_record(record: Record) -> ModelRecord {
             unreachable!("only images and starts have it")
         }
         Record::QueuePaused(name, paused) => ModelRecord::QueuePaused(name, paused),
-        Record::ReportsTaken(instance, newest) => ModelRecord::ReportsTaken(instance.as_u128() as u8, newest),
+        Record::ReportsTaken(instance, newest) => {
+            ModelRecord::ReportsTaken(instance.id.as_u128() as u8, newest)
+        }
         Record::Offered(id, attempt) => ModelRecord::Offered(id, attempt),
         Record::CancelDeadline(id, force_at) => ModelRecord::CancelDeadline(id, force_at),
     }

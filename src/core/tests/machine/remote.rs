@@ -213,7 +213,7 @@ impl Machine {
             .collect();
         assert_eq!(workers, expected);
         for (lease, started) in self.model.leases.iter().enumerate() {
-            let holder = self.core.session_of(started.lease).ok();
+            let holder = self.core.session_of(started.lease, None).ok();
             let is_held = self.model.held(started.session, lease).is_some();
             assert_eq!(holder, is_held.then(|| self.sessions[started.session]), "a lease has one session");
             assert_eq!(self.core.stop_of(self.now, started.lease), self.model.stop_of(lease));

@@ -6,7 +6,9 @@ use super::messages::item_without_messages;
 use super::{Machine, entry_number, load_contents, read_with_contents};
 use crate::core::record::Link;
 use crate::core::tests::invariants;
-use crate::core::{Contents, Core, CoreOptions, Effects, JobKey, Record, SnapshotBounds, TombstoneCursor};
+use crate::core::{
+    Cancel, Contents, Core, CoreOptions, Effects, JobKey, Record, SnapshotBounds, TombstoneCursor,
+};
 use crate::job::{EventTypes, JobId, JobState, JobView, WatchItem};
 
 impl Machine {
@@ -98,7 +100,8 @@ impl Machine {
         for (key, session) in &self.core.sessions.sessions {
             let Link::Stream(instance) = session.link else { continue };
             let runs = |job: &JobKey| self.core.table[*job].state == JobState::Running;
-            let known = again.sessions.of_instance(instance).and_then(|key| again.sessions.get(key));
+            let known = again.sessions.of_link(Link::Stream(instance), session.peer.principal.as_ref());
+            let known = known.and_then(|key| again.sessions.get(key));
             assert_eq!(known.is_some(), self.core.jobs_of(*key).iter().any(runs));
             if let Some(known) = known {
                 assert_eq!(known.reports_taken, session.reports_taken);
@@ -136,8 +139,8 @@ fn visible_state(
     (view, events(core, id, contents), entry.accepted, next_attempt)
 }
 
-/// Returns the forced end and the reason of a cancelled attempt.
-fn cancel(core: &Core, id: JobId) -> Option<(Duration, String)> {
+/// Returns the cancel of a cancelled attempt.
+fn cancel(core: &Core, id: JobId) -> Option<Cancel> {
     let entry = &core.table[core.find(id).expect("the job exists")];
     entry.active().filter(|_| entry.state == JobState::Running)?.cancel.as_deref().cloned()
 }

@@ -129,10 +129,8 @@ impl Model {
     }
 
     fn end_cancelled(&mut self, number: JobNumber, forced: bool) {
-        self.finish(
-            number,
-            Outcome::Cancellation(Arc::new(Cancellation { reason: "why".to_owned(), forced })),
-        );
+        let (reason, principal) = ("why".to_owned(), self.jobs[number].canceller.clone());
+        self.finish(number, Outcome::Cancellation(Arc::new(Cancellation { reason, principal, forced })));
     }
 
     /// Ends the job. It is the only function that sets an outcome.
@@ -180,8 +178,17 @@ impl Model {
         }
     }
 
-    pub(in super::super) fn cancel(&mut self, id: JobId, grace: Duration) -> Result<(), ErrorKind> {
+    pub(in super::super) fn cancel(
+        &mut self,
+        id: JobId,
+        grace: Duration,
+        principal: Option<&Arc<str>>,
+    ) -> Result<(), ErrorKind> {
         let number = self.find(id)?;
+        let job = &mut self.jobs[number];
+        if !job.cancel_requested && !job.state.is_final() {
+            job.canceller = principal.cloned();
+        }
         let allowed = "SCHEDULED, QUEUED, RUNNING or CANCELLED";
         match self.jobs[number].state {
             JobState::Scheduled | JobState::Queued => {
@@ -261,7 +268,8 @@ impl Model {
             let Some(id) = self.chosen(&waiting) else { break };
             let number = self.find(id)?;
             self.revoke(number);
-            let cancellation = Cancellation { reason: "queue purged".to_owned(), forced: false };
+            let reason = "queue purged".to_owned();
+            let cancellation = Cancellation { reason, principal: None, forced: false };
             self.finish(number, Outcome::Cancellation(Arc::new(cancellation)));
             purged += 1;
         }

@@ -7,9 +7,9 @@ use uuid::Uuid;
 use super::Unreadable;
 use super::context::Context;
 use super::schema as pb;
-use super::values::{Read, optional, read_deadline, required, write_deadline};
+use super::values::{Read, name, optional, read_deadline, required, write_deadline};
 use super::writer::{Sink, Write, Writer};
-use crate::core::{Link, Running, StateChanged};
+use crate::core::{Cancel, Link, Running, StateChanged};
 use crate::job::{LeaseId, Timestamp};
 
 impl Write<pb::Moved> for StateChanged {
@@ -61,6 +61,7 @@ impl Write<pb::Running> for Running {
         to.worker(&self.worker);
         to.attempt_deadline(write_deadline(&self.attempt_deadline));
         to.cancel(self.cancel.as_ref());
+        to.principal(self.principal.as_deref().unwrap_or_default());
     }
 }
 
@@ -78,21 +79,24 @@ impl Read<pb::Running> for Running {
             lease: LeaseId::from_u128(required("lease", message.lease)?.into()),
             link,
             worker: message.worker.into(),
+            principal: name(&message.principal),
             attempt_deadline: read_deadline(message.attempt_deadline, context)?,
             cancel: optional(message.cancel, context)?,
         })
     }
 }
 
-impl Write<pb::Cancel> for (Duration, String) {
+impl Write<pb::Cancel> for Cancel {
     fn write<S: Sink>(&self, to: &mut Writer<'_, pb::Cancel, S>) {
-        to.force_at(write_deadline(&self.0));
-        to.reason(&self.1);
+        to.force_at(write_deadline(&self.force_at));
+        to.reason(&self.reason);
+        to.principal(self.principal.as_deref().unwrap_or_default());
     }
 }
 
-impl Read<pb::Cancel> for (Duration, String) {
+impl Read<pb::Cancel> for Cancel {
     fn read(message: pb::Cancel, context: &Context) -> Result<Self, Unreadable> {
-        Ok((read_deadline(message.force_at, context)?, message.reason))
+        let force_at = read_deadline(message.force_at, context)?;
+        Ok(Self { force_at, reason: message.reason, principal: name(&message.principal) })
     }
 }

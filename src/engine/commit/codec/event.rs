@@ -8,7 +8,7 @@ use super::enums::{SchemaEnum, read_optional, write_optional};
 use super::schema as pb;
 use super::schema::event::Body;
 use super::schema::outcome::End;
-use super::values::{Read, known, optional};
+use super::values::{Read, known, name, optional};
 use super::writer::{Sink, Write, Writer};
 use crate::job::{
     Cancellation, Event, EventBody, Failure, Log, Outcome, Output, Progress, StateChange, Timestamp,
@@ -49,6 +49,7 @@ impl Write<pb::StateChange> for StateChange {
         to.next_attempt_time_us(self.next_attempt_time.map(Timestamp::as_micros));
         to.outcome(self.outcome.as_ref());
         to.cancel_requested(self.cancel_requested);
+        to.principal(self.principal.as_deref().unwrap_or_default());
     }
 }
 
@@ -61,6 +62,7 @@ impl Read<pb::StateChange> for StateChange {
             next_attempt_time: message.next_attempt_time_us.map(Timestamp::from_micros),
             outcome: optional(message.outcome, context)?,
             cancel_requested: message.cancel_requested,
+            principal: name(&message.principal),
         })
     }
 }
@@ -113,12 +115,14 @@ impl Write<pb::Cancellation> for Cancellation {
     fn write<S: Sink>(&self, to: &mut Writer<'_, pb::Cancellation, S>) {
         to.reason(&self.reason);
         to.forced(self.forced);
+        to.principal(self.principal.as_deref().unwrap_or_default());
     }
 }
 
 impl Read<pb::Cancellation> for Cancellation {
     fn read(message: pb::Cancellation, _: &Context) -> Result<Self, Unreadable> {
-        Ok(Self { reason: message.reason, forced: message.forced })
+        let principal = name(&message.principal);
+        Ok(Self { reason: message.reason, principal, forced: message.forced })
     }
 }
 

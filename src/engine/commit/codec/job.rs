@@ -7,11 +7,11 @@ use super::context::Context;
 use super::enums::{read_optional, write_optional};
 use super::schema as pb;
 use super::schema::start::When;
-use super::values::{Read, known, optional, read_deadline, required, write_deadline};
+use super::values::{Read, known, name, optional, read_deadline, required, write_deadline};
 use super::writer::{Sink, Write, Writer};
 use crate::core::Accepted;
 use crate::error::Error;
-use crate::job::{JobOptions, Kind, NewJob, QueueName, RetryPolicy, Start, Timestamp};
+use crate::job::{JobOptions, Kind, NewJob, QueueName, RetryPolicy, Start, Timestamp, TraceContext};
 
 impl Write<pb::Accepted> for Accepted {
     fn write<S: Sink>(&self, to: &mut Writer<'_, pb::Accepted, S>) {
@@ -22,6 +22,7 @@ impl Write<pb::Accepted> for Accepted {
         to.created(to.context.write_monotonic(&self.created));
         to.first_wait(write_optional(self.first_wait));
         to.deadline(write_deadline(&self.deadline));
+        to.owner(self.owner.as_deref().unwrap_or_default());
     }
 }
 
@@ -35,6 +36,7 @@ impl Read<pb::Accepted> for Accepted {
             created: context.read_monotonic(message.created)?,
             first_wait: read_optional(message.first_wait)?,
             deadline: read_deadline(message.deadline, context)?,
+            owner: name(&message.owner),
         })
     }
 }
@@ -78,6 +80,7 @@ impl Write<pb::JobOptions> for JobOptions {
         to.labels(&self.labels);
         to.headers(&self.headers);
         to.origin(self.origin.as_ref());
+        to.trace_context(self.trace.as_deref());
     }
 }
 
@@ -92,7 +95,23 @@ impl Read<pb::JobOptions> for JobOptions {
             labels: message.labels,
             headers: message.headers,
             origin: message.origin.map(Into::into),
+            trace: optional(message.trace_context, context)?.map(Arc::new),
         })
+    }
+}
+
+impl Write<pb::TraceContext> for TraceContext {
+    fn write<S: Sink>(&self, to: &mut Writer<'_, pb::TraceContext, S>) {
+        to.traceparent(&self.traceparent().unwrap_or_default());
+        to.tracestate(self.tracestate());
+        to.baggage(self.baggage());
+    }
+}
+
+impl Read<pb::TraceContext> for TraceContext {
+    fn read(message: pb::TraceContext, _: &Context) -> Result<Self, Unreadable> {
+        let pb::TraceContext { traceparent, tracestate, baggage } = message;
+        Self::parse("trace_context", &traceparent, &tracestate, &baggage).map_err(invalid)
     }
 }
 

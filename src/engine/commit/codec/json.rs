@@ -27,15 +27,21 @@ pub fn entry_to_json(entry: &[u8]) -> Result<Value> {
 
 fn record(record: &Record) -> Value {
     match record {
-        Record::Accepted(accepted) => json!({
-            "record": "accepted",
-            "job_id": accepted.id.to_string(),
-            "kind": accepted.job.kind.as_str(),
-            "queue": accepted.job.queue.as_str(),
-            "priority": accepted.job.priority,
-            "payload_bytes": accepted.job.payload.bytes.len(),
-            "number": accepted.number,
-        }),
+        Record::Accepted(accepted) => {
+            let mut value = json!({
+                "record": "accepted",
+                "job_id": accepted.id.to_string(),
+                "kind": accepted.job.kind.as_str(),
+                "queue": accepted.job.queue.as_str(),
+                "priority": accepted.job.priority,
+                "payload_bytes": accepted.job.payload.bytes.len(),
+                "number": accepted.number,
+            });
+            if let Some(owner) = &accepted.owner {
+                value["owner"] = (**owner).into();
+            }
+            value
+        }
         Record::StateChanged(changed) => {
             let mut value = event("moved", &changed.id, &changed.event);
             if let Some(running) = &changed.running {
@@ -69,7 +75,7 @@ fn record(record: &Record) -> Value {
             json!({"record": "offered", "job_id": id.to_string(), "attempt": attempt})
         }
         Record::ReportsTaken(instance, newest) => {
-            json!({"record": "reports_taken", "instance": instance.to_string(), "newest": newest})
+            json!({"record": "reports_taken", "instance": instance.id.to_string(), "newest": newest})
         }
     }
 }

@@ -9,9 +9,9 @@ use super::context::Context;
 use super::enums::{read_optional, write_optional};
 use super::schema as pb;
 use super::schema::record::Change;
-use super::values::{Read, known, read_deadline, required, write_deadline};
+use super::values::{Read, known, name, read_deadline, required, write_deadline};
 use super::writer::{Sink, Write, Writer};
-use crate::core::{Gap, IdSecret, Record, Removed};
+use crate::core::{Gap, IdSecret, Instance, Record, Removed};
 use crate::job::{Event, JobId, SpecDigest, Timestamp};
 
 impl Write<pb::Record> for Record {
@@ -23,7 +23,7 @@ impl Write<pb::Record> for Record {
             Self::Removed(removed) => to.removed(Some(removed)),
             Self::QueuePaused(name, paused) => to.queue_paused(Some(&(&**name, *paused))),
             Self::CancelDeadline(id, force_at) => to.cancel_deadline(Some(&(id, force_at))),
-            Self::ReportsTaken(instance, newest) => to.reports_taken(Some(&(instance.as_u128(), *newest))),
+            Self::ReportsTaken(instance, newest) => to.reports_taken(Some(&(instance, *newest))),
             Self::Dropped(id, gaps) => to.dropped(Some(&(id, &**gaps))),
             Self::Secret(secret) => to.secret(Some(&secret.as_u128())),
             Self::Resumed(downtime) => to.resumed(Some(downtime)),
@@ -47,7 +47,8 @@ impl Read<pb::Record> for Record {
                 Self::CancelDeadline(job_id(of.id)?, read_deadline(of.force_at, context)?)
             }
             Change::ReportsTaken(of) => {
-                Self::ReportsTaken(Uuid::from_u128(required("instance", of.instance)?.into()), of.newest)
+                let id = Uuid::from_u128(required("instance", of.instance)?.into());
+                Self::ReportsTaken(Instance { id, principal: name(&of.principal) }, of.newest)
             }
             Change::Dropped(of) => {
                 let gaps = of.ranges.as_chunks::<3>().0.iter();
@@ -110,10 +111,11 @@ impl Write<pb::CancelDeadline> for (&JobId, &Duration) {
     }
 }
 
-impl Write<pb::ReportsTaken> for (u128, u64) {
+impl Write<pb::ReportsTaken> for (&Instance, u64) {
     fn write<S: Sink>(&self, to: &mut Writer<'_, pb::ReportsTaken, S>) {
-        to.instance(Some(&self.0));
+        to.instance(Some(&self.0.id.as_u128()));
         to.newest(self.1);
+        to.principal(self.0.principal.as_deref().unwrap_or_default());
     }
 }
 

@@ -239,6 +239,7 @@ fn accepted(job: crate::job::NewJob) -> Record {
         created: Duration::ZERO,
         first_wait: None,
         deadline: Duration::MAX,
+        owner: None,
     })
 }
 

@@ -1,5 +1,6 @@
 //! Conversion between values and messages: ids, times and payloads.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Unreadable;
@@ -42,6 +43,11 @@ pub(super) fn required<T>(name: &str, message: Option<T>) -> Result<T, Unreadabl
 /// `Newer` if no known field is set.
 pub(super) fn known<T>(name: &str, field: Option<T>) -> Result<T, Unreadable> {
     field.ok_or_else(|| Unreadable::Newer(format!("a type of {name}")))
+}
+
+/// A name that is empty if there is none.
+pub(super) fn name(text: &str) -> Option<Arc<str>> {
+    (!text.is_empty()).then(|| text.into())
 }
 
 impl Write<pb::Uint128> for u128 {

@@ -93,6 +93,9 @@ async fn compaction_reclaims_deleted_jobs_and_preserves_others() {
         engine.delete(*id).await.expect("the job has ended");
     }
     engine.run_compaction(any(&disk)).await.expect("the log works");
+    let durations = disk.meter().expect("it has one").durations();
+    let compactions = durations.iter().find(|(op, _)| *op == "compact").map(|(_, times)| times.count());
+    assert_eq!(compactions, Some(1), "the first one had nothing to do");
     let mut jobs = Vec::new();
     for id in &then {
         jobs.push(engine.job(*id).await.expect("the job exists"));

@@ -108,7 +108,7 @@ async fn a_submit_stream_gets_durable_acknowledgements_before_outcomes() {
     let (engine, disk, mut session) = served_engine();
     let mut stream = SubmitStream::new(engine.clone());
     disk.change(|state| state.is_held = true);
-    let batch = Batch { caller: Caller::EMBEDDER, jobs: vec![Ok(job("x"))] };
+    let batch = Batch { caller: Caller::Embedder, jobs: vec![Ok(job("x"))] };
     assert_eq!(stream.submit(vec![StreamBatch { number: 7, batch, outcomes: true }]), 1);
     let (mut acks, mut ended) = (VecDeque::new(), VecDeque::new());
     let context = &Context::from_waker(Waker::noop());

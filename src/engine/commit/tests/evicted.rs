@@ -1,6 +1,7 @@
 //! Evicted contents of finished jobs, loaded from the log by every read.
 
 use super::*;
+use crate::core::CancelRequest;
 use crate::engine::{EndedJob, Session, StreamBatch, SubmitStream};
 use crate::job::{
     AttemptEnd, EventTypes, JobFilter, JobView, Log as LogLine, LogLevel, LogStream, Outcome, Report,
@@ -42,7 +43,7 @@ async fn run(engine: &Engine, session: &mut Session, number: usize, logs: bool) 
 /// Submits a known job through a stream and returns its outcome.
 async fn submit_through_stream(engine: &Engine, job: NewJob, number: u32) -> Result<Vec<EndedJob>> {
     let mut stream = SubmitStream::new(engine.clone());
-    let batch = Batch { caller: Caller::EMBEDDER, jobs: vec![Ok(job)] };
+    let batch = Batch { caller: Caller::Embedder, jobs: vec![Ok(job)] };
     assert_eq!(stream.submit(vec![StreamBatch { number, batch, outcomes: true }]), 1);
     let (mut acks, mut ended) = (std::collections::VecDeque::new(), std::collections::VecDeque::new());
     while ended.is_empty() {
@@ -136,7 +137,8 @@ async fn a_load_waits_until_its_entries_are_durable() {
     let ended = waiting.id.expect("the job has an id");
     submit_now(&engine, [waiting]);
     engine.command(|state, now, effects| {
-        state.core.cancel(now, ended, "why", Duration::ZERO, effects).map(drop).expect("the job waits");
+        let request = CancelRequest { reason: "why", grace: Duration::ZERO, principal: None };
+        state.core.cancel(now, ended, request, effects).map(drop).expect("the job waits");
     });
     let durable = timeout(TIMEOUT, engine.job(id)).await;
     let mut read = Box::pin(engine.job(ended));

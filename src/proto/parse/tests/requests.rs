@@ -156,6 +156,36 @@ fn every_filter_is_parsed() {
 }
 
 #[test]
+fn a_feed_of_outcomes_has_the_final_states_of_its_filter() {
+    let states = vec![v1::JobState::Running.into(), v1::JobState::Failed.into()];
+    let request = v1::WatchJobsRequest { states, after_cursor: "a-1f".to_owned(), ..Default::default() };
+    let parsed = watch_jobs(request.clone()).unwrap();
+    let failed = StateSet::NONE.with(JobState::Failed);
+    assert_eq!(parsed.filter.states, failed.with(JobState::Running));
+    assert_eq!((parsed.after.unwrap().to_string(), parsed.heartbeat.as_secs()), ("a-1f".to_owned(), 15));
+    let outcomes = v1::JobChanges::Outcomes.into();
+    let parsed = watch_jobs(v1::WatchJobsRequest { include: outcomes, ..request }).unwrap();
+    assert_eq!(parsed.filter.states, failed);
+    let parsed = watch_jobs(v1::WatchJobsRequest { include: outcomes, ..Default::default() }).unwrap();
+    assert_eq!((parsed.filter.states, parsed.after), (StateSet::ENDED, None));
+}
+
+#[test]
+fn every_invalid_field_of_a_feed_is_reported() {
+    let error = watch_jobs(v1::WatchJobsRequest {
+        states: vec![9],
+        kind: "a b".to_owned(),
+        queue: "a b".to_owned(),
+        after_cursor: "x".to_owned(),
+        include: 7,
+        heartbeat: Some(prost_types::Duration { seconds: 0, nanos: 1 }),
+        ..Default::default()
+    })
+    .unwrap_err();
+    assert_eq!(fields(&error), ["states[0]", "include", "kind", "queue", "after_cursor", "heartbeat"]);
+}
+
+#[test]
 fn every_invalid_filter_is_reported() {
     let bad_time = Some(prost_types::Timestamp { seconds: 0, nanos: -1 });
     let error = list_jobs(v1::ListJobsRequest {

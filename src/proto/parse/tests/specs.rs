@@ -94,6 +94,7 @@ fn every_option_is_parsed() {
             max_lost_attempts: 100,
         },
         origin: None,
+        trace: None,
     };
     assert_eq!(job.options.as_deref(), Some(&expected));
 }
@@ -267,7 +268,14 @@ fn any_spec() -> impl Strategy<Value = v1::JobSpec> {
     let map = || prop::collection::hash_map(".{0,70}", ".{0,3}", 0..18);
     let names = (prop_oneof![Just(String::new()), Just(ID.to_owned()), name()], name(), name());
     let spans = (any_duration(), any_duration(), any_duration());
-    let rest = (prop::option::of(any_retry()), any_start(), map(), map(), -110..110_i32);
+    let rest = (
+        prop::option::of(any_retry()),
+        any_start(),
+        map(),
+        map(),
+        -110..110_i32,
+        prop::option::of(any_trace()),
+    );
     (names, spans, rest).prop_map(|((job_id, kind, queue), spans, rest)| v1::JobSpec {
         job_id,
         kind,
@@ -281,6 +289,16 @@ fn any_spec() -> impl Strategy<Value = v1::JobSpec> {
         start: rest.1,
         labels: rest.2,
         headers: rest.3,
+        trace_context: rest.5,
+    })
+}
+
+fn any_trace() -> impl Strategy<Value = v1::TraceContext> {
+    let parent = prop_oneof!["[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", ".{0,80}"];
+    (parent, ".{0,200}", ".{0,1500}").prop_map(|(traceparent, tracestate, baggage)| v1::TraceContext {
+        traceparent,
+        tracestate,
+        baggage,
     })
 }
 

@@ -18,13 +18,13 @@ type Inner = hyper_rustls::HttpsConnector<HttpConnector>;
 #[cfg(not(feature = "tls"))]
 type Inner = HttpConnector;
 
-pub(super) type Connector = Bounded<Inner>;
+pub(crate) type Connector = Bounded<Inner>;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Makes connections within [`CONNECT_TIMEOUT`].
 #[derive(Clone)]
-pub(super) struct Bounded<C>(C);
+pub(crate) struct Bounded<C>(C);
 
 impl<C> Service<Uri> for Bounded<C>
 where
@@ -55,7 +55,7 @@ where
 /// # Errors
 ///
 /// A message if the certificate authorities (PEM), or the system's if there are none, cannot be read.
-pub(super) fn new(url: &Uri, authorities: Option<&[u8]>, keepalive: Duration) -> Result<Connector, String> {
+pub(crate) fn new(url: &Uri, authorities: Option<&[u8]>, keepalive: Duration) -> Result<Connector, String> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     // It is shared among the addresses of a name.

@@ -6,12 +6,12 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{bytes_of, hex, now};
-use crate::core::{Accepted, Gap, IdSecret, Link, Record, Removed, Running, StateChanged};
+use crate::core::{Accepted, Cancel, Gap, IdSecret, Instance, Link, Record, Removed, Running, StateChanged};
 use crate::engine::commit::codec::{Entry, Part, decode};
 use crate::job::{
     Cancellation, Event, EventBody, Failure, FailureReason, JobId, JobOptions, JobState, Kind, LeaseId, Log,
     LogLevel, LogStream, NewJob, Outcome, Output, Payload, Progress, QueueName, RetryPolicy, SpecDigest,
-    Start, StateChange, Timestamp, WaitReason,
+    Start, StateChange, Timestamp, TraceContext, WaitReason,
 };
 
 fn id(last: u8) -> JobId {
@@ -32,6 +32,7 @@ fn accepted() -> Record {
         labels: pairs("l", "a"),
         headers: pairs("h", "b"),
         origin: Some(id(17)),
+        trace: None,
     };
     let job = NewJob {
         id: Some(id(16)),
@@ -49,7 +50,22 @@ fn accepted() -> Record {
         created: Duration::from_nanos(6),
         first_wait: Some(WaitReason::NotDue),
         deadline: Duration::from_secs(7),
+        owner: None,
     })
+}
+
+fn accepted_of_an_owner() -> Record {
+    let Record::Accepted(accepted) = accepted() else { unreachable!() };
+    let job = NewJob { options: None, ..accepted.job };
+    Record::Accepted(Accepted { job, owner: Some("billing".into()), ..accepted })
+}
+
+fn accepted_in_a_trace() -> Record {
+    let Record::Accepted(mut accepted) = accepted() else { unreachable!() };
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let trace = TraceContext::parse("", parent, "a=1", "b=2").unwrap();
+    accepted.job.options = Some(Arc::new(JobOptions { trace: Some(trace.into()), ..JobOptions::default() }));
+    Record::Accepted(accepted)
 }
 
 fn change(state: JobState) -> StateChange {
@@ -60,6 +76,7 @@ fn change(state: JobState) -> StateChange {
         next_attempt_time: None,
         outcome: None,
         cancel_requested: false,
+        principal: None,
     }
 }
 
@@ -92,10 +109,27 @@ fn begun() -> Record {
         lease: LeaseId::from_u128(0xabcd << 64 | 3),
         link: Link::Stream(Uuid::from_u128(4)),
         worker: "w".into(),
+        principal: None,
         attempt_deadline: Duration::from_secs(5),
-        cancel: Some((Duration::from_secs(6), "why".to_owned())),
+        cancel: Some(Cancel { force_at: Duration::from_secs(6), reason: "why".to_owned(), principal: None }),
     };
     changed(StateChange { cancel_requested: true, ..change(JobState::Running) }, Some(running))
+}
+
+fn begun_by(principal: &str) -> Record {
+    let Record::StateChanged(mut changed) = begun() else { unreachable!() };
+    if let Some(running) = &mut changed.running {
+        running.principal = Some(principal.into());
+        running.cancel.as_mut().expect("it is cancelled").principal = Some("ops".into());
+    }
+    if let EventBody::State(change) = &mut changed.event.body {
+        change.principal = Some("ops".into());
+    }
+    Record::StateChanged(changed)
+}
+
+fn reports_taken(principal: Option<&str>) -> Record {
+    Record::ReportsTaken(Instance { id: Uuid::from_u128(4), principal: principal.map(Into::into) }, 300)
 }
 
 fn failed() -> Record {
@@ -133,7 +167,10 @@ fn digits(parts: &[&str]) -> String {
 
 #[test]
 fn the_bytes_of_every_record_stay_as_they_are() {
-    let cancellation = Arc::new(Cancellation { reason: "r".to_owned(), forced: true });
+    let cancellation = |principal: Option<&str>| {
+        let (reason, principal) = ("r".to_owned(), principal.map(Into::into));
+        Outcome::Cancellation(Arc::new(Cancellation { reason, principal, forced: true }))
+    };
     let output = EventBody::Output(Output { payload: Payload::text("t"), channel: "c".into() });
     let log = Log { level: LogLevel::Warn, text: "x".into(), stream: LogStream::Stderr };
     let end = Some((JobState::Succeeded, SpecDigest::from_u128(0xabcd << 64 | 3)));
@@ -142,10 +179,14 @@ fn the_bytes_of_every_record_stay_as_they_are() {
     let tombstone = Removed { removed: removed_at, end, deleted: true, ..expired };
     let all = [
         (accepted(), ACCEPTED),
+        (accepted_of_an_owner(), ACCEPTED_OF_AN_OWNER),
+        (accepted_in_a_trace(), ACCEPTED_IN_A_TRACE),
         (begun(), BEGUN),
+        (begun_by("billing"), BEGUN_BY_A_PRINCIPAL),
         (failed(), FAILED),
         (ended(Outcome::Result(Payload::text("t"))), SUCCEEDED),
-        (ended(Outcome::Cancellation(cancellation)), CANCELLED),
+        (ended(cancellation(None)), CANCELLED),
+        (ended(cancellation(Some("ops"))), CANCELLED_BY_A_PRINCIPAL),
         (Record::Reported(id(16), event(progress())), PROGRESS),
         (Record::Reported(id(16), event(output)), OUTPUT),
         (Record::Reported(id(16), event(EventBody::Log(log))), LOG),
@@ -153,7 +194,8 @@ fn the_bytes_of_every_record_stay_as_they_are() {
         (Record::Removed(tombstone), TOMBSTONE),
         (Record::QueuePaused("q".into(), true), QUEUE_PAUSED),
         (Record::CancelDeadline(id(16), Duration::from_millis(2500)), CANCEL_DEADLINE),
-        (Record::ReportsTaken(Uuid::from_u128(4), 300), REPORTS_TAKEN),
+        (reports_taken(None), REPORTS_TAKEN),
+        (reports_taken(Some("billing")), REPORTS_TAKEN_OF_A_PRINCIPAL),
         (Record::Offered(id(16), 300), OFFERED),
         (Record::Dropped(id(16), [Gap { state_changes: 1, from: 2, to: 300 }].into()), DROPPED),
         (Record::Secret(IdSecret::from_u128(0xabcd << 64 | 3)), SECRET),
@@ -206,10 +248,27 @@ const ACCEPTED: &str = "
     99999999 c93f3003 2a020802 32060a01 6c120161 3a060a01 68120162 42120908 07060504 03020111 110f0e0d
     0c0b0a09 18ac0221 05000000 00000000 2a021006 30013a02 0807
 ";
+const ACCEPTED_OF_AN_OWNER: &str = "
+    1a600a5e 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12290a12 09080706 05040302 0111100f 0e0d0c0b 0a091201
+    6b1a0171 220b0a02 7b7d1002 1a03612f 62280518 ac022105 00000000 0000002a 02100630 013a0208 07420762 696c6c69
+    6e67
+";
+const ACCEPTED_IN_A_TRACE: &str = "
+    1ac1010a be010a12 09080706 05040302 0111100f 0e0d0c0b 0a091291 010a1209 08070605 04030201 11100f0e 0d0c0b0a
+    0912016b 1a017122 0b0a027b 7d10021a 03612f62 28053266 221f0801 12020801 19000000 00000000 40220308 901c299a
+    99999999 99c93f30 034a430a 3730302d 34626639 32663335 37376233 34646136 61336365 39323964 30653065 34373336
+    2d303066 30363761 61306261 39303262 372d3031 1203613d 311a0362 3d3218ac 02210500 00000000 00002a02 10063001
+    3a020807
+";
 const BEGUN: &str = "
     1a661264 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12130802 11ffffff ffffffff ff180122 04080330
     01180120 02280142 330a1209 cdab0000 00000000 11030000 00000000 0010021a 09110400 00000000 00002201
     772a0208 0532090a 02080612 03776879
+";
+const BEGUN_BY_A_PRINCIPAL: &str = "
+    1a791277 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12180802 11ffffff ffffffff ff180122 09080330 013a036f
+    70731801 20022801 42410a12 09cdab00 00000000 00110300 00000000 00001002 1a091104 00000000 00000022 01772a02
+    0805320e 0a020806 12037768 791a036f 70733a07 62696c6c 696e67
 ";
 const FAILED: &str = "
     1a6d126b 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12440802 11ffffff ffffffff ff180122 35080510
@@ -223,6 +282,10 @@ const SUCCEEDED: &str = "
 const CANCELLED: &str = "
     1a431241 0a120908 07060504 03020111 100f0e0d 0c0b0a09 121a0802 11ffffff ffffffff ff180122 0b08062a
     071a050a 01721001 18012002 32020808 39090000 00000000 00
+";
+const CANCELLED_BY_A_PRINCIPAL: &str = "
+    1a481246 0a120908 07060504 03020111 100f0e0d 0c0b0a09 121f0802 11ffffff ffffffff ff180122 1008062a 0c1a0a0a
+    01721001 1a036f70 73180120 02320208 08390900 00000000 0000
 ";
 const PROGRESS: &str = "
     1a3f1a3d 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12270802 11ffffff ffffffff ff18012a 18090000
@@ -246,6 +309,7 @@ const SECRET: &str = "1a144a12 09cdab00 00000000 00110300 00000000 0000";
 const QUEUE_PAUSED: &str = "1a072a05 0a017110 01";
 const CANCEL_DEADLINE: &str = "1a20321e 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12080802 1080cab5 ee01";
 const REPORTS_TAKEN: &str = "1a103a0e 0a091104 00000000 00000010 ac02";
+const REPORTS_TAKEN_OF_A_PRINCIPAL: &str = "1a193a17 0a091104 00000000 00000010 ac021a07 62696c6c 696e67";
 const OFFERED: &str = "1a196217 0a120908 07060504 03020111 100f0e0d 0c0b0a09 10ac02";
 const DROPPED: &str = "1a1c421a 0a120908 07060504 03020111 100f0e0d 0c0b0a09 12040102 ac02";
 const TOGETHER: &str = "

@@ -10,11 +10,11 @@ use proptest::sample::select;
 use uuid::Uuid;
 
 use crate::clock::Now;
-use crate::core::{Accepted, Gap, IdSecret, Link, Record, Removed, Running, StateChanged};
+use crate::core::{Accepted, Cancel, Gap, IdSecret, Instance, Link, Record, Removed, Running, StateChanged};
 use crate::job::{
     Cancellation, Encoding, Event, EventBody, Failure, FailureReason, JobId, JobOptions, JobState, Kind,
     LeaseId, Log, LogLevel, LogStream, NewJob, Outcome, Output, Payload, Progress, QueueName, RetryPolicy,
-    SpecDigest, Start, StateChange, Timestamp, WaitReason,
+    SpecDigest, Start, StateChange, Timestamp, TraceContext, TraceParent, WaitReason,
 };
 
 pub(super) const STATES: [JobState; 6] = [
@@ -115,8 +115,10 @@ pub(super) fn record() -> BoxedStrategy<Record> {
         1 => (id(), vec(gap(), 0..4)).prop_map(|(id, gaps)| Record::Dropped(id, gaps.into())),
         1 => span().prop_map(Record::Resumed),
         1 => any::<u128>().prop_map(|bits| Record::Secret(IdSecret::from_u128(bits))),
-        1 => (any::<u128>(), any::<u64>())
-            .prop_map(|(instance, newest)| Record::ReportsTaken(Uuid::from_u128(instance), newest)),
+        1 => (any::<u128>(), owner(), any::<u64>())
+            .prop_map(|(id, principal, newest)| {
+                Record::ReportsTaken(Instance { id: Uuid::from_u128(id), principal }, newest)
+            }),
     ]
     .boxed()
 }
@@ -137,8 +139,8 @@ fn removed() -> BoxedStrategy<Removed> {
 
 fn accepted() -> BoxedStrategy<Accepted> {
     let times = (time(), span(), span());
-    (id(), new_job(), any::<u64>(), times, of(select(&WAIT_REASONS[..])))
-        .prop_map(|(id, job, number, (create_time, created, deadline), first_wait)| Accepted {
+    (id(), new_job(), any::<u64>(), times, of(select(&WAIT_REASONS[..])), owner())
+        .prop_map(|(id, job, number, (create_time, created, deadline), first_wait, owner)| Accepted {
             id,
             job,
             number,
@@ -146,8 +148,14 @@ fn accepted() -> BoxedStrategy<Accepted> {
             created,
             first_wait,
             deadline,
+            owner,
         })
         .boxed()
+}
+
+/// The name of a principal, if there is one.
+fn owner() -> BoxedStrategy<Option<Arc<str>>> {
+    of("[a-z@/.:]{1,20}".prop_map(Arc::from)).boxed()
 }
 
 fn new_job() -> BoxedStrategy<NewJob> {
@@ -168,8 +176,8 @@ fn options() -> BoxedStrategy<JobOptions> {
     let start = prop_oneof![Just(Start::Now), time().prop_map(Start::At), span().prop_map(Start::After)];
     let pairs = || btree_map(text(), text(), 0..4);
     let spans = (of(span()), of(span()), of(span()));
-    let random = (start, spans, retry(), pairs(), pairs(), of(id())).prop_map(
-        |(start, (attempt_timeout, timeout, retention), retry, labels, headers, origin)| JobOptions {
+    let random = (start, spans, retry(), pairs(), pairs(), of(id()), of(trace())).prop_map(
+        |(start, (attempt_timeout, timeout, retention), retry, labels, headers, origin, trace)| JobOptions {
             start,
             attempt_timeout,
             timeout,
@@ -178,9 +186,18 @@ fn options() -> BoxedStrategy<JobOptions> {
             labels,
             headers,
             origin,
+            trace: trace.map(Arc::new),
         },
     );
     prop_oneof![1 => Just(JobOptions::default()), 9 => random].boxed()
+}
+
+fn trace() -> BoxedStrategy<TraceContext> {
+    let parent = (1..u128::MAX, 1..u64::MAX, any::<u8>())
+        .prop_map(|(trace_id, span_id, flags)| TraceParent { trace_id, span_id, flags }.to_string());
+    (parent, "[ -~]{0,20}", "[ -~]{0,20}")
+        .prop_map(|(parent, state, baggage)| TraceContext::parse("", &parent, &state, &baggage).unwrap())
+        .boxed()
 }
 
 fn retry() -> BoxedStrategy<RetryPolicy> {
@@ -201,15 +218,22 @@ fn changed() -> BoxedStrategy<StateChanged> {
         .boxed()
 }
 
+fn cancel() -> BoxedStrategy<Cancel> {
+    (span(), text(), owner())
+        .prop_map(|(force_at, reason, principal)| Cancel { force_at, reason, principal })
+        .boxed()
+}
+
 fn running() -> BoxedStrategy<Running> {
     let stream = any::<u128>().prop_map(|instance| Link::Stream(Uuid::from_u128(instance)));
     let unary = proptest::option::of(any::<u128>()).prop_map(|id| Link::Unary(id.map(Uuid::from_u128)));
     let link = prop_oneof![Just(Link::Pool), stream, unary];
-    (any::<u128>(), link, text(), span(), of((span(), text())))
-        .prop_map(|(lease, link, worker, attempt_deadline, cancel)| Running {
+    (any::<u128>(), link, text(), owner(), span(), of(cancel()))
+        .prop_map(|(lease, link, worker, principal, attempt_deadline, cancel)| Running {
             lease: LeaseId::from_u128(lease),
             link,
             worker: worker.into(),
+            principal,
             attempt_deadline,
             cancel,
         })
@@ -241,12 +265,15 @@ fn state_change() -> BoxedStrategy<StateChange> {
     let outcome = prop_oneof![
         payload().prop_map(Outcome::Result),
         failure().prop_map(|failure| Outcome::Failure(Arc::new(failure))),
-        (text(), any::<bool>())
-            .prop_map(|(reason, forced)| Outcome::Cancellation(Arc::new(Cancellation { reason, forced }))),
+        (text(), owner(), any::<bool>()).prop_map(|(reason, principal, forced)| {
+            Outcome::Cancellation(Arc::new(Cancellation { reason, principal, forced }))
+        }),
     ];
     let state = (select(&STATES[..]), of(select(&WAIT_REASONS[..])));
-    (state, of(failure()), of(time()), of(outcome), any::<bool>())
-        .prop_map(|((state, wait_reason), failure, next_attempt_time, outcome, cancel_requested)| {
+    let cancel = (any::<bool>(), owner());
+    (state, of(failure()), of(time()), of(outcome), cancel)
+        .prop_map(|((state, wait_reason), failure, next_attempt_time, outcome, cancel)| {
+            let (cancel_requested, principal) = cancel;
             StateChange {
                 state,
                 wait_reason,
@@ -254,6 +281,7 @@ fn state_change() -> BoxedStrategy<StateChange> {
                 next_attempt_time,
                 outcome,
                 cancel_requested,
+                principal,
             }
         })
         .boxed()

@@ -1,0 +1,341 @@
+//! The identity of callers: it verifies the credential of each request and finds the principal.
+//!
+//! Module `service` is the layer that asks it. What a principal may do is decided in module `api`.
+
+#[cfg(feature = "tls")]
+mod cache;
+#[cfg(feature = "tls")]
+mod jwks;
+#[cfg(feature = "tls")]
+mod jwt;
+mod query;
+mod service;
+mod tokens;
+mod update;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
+use http::{Extensions, HeaderMap, HeaderValue};
+use parking_lot::RwLock;
+#[cfg(feature = "tls")]
+use {jwks::Keys, tokio::sync::watch, tokio_util::task::AbortOnDropHandle};
+
+use crate::access::{
+    AUDIENCE_DEFAULT, Grants, MINTED_PREFIX, Method, Principal, Quotas, SharedTokenKeys, TokenKeys,
+};
+use crate::api::grpc::{ClientCertificate, ConnectionInfo};
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::Timestamp;
+
+use super::throttle::Throttle;
+#[cfg(feature = "tls")]
+pub use jwt::JwtOptions;
+#[cfg(feature = "tls")]
+use jwt::{JwtVerifier, Verification};
+pub(super) use service::IdentityService;
+use tokens::TokenTable;
+pub use tokens::{StaticToken, TOKENS_MAX};
+pub use update::IdentityUpdate;
+
+/// Longest credential, in bytes.
+const CREDENTIAL_BYTES_MAX: usize = 16 << 10;
+
+/// The callers that a server accepts. Start from [`Default`] and set fields.
+///
+/// ```
+/// use jobstream::access::Grants;
+/// use jobstream::server::{Identity, IdentityOptions, ServerOptions, StaticToken};
+///
+/// # fn main() -> jobstream::error::Result<()> {
+/// let mut callers = IdentityOptions::default();
+/// let grants = Grants::parse(["submit queue=billing/*", "read own"])?;
+/// callers.tokens.push(StaticToken::new("billing", "jst_a-secret-of-at-least-32-characters", grants)?);
+/// let mut options = ServerOptions::default();
+/// options.serve.identity = Some(Identity::new(callers)?);
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct IdentityOptions {
+    /// The static tokens, at most [`TOKENS_MAX`]. Default: none.
+    pub tokens: Vec<StaticToken>,
+    /// The principals of client certificates. Default: none.
+    pub certificates: Vec<CertificatePrincipal>,
+    /// What callers without a credential may do. Default: they are refused.
+    pub anonymous: Option<Grants>,
+    /// The JSON Web Tokens of an identity provider. Default: they are refused.
+    #[cfg(feature = "tls")]
+    pub jwt: Option<JwtOptions>,
+    /// How much each principal may use. Default: no limit.
+    pub quotas: Quotas,
+}
+
+/// The principal of client certificates that have a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificatePrincipal {
+    /// A URI or DNS name of the certificate, without wildcards.
+    pub subject_name: String,
+    /// The principal.
+    pub principal: Arc<Principal>,
+}
+
+impl CertificatePrincipal {
+    /// The principal `name` with these grants, for certificates with this URI or DNS name.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidField` if the name is not that of a principal.
+    pub fn new(name: &str, subject_name: &str, grants: Grants) -> Result<Self> {
+        let principal = Arc::new(Principal::new(name, Method::Certificate, grants, None)?);
+        Ok(Self { subject_name: subject_name.to_owned(), principal })
+    }
+}
+
+/// Verifies the callers of a server. Cheap to clone; clones share the callers.
+#[derive(Debug, Clone)]
+pub struct Identity(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    callers: RwLock<Arc<Callers>>,
+    keys: SharedTokenKeys,
+    /// The keys of JSON Web Tokens, which a task refreshes.
+    #[cfg(feature = "tls")]
+    jwt_keys: watch::Sender<Option<Arc<Keys>>>,
+    clock: Clock,
+    /// The caller of requests that need no credential. It has no grants.
+    nobody: Arc<Principal>,
+    /// Limits the warnings of refusals.
+    warning: Throttle,
+}
+
+/// The principal of a request.
+enum Caller {
+    Known(Arc<Principal>),
+    /// It is known when the keys of its token are.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only JSON Web Tokens need to wait"))]
+    Pending(PrincipalFuture),
+}
+
+type PrincipalFuture = Pin<Box<dyn Future<Output = Result<Arc<Principal>>> + Send>>;
+
+/// The accepted callers, for reads.
+#[derive(Debug)]
+struct Callers {
+    tokens: TokenTable,
+    certificates: Vec<CertificatePrincipal>,
+    anonymous: Option<Arc<Principal>>,
+    /// The verifier of JSON Web Tokens.
+    #[cfg(feature = "tls")]
+    jwt: Option<JwtVerifier>,
+    quotas: Quotas,
+}
+
+impl Callers {
+    /// The callers without JSON Web Tokens.
+    fn new(options: IdentityOptions) -> Result<Self> {
+        let IdentityOptions { mut tokens, mut certificates, quotas, .. } = options;
+        let principals = tokens.iter_mut().map(StaticToken::principal_mut);
+        let principals = principals.chain(certificates.iter_mut().map(|known| &mut known.principal));
+        principals.for_each(|principal| *principal = with_quota(principal.clone(), &quotas));
+        Ok(Self {
+            tokens: TokenTable::new(tokens)?,
+            certificates,
+            quotas,
+            #[cfg(feature = "tls")]
+            jwt: None,
+            anonymous: options.anonymous.map(|grants| Arc::new(Principal::anonymous(grants))),
+        })
+    }
+}
+
+impl Identity {
+    /// Accepts these callers. Minted tokens are signed with a random key until [`Identity::set_token_keys`]. If the keys of
+    /// JSON Web Tokens are in a file, it is read.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidField` if there are too many tokens, or two with the same digest, or an option of `jwt` cannot be used.
+    pub fn new(options: IdentityOptions) -> Result<Self> {
+        let clock = Clock::system();
+        #[cfg(feature = "tls")]
+        let jwt = options.jwt.clone().map(|jwt| JwtVerifier::new(jwt, clock.clone())).transpose()?;
+        let callers = Callers {
+            #[cfg(feature = "tls")]
+            jwt,
+            ..Callers::new(options)?
+        };
+        Ok(Self(Arc::new(Inner {
+            #[cfg(feature = "tls")]
+            jwt_keys: watch::Sender::new(callers.jwt_keys()),
+            callers: RwLock::new(Arc::new(callers)),
+            keys: SharedTokenKeys::new(TokenKeys::random(AUDIENCE_DEFAULT)),
+            clock,
+            nobody: Arc::new(Principal::anonymous(Grants::default())),
+            warning: Throttle::default(),
+        })))
+    }
+
+    /// Signs and verifies minted tokens with these keys from now on. Returns whether they are other keys than before.
+    pub fn set_token_keys(&self, keys: TokenKeys) -> bool {
+        self.0.keys.set(keys)
+    }
+
+    /// The keys of minted tokens.
+    pub(super) fn token_keys(&self) -> SharedTokenKeys {
+        self.0.keys.clone()
+    }
+
+    /// The principal of a request with these headers.
+    ///
+    /// # Errors
+    ///
+    /// `Unauthenticated`.
+    fn caller(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Caller> {
+        let callers = self.0.callers.read();
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        match (values.next(), values.next()) {
+            (None, _) => {
+                let connection = extensions.get::<ConnectionInfo>();
+                let certificate = connection.and_then(|connection| connection.client_certificate.as_deref());
+                callers.without_token(certificate).map(Caller::Known)
+            }
+            (Some(value), None) => self.bearer(&callers, bearer_token(value)?),
+            (Some(_), Some(_)) => Err(invalid("the request has several authorization headers: send one")),
+        }
+    }
+
+    fn bearer(&self, callers: &Arc<Callers>, token: &str) -> Result<Caller> {
+        if token.starts_with(MINTED_PREFIX) {
+            return self.minted(callers, token, self.0.clock.now().wall).map(Caller::Known);
+        }
+        #[cfg(feature = "tls")]
+        if let Some(jwt) =
+            callers.jwt.as_ref().filter(|_| token.bytes().filter(|byte| *byte == b'.').count() == 2)
+        {
+            return match jwt.verify(token) {
+                Verification::Ready(principal) => {
+                    principal.map(|principal| Caller::Known(with_quota(principal, &callers.quotas)))
+                }
+                Verification::Waiting(principal) => {
+                    let callers = callers.clone();
+                    Ok(Caller::Pending(Box::pin(async move {
+                        principal.await.map(|principal| with_quota(principal, &callers.quotas))
+                    })))
+                }
+            };
+        }
+        let principal = callers.tokens.find(token).ok_or_else(|| {
+            invalid("the token is not one of this server: it was mistyped, removed, or is for another server")
+        })?;
+        check_not_expired(&principal, &self.0.clock)?;
+        Ok(Caller::Known(principal))
+    }
+
+    /// Starts a task that keeps the keys of JSON Web Tokens fresh until the handle is dropped.
+    #[cfg(feature = "tls")]
+    pub(super) fn keep_keys_fresh(&self) -> AbortOnDropHandle<()> {
+        let mut keys = self.0.jwt_keys.subscribe();
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                let current = keys.borrow_and_update().clone();
+                let keep_fresh = async {
+                    match current {
+                        Some(keys) => keys.keep_fresh().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    () = keep_fresh => {}
+                    changed = keys.changed() => if changed.is_err() { return },
+                }
+            }
+        }))
+    }
+
+    /// The holder of a minted token in the query of an address.
+    ///
+    /// # Errors
+    ///
+    /// `Unauthenticated`, also for tokens that are not minted: addresses are logged and shared.
+    fn link_holder(&self, token: &str) -> Result<Arc<Principal>> {
+        if !token.starts_with(MINTED_PREFIX) {
+            return Err(invalid(
+                "access_token is no minted token: mint one for this job, or send the header \"authorization: Bearer TOKEN\"",
+            ));
+        }
+        let callers = self.0.callers.read().clone();
+        self.minted(&callers, token, self.0.clock.now().wall)
+    }
+
+    fn minted(&self, callers: &Callers, token: &str, now: Timestamp) -> Result<Arc<Principal>> {
+        let principal = self.0.keys.current().verify(token, now)?;
+        Ok(with_quota(Arc::new(principal), &callers.quotas))
+    }
+}
+
+/// The principal with the quota of its name.
+fn with_quota(principal: Arc<Principal>, quotas: &Quotas) -> Arc<Principal> {
+    let quota = quotas.of(principal.name());
+    match *principal.quota() == quota {
+        true => principal,
+        false => Arc::new(Arc::unwrap_or_clone(principal).with_quota(quota)),
+    }
+}
+
+impl Callers {
+    #[cfg(feature = "tls")]
+    fn jwt_keys(&self) -> Option<Arc<Keys>> {
+        self.jwt.as_ref().map(|jwt| jwt.keys().clone())
+    }
+
+    /// The principal of a request without a token.
+    fn without_token(&self, certificate: Option<&ClientCertificate>) -> Result<Arc<Principal>> {
+        let has_name = |known: &&CertificatePrincipal| {
+            certificate.is_some_and(|certificate| certificate.names().any(|name| name == known.subject_name))
+        };
+        if let Some(known) = self.certificates.iter().find(has_name) {
+            return Ok(known.principal.clone());
+        }
+        self.anonymous.clone().ok_or_else(|| {
+            let message = match certificate {
+                Some(_) => "the client certificate has no name that is a caller of this server, and the request no token: add its URI or DNS name to auth.certificate",
+                None => "the request has no credential: send a token in the header \"authorization: Bearer TOKEN\"",
+            };
+            Error::new(ErrorKind::Unauthenticated { reason: "CREDENTIAL_REQUIRED" }, message)
+        })
+    }
+}
+
+fn check_not_expired(principal: &Principal, clock: &Clock) -> Result<()> {
+    match principal.expire_time() {
+        Some(expire_time) if expire_time <= clock.now().wall => {
+            let message = format!("the token of {} has expired: use a new one", principal.name());
+            Err(Error::new(ErrorKind::Unauthenticated { reason: "CREDENTIAL_EXPIRED" }, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The token of an authorization header.
+fn bearer_token(value: &HeaderValue) -> Result<&str> {
+    const SCHEME: &str = "bearer ";
+    let text = value.to_str().map_err(|_| invalid("the authorization header is not ASCII text"))?;
+    if text.len() > CREDENTIAL_BYTES_MAX {
+        let length = text.len();
+        return Err(invalid(format!(
+            "the authorization header has {length} bytes, the limit is {CREDENTIAL_BYTES_MAX}"
+        )));
+    }
+    match text.get(..SCHEME.len()) {
+        Some(scheme) if scheme.eq_ignore_ascii_case(SCHEME) => Ok(text[SCHEME.len()..].trim()),
+        _ => Err(invalid("the authorization header is not of the form \"Bearer TOKEN\"")),
+    }
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Unauthenticated { reason: "CREDENTIAL_INVALID" }, message)
+}
