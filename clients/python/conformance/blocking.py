@@ -128,7 +128,7 @@ class Agent:
     def work(self, line: Line) -> Line:
         assert self.client is not None
         emit = emitter(line["id"])
-        client = Client(line["address"], lines.worker_options(line)) if "address" in line else self.client
+        client = Client(line["address"], lines.client_options(line)) if "address" in line else self.client
         times = {"drain_timeout": line["drain_timeout"] / 1000} if "drain_timeout" in line else {}
         connected = {"on_connect": lambda _: emit({"type": "connected"})}
         worker = Worker(client, line["name"], slots=line["slots"], **times, **connected)

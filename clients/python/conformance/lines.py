@@ -62,14 +62,16 @@ def seconds(line: Line, name: str) -> float | None:
     return line[name] / 1000 if name in line else None
 
 
+CREDENTIALS = ("ca", "client_certificate", "client_key", "token", "metadata")
+
+
 def client_options(line: Line) -> jobstream.ClientOptions:
     options: Line = {name: line[name] / 1000 for name in ("call_timeout", "patience") if name in line}
-    return jobstream.ClientOptions(**options, **{name: line[name] for name in ("tries",) if name in line})
-
-
-def worker_options(line: Line) -> jobstream.ClientOptions:
-    """The options of a worker's client."""
-    return jobstream.ClientOptions(**{name: line[name] for name in ("message_bytes_max",) if name in line})
+    options |= {name: line[name] for name in ("tries", "message_bytes_max", *CREDENTIALS) if name in line}
+    if "tokens" in line:
+        tokens = iter(line["tokens"])
+        options["token"] = lambda: next(tokens, line["tokens"][-1])
+    return jobstream.ClientOptions(**options)
 
 
 def submit_options(line: Line) -> SubmitOptions:

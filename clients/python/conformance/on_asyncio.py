@@ -133,7 +133,7 @@ class Agent:
     async def work(self, line: Line) -> Line:
         assert self.client is not None
         emit = emitter(line["id"])
-        client = AsyncClient(line["address"], lines.worker_options(line)) if "address" in line else self.client
+        client = AsyncClient(line["address"], lines.client_options(line)) if "address" in line else self.client
         times = {"drain_timeout": line["drain_timeout"] / 1000} if "drain_timeout" in line else {}
         connected = {"on_connect": lambda _: emit({"type": "connected"})}
         worker = AsyncWorker(client, line["name"], slots=line["slots"], **times, **connected)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 
 import pytest
 
-from jobstream import AsyncClient, Client
+from jobstream import AsyncClient, Client, Worker
 from jobstream.testing import server as running_server
 
 
@@ -30,6 +30,17 @@ def client(address: str) -> Generator[Client]:
 async def async_client(address: str) -> AsyncGenerator[AsyncClient]:
     async with AsyncClient(address) as client:
         yield client
+
+
+@contextlib.contextmanager
+def serving(
+    client: Client, kind: str, handler: Callable[..., object], *, slots: int = 4, input_type: object = None
+) -> Generator[Worker]:
+    worker = Worker(client, "tests", slots=slots)
+    worker.handler(kind, input_type=input_type)(handler)
+    with worker:
+        yield worker
+        worker.stop()
 
 
 class Proxy:
@@ -63,6 +74,7 @@ class Proxy:
             each.close()
 
     def close(self) -> None:
+        shut(self.listener)  # Wakes its thread, which would accept one more connection.
         self.listener.close()
         self.cut()
 

@@ -21,7 +21,7 @@ from jobstream import (
     ResultExpired,
     Unavailable,
 )
-from jobstream.batch import CALL_BYTES_FULL, CALL_JOBS_MAX, batches
+from jobstream.batch import CALL_BYTES_FULL, CALL_JOBS_MAX
 from jobstream.deletion import Deletion
 
 
@@ -105,11 +105,17 @@ def test_failed_call_fails_the_rest_of_a_batch() -> None:
 
 
 def test_batches_have_at_most_1000_jobs_and_fit_a_message() -> None:
-    assert [len(batch) for batch in batches(JobRequest("any") for _ in range(2_001))] == [1_000, 1_000, 1]
-    large = [JobRequest("any", b"x" * (1 << 20)) for _ in range(5)]
-    for batch in batches(large):
-        assert sum(request._spec.ByteSize() for request in batch) < CALL_BYTES_FULL + (2 << 20)
-    assert list(batches([])) == []
+    client = Client("http://127.0.0.1:1")
+    assert [len(batch.entries) for batch in client._batches(JobRequest("any") for _ in range(2_001))] == [
+        1_000,
+        1_000,
+        1,
+    ]
+    for batch in client._batches(JobRequest("any", b"x" * (1 << 20)) for _ in range(5)):
+        request = batch.request()
+        assert request is not None
+        assert request.ByteSize() < CALL_BYTES_FULL + (2 << 20)
+    assert list(client._batches(iter([]))) == []
 
 
 def test_queue_is_paused_resumed_and_purged(client: Client, queue: str) -> None:

@@ -7,7 +7,17 @@ import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2, status_pb2
 
-from jobstream import ClientOptions, Gap, InvalidRequest, JobNotFound, JobstreamError, ResourceExhausted, Unavailable
+from jobstream import (
+    ClientOptions,
+    Gap,
+    InvalidRequest,
+    JobNotFound,
+    JobstreamError,
+    PermissionDenied,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+)
 from jobstream.backoff import Backoff, CallRetries, ReconnectBackoff
 from jobstream.events import Cursor, Log, StateChange, read_event
 from jobstream.options import Address
@@ -124,6 +134,22 @@ def test_error_has_all_details_of_the_server() -> None:
     assert error.metadata == {"limit": "7"}
     assert str(error.violations[0]) == "job.kind: is empty"
     assert str(error) == "message of the server (INVALID_FIELD, server http://jobs:7070)"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "kind", "is_transient"),
+    [
+        (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_EXPIRED", Unauthenticated, False),
+        (grpc.StatusCode.PERMISSION_DENIED, "GRANT_MISSING", PermissionDenied, False),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUOTA", ResourceExhausted, True),
+        (grpc.StatusCode.UNAVAILABLE, "CREDENTIAL_EXPIRED", Unavailable, True),
+    ],
+)
+def test_errors_of_access_have_types(
+    code: grpc.StatusCode, reason: str, kind: type[JobstreamError], is_transient: bool
+) -> None:
+    error = server_error(code, reason)
+    assert (type(error), error.reason, error.retry_after, error.is_transient) == (kind, reason, 2.0, is_transient)
 
 
 def test_reason_of_another_domain_is_ignored() -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
-import pydantic
 import pytest
-from conftest import Proxy
+from conftest import Proxy, serving
 
 from jobstream import (
     AsyncClient,
@@ -27,7 +24,6 @@ from jobstream import (
     JobFailed,
     Payload,
     Progress,
-    RetryPolicy,
     StateChange,
     Worker,
 )
@@ -39,23 +35,6 @@ from jobstream.worker.requests import requests
 @dataclass
 class Size:
     width: int
-
-
-class Quoting(pydantic.BaseModel):
-    """Its validation error quotes the input."""
-
-    count: int
-
-
-@contextlib.contextmanager
-def serving(
-    client: Client, kind: str, handler: Callable[..., object], *, slots: int = 4, input_type: object = None
-) -> Generator[Worker]:
-    worker = Worker(client, "tests", slots=slots)
-    worker.handler(kind, input_type=input_type)(handler)
-    with worker:
-        yield worker
-        worker.stop()
 
 
 def test_handler_input_and_result_are_typed(client: Client) -> None:
@@ -79,81 +58,6 @@ def test_failure_has_type_message_and_stack_trace(client: Client) -> None:
     assert (failure.type, failure.message, failure.retryable) == ("LookupError", "nothing there", True)
     assert failure.details is not None
     assert "in breaks" in failure.details.text
-
-
-def failures_logged(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-
-
-def test_failed_attempt_is_logged_in_one_line(client: Client, caplog: pytest.LogCaptureFixture) -> None:
-    def breaks(_: Context) -> None:
-        raise LookupError("nothing\nthere")
-
-    with serving(client, "breaks-logged", breaks):
-        job = client.submit("breaks-logged", "secret input", retry=RetryPolicy(2, 0.01))
-        with pytest.raises(JobFailed):
-            job.result(10)
-    lines = [
-        f"attempt {attempt} of job {job.id}, kind breaks-logged, failed: LookupError: nothing there"
-        for attempt in (1, 2)
-    ]
-    assert failures_logged(caplog) == lines
-
-
-async def test_failed_attempt_of_a_coroutine_is_logged(
-    async_client: AsyncClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    worker = AsyncWorker(async_client, "tests")
-
-    @worker.handler("breaks-async")
-    async def breaks(_: AsyncContext) -> None:
-        raise LookupError("nothing there")
-
-    async with worker:
-        job = await async_client.submit("breaks-async")
-        with pytest.raises(JobFailed):
-            await job
-    line = f"attempt 1 of job {job.id}, kind breaks-async, failed: LookupError: nothing there"
-    assert failures_logged(caplog) == [line]
-
-
-def test_log_of_a_bad_payload_does_not_quote_it(client: Client, caplog: pytest.LogCaptureFixture) -> None:
-    serves = serving(client, "quotes", lambda _, size: size, input_type=Quoting)
-    with serves, pytest.raises(JobFailed, match="secret"):
-        client.submit("quotes", {"count": "secret"}).result(10)
-    (line,) = failures_logged(caplog)
-    assert "BAD_PAYLOAD" in line
-    assert "secret" not in line
-
-
-def test_cancelled_attempt_is_not_logged_as_failed(client: Client, caplog: pytest.LogCaptureFixture) -> None:
-    started = threading.Event()
-
-    def sleeps(context: Context) -> None:
-        started.set()
-        context.sleep(60)
-
-    with serving(client, "sleeps-unlogged", sleeps):
-        job = client.submit("sleeps-unlogged")
-        assert started.wait(10)
-        job.cancel()
-        with pytest.raises(JobCancelled):
-            job.result(10)
-    assert failures_logged(caplog) == []
-
-
-def test_lost_connection_and_drain_are_logged(proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", "jobstream.worker")
-    connections = threading.Semaphore(0)
-    worker = Worker(Client(proxy.address), "logged", on_connect=lambda _: connections.release())
-    worker.handler("any")(lambda _: None)
-    with worker:
-        assert connections.acquire(timeout=10)
-        proxy.cut()
-        assert connections.acquire(timeout=10)
-    (lost,) = failures_logged(caplog)
-    assert lost.startswith("worker logged is not connected, next try in ")
-    assert [record.getMessage() for record in caplog.records][-1] == "worker logged is drained"
 
 
 @pytest.mark.parametrize("error", [SystemExit("out"), KeyboardInterrupt("stop"), GeneratorExit("odd")])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 
-from .errors import DeadlineExceeded, JobstreamError, retries_exhausted
+from .errors import DeadlineExceeded, JobstreamError, Unauthenticated, retries_exhausted
 from .options import ClientOptions
 
 HEARTBEATS_MISSED_MAX = 3
@@ -38,6 +38,24 @@ class Backoff:
         self.full = min(self.first, self.longest)
 
 
+class NewToken:
+    """Whether a call that was refused as UNAUTHENTICATED is repeated: once, if a function returns the token."""
+
+    def __init__(self, options: ClientOptions) -> None:
+        self.has_function = callable(options.token)
+        self.is_left = self.has_function
+
+    def take(self, error: JobstreamError) -> bool:
+        """Whether the call is to be repeated now."""
+        is_taken = self.is_left and isinstance(error, Unauthenticated)
+        self.is_left = self.is_left and not is_taken
+        return is_taken
+
+    def reset(self) -> None:
+        """Records that the server accepted the token."""
+        self.is_left = self.has_function
+
+
 class CallRetries:
     """Limits the attempts of one unary call by their number and by one deadline."""
 
@@ -46,6 +64,7 @@ class CallRetries:
         self.tries = options.tries
         self.deadline = time.monotonic() + options.call_timeout
         self.backoff = Backoff(options.first_pause, options.longest_pause)
+        self.new_token = NewToken(options)
 
     def timeout(self) -> float:
         """Starts an attempt; returns the time until the deadline in seconds."""
@@ -54,6 +73,8 @@ class CallRetries:
 
     def pause(self, error: JobstreamError) -> float:
         """The delay before the next attempt. Raises the error if it is not transient or a limit is reached."""
+        if self.new_token.take(error):
+            return 0.0
         if not error.is_transient:
             raise error
         pause = self.backoff.pause(error.retry_after)
@@ -61,6 +82,11 @@ class CallRetries:
             done = self.tries - self.left
             raise retries_exhausted(error, f"{done} tries") if done > 1 else error
         return pause
+
+    def repeat_with_new_token(self, error: Unauthenticated) -> None:
+        """Raises the error unless the call is to be repeated with a new token."""
+        if not self.new_token.take(error):
+            raise error
 
 
 class ReconnectBackoff:
@@ -70,15 +96,19 @@ class ReconnectBackoff:
         self.patience = options.patience
         self.backoff = Backoff(options.first_pause, options.longest_pause)
         self.lost_since: float | None = None
+        self.new_token = NewToken(options)
 
     def connected(self) -> None:
         """Records a response from the server and resets the back-off."""
+        self.new_token.reset()
         if self.lost_since is not None:
             self.lost_since = None
             self.backoff.reset()
 
     def pause(self, error: JobstreamError, now: float | None = None) -> float:
         """The delay before the next connection. Raises the error if it is not transient or `patience` has passed."""
+        if self.new_token.take(error):
+            return 0.0
         if not error.is_transient and not isinstance(error, DeadlineExceeded):
             raise error
         now = time.monotonic() if now is None else now

@@ -1,21 +1,26 @@
-"""Submits many jobs in few calls: splits them into batches and reads the results."""
+"""Submits many jobs in few calls: collects them into batches and reads the results."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
+from typing import Union
 
 from typing_extensions import Unpack
 
 from .errors import JobstreamError
+from .interceptors import JobSpec
 from .options import SubmitOptions
 from .status import from_rpc_status
 from .submission import NO_INPUT, job_spec
-from .v1 import job_service_pb2
+from .v1 import job_pb2, job_service_pb2
 
 CALL_JOBS_MAX = 1_000
 """Most jobs of one call; the limit of the server."""
 CALL_BYTES_FULL = 2 << 20
 """Bytes of jobs after which a call is sent. One more job of the largest size still fits the 4 MiB that servers read."""
+
+Entry = Union[job_pb2.JobSpec, JobstreamError]
+"""A job to send, or the error of an interceptor that refused it."""
 
 
 class JobRequest:
@@ -32,35 +37,48 @@ class JobRequest:
         """The id that the job has or will have."""
         return self._spec.job_id
 
+    def _copy(self) -> JobSpec:
+        """The job for interceptors, which may change it."""
+        spec = job_pb2.JobSpec()
+        spec.CopyFrom(self._spec)
+        return JobSpec(spec)
+
     def __repr__(self) -> str:
         return f"JobRequest({self._spec.kind!r}, job_id={self.job_id!r})"
 
 
-def batches(requests: Iterable[JobRequest]) -> Iterator[Sequence[JobRequest]]:
-    """Splits requests into calls."""
-    batch: list[JobRequest] = []
-    size = 0
-    for request in requests:
-        batch.append(request)
-        size += request._spec.ByteSize()
-        if len(batch) == CALL_JOBS_MAX or size >= CALL_BYTES_FULL:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+class Batch:
+    """The jobs of one call."""
 
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.size = 0
 
-def batch_request(batch: Sequence[JobRequest]) -> job_service_pb2.BatchSubmitRequest:
-    return job_service_pb2.BatchSubmitRequest(jobs=[request._spec for request in batch])
+    def add(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        if not isinstance(entry, JobstreamError):
+            self.size += entry.ByteSize()
 
+    @property
+    def is_full(self) -> bool:
+        return len(self.entries) == CALL_JOBS_MAX or self.size >= CALL_BYTES_FULL
 
-def batch_results(
-    batch: Sequence[JobRequest], response: job_service_pb2.BatchSubmitResponse, address: str
-) -> list[job_service_pb2.SubmitResponse | JobstreamError]:
-    """The response or the error of each request."""
-    if len(response.results) != len(batch):
-        raise JobstreamError(f"the server at {address} sent {len(response.results)} results for {len(batch)} jobs")
-    return [
-        from_rpc_status(result.error, address) if result.HasField("error") else result.submitted
-        for result in response.results
-    ]
+    def request(self) -> job_service_pb2.BatchSubmitRequest | None:
+        """The call; None without a job to send."""
+        specs = [entry for entry in self.entries if not isinstance(entry, JobstreamError)]
+        return job_service_pb2.BatchSubmitRequest(jobs=specs) if specs else None
+
+    def results(
+        self, response: job_service_pb2.BatchSubmitResponse, address: str
+    ) -> Iterator[job_service_pb2.SubmitResponse | JobstreamError]:
+        """The response or the error of each job."""
+        jobs = sum(not isinstance(entry, JobstreamError) for entry in self.entries)
+        if len(response.results) != jobs:
+            raise JobstreamError(f"the server at {address} sent {len(response.results)} results for {jobs} jobs")
+        results = iter(response.results)
+        for entry in self.entries:
+            if isinstance(entry, JobstreamError):
+                yield entry
+                continue
+            result = next(results)
+            yield from_rpc_status(result.error, address) if result.HasField("error") else result.submitted

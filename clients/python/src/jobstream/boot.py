@@ -5,6 +5,9 @@ A client remembers the boot id of the server that accepted a job and compares it
 
 from __future__ import annotations
 
+import grpc
+import grpc.aio
+
 from .errors import ErrorDetails, JobNotFound, JobstreamError, ServerRestarted
 from .v1 import admin_service_pb2
 
@@ -40,6 +43,15 @@ class BootCache:
         """Drops the cached boot id: the server may have restarted. With `boot`, only if that is the cached one."""
         if boot is None or boot is self.current:
             self.current = None
+
+    def failed(self, boot: Boot, error: BaseException) -> None:
+        """Drops the boot of a failed lookup. Without the permission for the lookup, it is retained without an id: no
+        call looks it up again."""
+        if not (isinstance(error, (grpc.Call, grpc.aio.AioRpcError)) and error.code() in REFUSALS):
+            self.invalidate(boot)
+
+
+REFUSALS = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
 
 
 def detect_restart(job_id: str, boot: Boot | None, error: JobstreamError) -> JobstreamError:

@@ -11,6 +11,7 @@ import grpc
 from typing_extensions import Self
 
 from . import errors, status
+from .access import Access
 from .backoff import CallRetries
 from .boot import Boot, BootCache
 from .connection import Connection, Link
@@ -28,7 +29,9 @@ class Calls:
     def __init__(self, address: str | None = None, options: ClientOptions | None = None) -> None:
         self.options = options or ClientOptions()
         self.address = Address.parse(address)
-        self._connection = Connection(self.address, self.options)
+        self.access = Access(self.address, self.options)
+        self.access.require_blocking()
+        self._connection = Connection(self.access, self.options)
         self._boots = BootCache()
         self._closed = threading.Event()
 
@@ -69,7 +72,12 @@ class Calls:
 
     def _call_once(self, send: Callable[[Link, float], Response]) -> Response:
         """Sends a call that must not be executed twice."""
-        return self._try(send, CallRetries(self.options))
+        retries = CallRetries(self.options)
+        try:
+            return self._try(send, retries)
+        except errors.Unauthenticated as error:
+            retries.repeat_with_new_token(error)
+            return self._try(send, retries)
 
     def _try(self, send: Callable[[Link, float], Response], retries: CallRetries) -> Response:
         with self._connection.call() as link:
@@ -101,8 +109,8 @@ class Calls:
         def take(response: grpc.Future[admin_service_pb2.GetServerInfoResponse]) -> None:
             try:
                 boot.set_from(response.result())
-            except (grpc.RpcError, grpc.FutureCancelledError):
-                self._boots.invalidate(boot)
+            except (grpc.RpcError, grpc.FutureCancelledError, errors.JobstreamError) as error:
+                self._boots.failed(boot, error)
 
         response.add_done_callback(take)
         return boot

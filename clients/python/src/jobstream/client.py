@@ -8,19 +8,24 @@ from typing import Any, TypeVar, Union, overload
 import grpc
 from typing_extensions import Unpack
 
-from .batch import JobRequest, batch_request, batch_results, batches
+from .backoff import HEARTBEAT
+from .batch import Batch, Entry, JobRequest
 from .boot import Boot
+from .changes import ChangeFilter, first_request
 from .connection import Link
 from .deletion import Deletion
 from .errors import JobstreamError
+from .feed import Feed
 from .ids import checked_job_id, new_job_id
+from .interceptors import BatchEntry, JobSpec, SubmitInterceptor, Submitted, chained, checked
 from .job import Job
 from .listing import JobFilter, first_page, next_page
-from .options import Span, SubmitOptions, seconds
+from .options import ClientOptions, Span, SubmitOptions, seconds
 from .outcome import JobInfo, read_job, wait_reason
 from .queue_calls import QueueCalls
-from .run import Run
+from .run import run_job
 from .submission import NO_INPUT, job_spec
+from .tracing import tracing_of
 from .v1 import job_service_pb2
 
 T = TypeVar("T")
@@ -33,9 +38,23 @@ class Client(QueueCalls):
     `address` is `http://HOST:PORT`, `https://HOST:PORT` (TLS) or `HOST:PORT`. The default is the environment variable
     JOBSTREAM_ADDRESS, else http://127.0.0.1:7070.
 
+    `interceptors` are called around each submit, the first outermost: `def intercept(spec, next): return next(spec)`.
+    They may change the JobSpec, and raise instead of calling `next`.
+
     `close`, or the end of a `with` block, closes the connection and does not change any job. Create clients after a
     fork, not before.
     """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        options: ClientOptions | None = None,
+        *,
+        interceptors: Sequence[SubmitInterceptor] = (),
+    ) -> None:
+        super().__init__(address, options)
+        self._interceptors: tuple[SubmitInterceptor, ...] = checked(interceptors, "Client", is_async=False)
+        self._tracing = tracing_of(self.options)
 
     @overload
     def submit(
@@ -55,15 +74,20 @@ class Client(QueueCalls):
         Raises InvalidRequest, JobIdReused, ResourceExhausted, Unavailable, DeadlineExceeded; TypeError for an input
         that cannot be encoded as JSON.
         """
-        spec = job_spec(kind, input, options)
-        request = job_service_pb2.SubmitRequest(job=spec)
+        spec = JobSpec(job_spec(kind, input, options))
+        with self._tracing.submit(spec):
+            submitted = chained(self._interceptors, self._submit)(spec)
+        return Job(self, submitted.job_id, returns, submitted.boot, submitted.wait_reason)
+
+    def _submit(self, spec: JobSpec) -> Submitted:
+        request = job_service_pb2.SubmitRequest(job=spec.proto)
 
         def send(link: Link, timeout: float) -> tuple[job_service_pb2.SubmitResponse, Boot | None]:
             boot = self._look_up_boot(link)
             return link.jobs.Submit(request, timeout=timeout), boot
 
-        submitted, boot = self._call(send)
-        return Job(self, submitted.job_id, returns, boot, wait_reason(submitted.wait_reason))
+        response, boot = self._call(send)
+        return Submitted(response.job_id, wait_reason(response.wait_reason), boot)
 
     @overload
     def run(
@@ -97,8 +121,8 @@ class Client(QueueCalls):
         Raises the errors of `submit` until the job is accepted, then those of `Job.result`. After a DeadlineExceeded or
         Unavailable from before that point the job may or may not be accepted: call `run` again with the same `job_id`.
         """
-        spec = job_spec(kind, input, options)
-        return Run(self, spec, None if wait is None else seconds(wait)).result(returns)
+        spec = JobSpec(job_spec(kind, input, options))
+        return run_job(self, spec, None if wait is None else seconds(wait), returns)
 
     @overload
     def job(self, id: str, *, returns: type[T]) -> Job[T]: ...
@@ -120,6 +144,18 @@ class Client(QueueCalls):
         """
         return self._list(first_page(filter))
 
+    def watch_jobs(
+        self, *, after_cursor: str = "", heartbeat: Span = HEARTBEAT, **filter: Unpack[ChangeFilter]
+    ) -> Feed:
+        """The state changes of all jobs that match all conditions, from now on or after the cursor of an earlier feed.
+
+        The server sends a heartbeat after `heartbeat` without a change. Raises InvalidRequest for an unknown
+        state.
+        """
+        interval = seconds(heartbeat)
+        request = first_request(filter, after_cursor, interval)
+        return Feed(self, request, after_cursor, interval)
+
     def _list(self, request: job_service_pb2.ListJobsRequest | None) -> Iterator[JobInfo]:
         while request is not None:
             page = self._job_page(request)
@@ -136,31 +172,57 @@ class Client(QueueCalls):
     def submit_all(self, requests: Iterable[JobRequest], *, returns: type[Any] = object) -> SubmitResults[Any]:
         """Submits many jobs in calls of up to 1,000. Returns a job or an error for each request, in order.
 
-        A refused job does not affect the others. If a call fails, its jobs and all later ones get its error and no
-        further call is sent. After any error a request can be submitted again: it gives one job.
+        A refused job does not affect the others, and neither does one whose interceptor raised a JobstreamError. If a
+        call fails, its jobs and all later ones get its error and no further call is sent. After any error a request can
+        be submitted again: it gives one job. Interceptors run before the call of their job is sent.
         """
         results: SubmitResults[Any] = []
-        remaining = batches(requests)
-        for batch in remaining:
+        unsent = iter(requests)
+        for batch in self._batches(unsent):
             try:
                 results += self._submit_batch(batch, returns)
             except JobstreamError as error:
-                results += [error] * (len(batch) + sum(map(len, remaining)))
+                results += [error] * len(batch.entries)
+                results += [error for _ in unsent]
         return results
 
-    def _submit_batch(self, batch: Sequence[JobRequest], returns: type[Any]) -> SubmitResults[Any]:
-        request = batch_request(batch)
+    def _batches(self, requests: Iterator[JobRequest]) -> Iterator[Batch]:
+        batch = Batch()
+        for request in requests:
+            batch.add(self._entry(request))
+            if batch.is_full:
+                yield batch
+                batch = Batch()
+        if batch.entries:
+            yield batch
 
-        def send(link: Link, timeout: float) -> tuple[job_service_pb2.BatchSubmitResponse, Boot | None]:
-            boot = self._look_up_boot(link)
-            return link.jobs.BatchSubmit(request, timeout=timeout), boot
+    def _entry(self, request: JobRequest) -> Entry:
+        """The job after its interceptors, or their error."""
+        if not self._interceptors and not self._tracing.is_active:
+            return request._spec
+        entry, spec = BatchEntry(), request._copy()
+        try:
+            with self._tracing.submit(spec):
+                chained(self._interceptors, entry.add)(spec)
+        except JobstreamError as error:
+            return error
+        return entry.sent(request.job_id)
 
-        response, boot = self._call(send)
+    def _submit_batch(self, batch: Batch, returns: type[Any]) -> SubmitResults[Any]:
+        request, response, boot = batch.request(), job_service_pb2.BatchSubmitResponse(), None
+        if request is not None:
+            jobs = request
+
+            def send(link: Link, timeout: float) -> tuple[job_service_pb2.BatchSubmitResponse, Boot | None]:
+                boot = self._look_up_boot(link)
+                return link.jobs.BatchSubmit(jobs, timeout=timeout), boot
+
+            response, boot = self._call(send)
         return [
             result
             if isinstance(result, JobstreamError)
             else Job(self, result.job_id, returns, boot, wait_reason(result.wait_reason))
-            for result in batch_results(batch, response, self.address.url)
+            for result in batch.results(response, self.address.url)
         ]
 
     @overload
@@ -177,7 +239,7 @@ class Client(QueueCalls):
 
         def send(link: Link, timeout: float) -> tuple[job_service_pb2.RetryResponse, Boot | None]:
             boot = self._look_up_boot(link)
-            return link.jobs.Retry(request, timeout=timeout), boot
+            return link.jobs.Retry(request, timeout=timeout, metadata=self._tracing.headers()), boot
 
         retried, boot = self._call(send)
         return Job(self, retried.job_id, returns, boot, wait_reason(retried.wait_reason))

@@ -9,25 +9,29 @@ from contextlib import contextmanager
 
 import grpc
 
+from .access import Access
 from .channels import Usage, channel_arguments
-from .options import Address, ClientOptions
+from .metadata import AddHeaders
+from .options import ClientOptions
 from .v1.admin_service_pb2_grpc import AdminServiceStub
 from .v1.job_service_pb2_grpc import JobServiceStub
 
 
-def open_channel(address: Address, options: ClientOptions) -> grpc.Channel:
+def open_channel(access: Access, options: ClientOptions) -> grpc.Channel:
     """Creates a channel. It connects at its first call."""
-    arguments = channel_arguments(options)
-    if address.is_tls:
-        return grpc.secure_channel(address.target, grpc.ssl_channel_credentials(), options=arguments)
-    return grpc.insecure_channel(address.target, options=arguments)
+    target, arguments = access.address.target, channel_arguments(options)
+    if access.tls is None:
+        channel = grpc.insecure_channel(target, options=arguments)
+    else:
+        channel = grpc.secure_channel(target, access.tls, options=arguments)
+    return grpc.intercept_channel(channel, AddHeaders(access)) if access.adds_headers else channel
 
 
 class Link:
     """A channel with its stubs."""
 
-    def __init__(self, address: Address, options: ClientOptions) -> None:
-        self.channel = open_channel(address, options)
+    def __init__(self, access: Access, options: ClientOptions) -> None:
+        self.channel = open_channel(access, options)
         self.jobs = JobServiceStub(self.channel)
         self.admin = AdminServiceStub(self.channel)
         self.usage = Usage()
@@ -37,8 +41,8 @@ class Link:
 class Connection:
     """Holds the current channel of a client. It is thread-safe."""
 
-    def __init__(self, address: Address, options: ClientOptions) -> None:
-        self.address, self.options = address, options
+    def __init__(self, access: Access, options: ClientOptions) -> None:
+        self.access, self.options = access, options
         self.lock = threading.Lock()
         self.link: Link | None = None
         self.is_closed = False
@@ -49,7 +53,7 @@ class Connection:
                 raise RuntimeError("the client is closed: create a new one")
             # A channel does not survive a fork. The child process opens its own and does not close the parent's.
             if self.link is None or self.link.process_id != os.getpid():
-                self.link = Link(self.address, self.options)
+                self.link = Link(self.access, self.options)
             return self.link
 
     @contextmanager

@@ -38,8 +38,8 @@ class JobstreamError(Exception):
     """The base class of all errors of this package.
 
     `code` is the gRPC status code, such as `NOT_FOUND`; it is empty if no call failed. `reason` is the stable reason of
-    the server, such as `JOB_NOT_FOUND`; it is empty if the error does not come from the server. `retry_after` is the
-    delay in seconds that the server requests before a retry, or None.
+    the server, such as `JOB_NOT_FOUND`, or of this client for a failed TLS handshake or token function; else it is
+    empty. `retry_after` is the delay in seconds that the server requests before a retry, or None.
     """
 
     def __init__(self, message: str, details: ErrorDetails | None = None) -> None:
@@ -119,20 +119,41 @@ class IllegalState(JobstreamError):
     """The job's state forbids the call."""
 
 
+class Unauthenticated(JobstreamError):
+    """The credentials are missing or refused.
+
+    `reason` is CREDENTIAL_REQUIRED, CREDENTIAL_INVALID or CREDENTIAL_EXPIRED; CLIENT_CERTIFICATE if the server refused
+    the TLS connection without a client certificate it trusts; empty for HTTP status 401 of a proxy.
+    """
+
+
+class PermissionDenied(JobstreamError):
+    """The caller may not do this. The message names the missing grant; `reason` is GRANT_MISSING, or empty for HTTP
+    status 403 of a proxy."""
+
+
 class ResourceExhausted(JobstreamError):
-    """A limit of the server is reached. The server stored nothing."""
+    """A limit of the server, or a quota of the caller (`reason` QUOTA), is reached. The server stored nothing."""
 
     @property
     def is_transient(self) -> bool:
         return self.retry_after is not None
 
 
+CERTIFICATE_REASONS = {"UNKNOWN_CA", "INVALID_CERTIFICATE", "NOT_TLS"}
+"""Reasons of a failed TLS handshake that a retry cannot change."""
+
+
 class Unavailable(JobstreamError):
-    """The server is unavailable or unreachable."""
+    """The server is unavailable or unreachable.
+
+    After a failed TLS handshake `reason` is UNKNOWN_CA, INVALID_CERTIFICATE, NOT_TLS or TLS_FAILED. After an exception
+    of the token function it is TOKEN_UNAVAILABLE.
+    """
 
     @property
     def is_transient(self) -> bool:
-        return True
+        return self.reason not in CERTIFICATE_REASONS
 
 
 class DeadlineExceeded(JobstreamError, TimeoutError):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Union
+from typing import TYPE_CHECKING, Union
 from urllib.parse import urlsplit
 
 from typing_extensions import TypedDict
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
+    from .tracing import TraceContext
 
 ADDRESS_VARIABLE = "JOBSTREAM_ADDRESS"
 DEFAULT_ADDRESS = "http://127.0.0.1:7070"
@@ -17,6 +22,10 @@ PORTS = {"http": 7070, "https": 443}
 
 Span = Union[float, timedelta]
 """A duration: seconds, or a timedelta."""
+Pem = Union[str, "os.PathLike[str]", bytes]
+"""Certificates or a key in PEM format: the path of a file, or the content."""
+Token = Union[str, Callable[[], str], Callable[[], Awaitable[str]]]
+"""A bearer token, or a function that returns the current one."""
 
 
 def seconds(span: Span) -> float:
@@ -26,7 +35,7 @@ def seconds(span: Span) -> float:
 
 @dataclass(frozen=True)
 class ClientOptions:
-    """Timeouts, retry limits and message limits of a client. Times are in seconds."""
+    """TLS, credentials, timeouts, retry limits and message limits of a client. Times are in seconds."""
 
     call_timeout: float = 30.0
     """Deadline of one call including its retries. Does not limit waits for a result and watches."""
@@ -41,13 +50,32 @@ class ClientOptions:
     """How long a watch or a wait for a result tries to reconnect to an unavailable server."""
     connect_timeout: float = 10.0
     """Longest time to establish a connection."""
-    keepalive_interval: float = 10.0
-    """Idle time after which an HTTP/2 PING is sent."""
-    keepalive_timeout: float = 5.0
+    keepalive_interval: float = 20.0
+    """Idle time after which an HTTP/2 PING is sent while calls are open."""
+    keepalive_timeout: float = 10.0
     """Time to wait for a PING response before the connection is closed."""
     message_bytes_max: int = 16 << 20
     """Largest message that is accepted, in bytes. A worker reports it to the server, which assigns larger jobs to other
     workers. A worker needs at least 64 KiB."""
+    ca: Pem | None = field(default=None, repr=False)
+    """Certificates of the authorities to trust at an https:// address. Default: JOBSTREAM_CA, the path of a PEM file,
+    else the authorities of the system."""
+    client_certificate: Pem | None = field(default=None, repr=False)
+    """The certificate of this client, followed by intermediate ones, for a server that requires one."""
+    client_key: Pem | None = field(default=None, repr=False)
+    """The private key of `client_certificate`."""
+    token: Token | None = field(default=None, repr=False)
+    """The bearer token of each call, or a function that returns the current one. Default: JOBSTREAM_TOKEN.
+
+    The function is called for each call and each stream, in the thread of the call; its result is not cached. A call
+    that is refused as UNAUTHENTICATED is repeated once with a new token. AsyncClient also takes a coroutine function; a
+    plain function must not block its event loop."""
+    allow_insecure_token: bool = False
+    """Whether the token may be sent in plain text, to an http:// address, to another host than this one."""
+    metadata: Mapping[str, str] | None = field(default=None, repr=False, hash=False)
+    """Further headers of each call and each stream, such as those for a proxy."""
+    tracer_provider: TracerProvider | None = field(default=None, repr=False, hash=False, compare=False)
+    """Makes the spans, where opentelemetry-api is installed. Default: the global provider."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +125,9 @@ class SubmitOptions(TypedDict, total=False):
     labels: Mapping[str, str]
     """Labels to filter jobs by. At most 16."""
     headers: Mapping[str, str]
-    """Headers for the handler, such as traceparent. At most 16."""
+    """Headers for the handler. At most 16."""
+    trace_context: TraceContext
+    """The trace of the submitter, for the handler. Default: that of the current span, with OpenTelemetry."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +137,8 @@ class Address:
     url: str
     target: str
     is_tls: bool
+    host: str
+    """The name or the IP address, without brackets."""
 
     @classmethod
     def parse(cls, text: str | None) -> Address:
@@ -126,4 +158,5 @@ class Address:
         if not (port and parts.hostname and is_plain and parts.scheme in PORTS):
             raise ValueError(f"invalid address {text!r}: use http://HOST:PORT, https://HOST:PORT or HOST:PORT")
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        return cls(f"{parts.scheme}://{host}:{port}", f"{host}:{port}", parts.scheme == "https")
+        url = f"{parts.scheme}://{host}:{port}"
+        return cls(url, f"{host}:{port}", parts.scheme == "https", parts.hostname)

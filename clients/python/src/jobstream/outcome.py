@@ -10,6 +10,7 @@ from typing import TypeVar
 from .errors import JobCancelled, JobFailed, JobstreamError, ResultMismatch
 from .payload import BadPayload, Payload, decode_as
 from .times import from_timestamp
+from .tracing import TraceContext
 from .v1 import job_pb2
 
 T = TypeVar("T")
@@ -49,6 +50,8 @@ class JobInfo:
     input: Payload
     labels: dict[str, str]
     headers: dict[str, str]
+    trace_context: TraceContext | None
+    """The trace of the submitter; None if it has none."""
     cancel_requested: bool
     create_time: datetime | None
     start_time: datetime | None
@@ -127,6 +130,7 @@ def read_job(job: job_pb2.Job) -> JobInfo:
         input=Payload.from_proto(job.spec.payload),
         labels=dict(job.spec.labels),
         headers=dict(job.spec.headers),
+        trace_context=TraceContext.from_proto(job.spec.trace_context),
         cancel_requested=job.cancel_requested,
         create_time=from_timestamp(job.create_time) if job.HasField("create_time") else None,
         start_time=from_timestamp(job.start_time) if job.HasField("start_time") else None,

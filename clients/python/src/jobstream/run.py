@@ -14,6 +14,7 @@ import grpc
 from .backoff import HEARTBEAT, CallRetries
 from .errors import DeadlineExceeded, ErrorDetails, JobstreamError, NotFinished, unavailable
 from .events import Cursor, Message
+from .interceptors import JobSpec, Submitted, chained, not_sent
 from .outcome import read_outcome
 from .times import to_duration
 from .v1 import job_pb2, job_service_pb2
@@ -49,6 +50,25 @@ def not_submitted(job_id: str, wait: float) -> DeadlineExceeded:
     return DeadlineExceeded(message, ErrorDetails(code=grpc.StatusCode.DEADLINE_EXCEEDED.name))
 
 
+def run_job(client: Client, spec: JobSpec, wait: float | None, wanted: type[Any]) -> Any:
+    """Submits a job through the interceptors of the client and waits for its result."""
+    runs: list[Run] = []
+
+    def send(job: JobSpec) -> Submitted:
+        runs.append(Run(client, job.proto, wait))
+        return runs[-1].submit()
+
+    try:
+        with client._tracing.submit(spec):
+            chained(client._interceptors, send)(spec)
+        if not runs:
+            raise not_sent(spec.job_id)
+        return runs[-1].result(wanted)
+    finally:
+        for each in runs:
+            each._drop()
+
+
 class Run(Watch):
     """A watch whose first stream submits the job. `wait` limits the time in seconds; None means no limit."""
 
@@ -61,13 +81,15 @@ class Run(Watch):
         self._retries = CallRetries(client.options)
         self._is_submitted = False
 
+    def submit(self) -> Submitted:
+        """Waits until the server has accepted the job."""
+        next(self, None)
+        return Submitted(self._spec.job_id)
+
     def result(self, wanted: type[Any]) -> Any:
         """Waits until the job ends and returns its result."""
-        try:
-            for _ in self:
-                pass
-        finally:
-            self._drop()
+        for _ in self:
+            pass
         if self._cursor.outcome is None:
             raise unavailable(self._client.address.url, "the run was closed")
         return read_outcome(self._spec.job_id, self._cursor.outcome, wanted)

@@ -12,6 +12,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
+from . import handshake
 from .errors import (
     DeadlineExceeded,
     ErrorDetails,
@@ -20,8 +21,10 @@ from .errors import (
     JobIdReused,
     JobNotFound,
     JobstreamError,
+    PermissionDenied,
     ResourceExhausted,
     ResultExpired,
+    Unauthenticated,
     Unavailable,
     Violation,
     timed_out,
@@ -48,6 +51,8 @@ ERROR_BY_CODE: dict[grpc.StatusCode, type[JobstreamError]] = {
     grpc.StatusCode.UNAVAILABLE: Unavailable,
     grpc.StatusCode.CANCELLED: Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+    grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
 }
 CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 HTTP_STATUS = re.compile(r"^Received http2 header with status: (\d{3})$")
@@ -90,7 +95,7 @@ def convert(code: grpc.StatusCode, message: str, packed_details: Iterable[AnyMes
     if not details.reason and (found := HTTP_STATUS.search(message)):
         return http_error(int(found[1]), address)
     if not details.reason and code in TRANSPORT_CODES:
-        return unavailable(address, message)
+        return handshake.explain(address, message) or unavailable(address, handshake.with_hint(address, message))
     if not details.reason and code == grpc.StatusCode.DEADLINE_EXCEEDED:
         return timed_out(address)
     error_type = ERROR_BY_REASON.get(details.reason) or ERROR_BY_CODE.get(code, JobstreamError)
@@ -135,6 +140,6 @@ def details_of(trailers: Metadata) -> Sequence[AnyMessage]:
 def http_error(status: int, address: str) -> JobstreamError:
     """The error of an HTTP response without a gRPC status."""
     code = CODE_BY_HTTP_STATUS.get(status, grpc.StatusCode.UNKNOWN)
-    error_type = Unavailable if code == grpc.StatusCode.UNAVAILABLE else JobstreamError
+    error_type = ERROR_BY_CODE.get(code, JobstreamError)
     message = f"{address} responded with HTTP status {status}, not with gRPC: check the address and its proxy"
     return error_type(message, ErrorDetails(code=code.name))

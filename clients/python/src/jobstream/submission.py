@@ -29,6 +29,8 @@ def job_spec(kind: str, value: object, options: SubmitOptions) -> job_pb2.JobSpe
         labels=options.get("labels"),
         headers=options.get("headers"),
     )
+    if "trace_context" in options:
+        spec.trace_context.CopyFrom(options["trace_context"].to_proto())
     add_times(spec, options)
     add_retry(spec, options)
     return spec

@@ -24,7 +24,7 @@ class Server:
     """A running server."""
 
     address: str
-    """For example http://127.0.0.1:40123."""
+    """For example http://127.0.0.1:40123; https:// if the server has a certificate (`--tls-cert`)."""
     process: subprocess.Popen[str]
 
 
@@ -42,7 +42,7 @@ def server(*flags: str, listen: str = "127.0.0.1:0") -> Generator[Server]:
         text=True,
     )
     try:
-        yield Server(f"http://{printed_address(process)}", process)
+        yield Server(printed_address(process), process)
     finally:
         process.terminate()
         # The second signal stops the server immediately.
@@ -69,8 +69,8 @@ def printed_address(process: subprocess.Popen[str]) -> str:
     try:
         while (line := lines.get(timeout=START_TIMEOUT)) is not None:
             printed.append(line)
-            if found := re.search(r"\d+\.\d+\.\d+\.\d+:([1-9]\d*)", line):
-                return found.group(0)
+            if found := re.search(r"(https://)?(\d+\.\d+\.\d+\.\d+:[1-9]\d*)", line):
+                return (found[1] or "http://") + found[2]
     except queue.Empty:
         pass
     raise RuntimeError(f"the server printed no address: {''.join(printed) or 'no output'}")

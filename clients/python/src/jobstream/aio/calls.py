@@ -12,6 +12,7 @@ import grpc.aio
 from typing_extensions import Self
 
 from .. import errors, status
+from ..access import Access
 from ..backoff import CallRetries
 from ..boot import Boot, BootCache
 from ..options import Address, ClientOptions
@@ -31,7 +32,8 @@ class AsyncCalls:
     def __init__(self, address: str | None = None, options: ClientOptions | None = None) -> None:
         self.options = options or ClientOptions()
         self.address = Address.parse(address)
-        self._connection = Connection(self.address, self.options)
+        self.access = Access(self.address, self.options)
+        self._connection = Connection(self.access, self.options)
         self._boots = BootCache()
         self._lookups: set[asyncio.Task[None]] = set()
 
@@ -73,7 +75,12 @@ class AsyncCalls:
 
     async def _call_once(self, send: Callable[[Link, float], Awaitable[Response]]) -> Response:
         """Sends a call that must not be executed twice."""
-        return await self._try(send, CallRetries(self.options))
+        retries = CallRetries(self.options)
+        try:
+            return await self._try(send, retries)
+        except errors.Unauthenticated as error:
+            retries.repeat_with_new_token(error)
+            return await self._try(send, retries)
 
     async def _try(self, send: Callable[[Link, float], Awaitable[Response]], retries: CallRetries) -> Response:
         with self._connection.call() as link:
@@ -103,9 +110,9 @@ class AsyncCalls:
             request = admin_service_pb2.GetServerInfoRequest()
             try:
                 boot.set_from(await link.admin.GetServerInfo(request, timeout=self.options.call_timeout))
-            except (grpc.aio.AioRpcError, asyncio.CancelledError):
+            except (grpc.aio.AioRpcError, asyncio.CancelledError, errors.JobstreamError) as error:
                 # A closed channel cancels the call. Nothing awaits this task, so it must not raise.
-                self._boots.invalidate(boot)
+                self._boots.failed(boot, error)
 
         task = asyncio.create_task(ask())
         self._lookups.add(task)

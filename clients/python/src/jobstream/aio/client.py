@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any, TypeVar, Union, overload
 
 import grpc.aio
 from typing_extensions import Unpack
 
-from ..batch import JobRequest, batch_request, batch_results, batches
+from ..backoff import HEARTBEAT
+from ..batch import Batch, Entry, JobRequest
 from ..boot import Boot
+from ..changes import ChangeFilter, first_request
 from ..deletion import Deletion
 from ..errors import JobstreamError
 from ..ids import checked_job_id, new_job_id
+from ..interceptors import AsyncSubmitInterceptor, BatchEntry, JobSpec, Submitted, chained, checked
 from ..listing import JobFilter, first_page, next_page
-from ..options import Span, SubmitOptions, seconds
+from ..options import ClientOptions, Span, SubmitOptions, seconds
 from ..outcome import JobInfo, read_job, wait_reason
 from ..submission import NO_INPUT, job_spec
+from ..tracing import tracing_of
 from ..v1 import job_service_pb2
 from .connection import Link
+from .feed import AsyncFeed
 from .job import AsyncJob
 from .queue_calls import AsyncQueueCalls
-from .run import AsyncRun
+from .run import run_job
 
 T = TypeVar("T")
 SubmitResults = list[Union[AsyncJob[T], JobstreamError]]
@@ -33,9 +38,23 @@ class AsyncClient(AsyncQueueCalls):
     `address` is `http://HOST:PORT`, `https://HOST:PORT` (TLS) or `HOST:PORT`. The default is the environment variable
     JOBSTREAM_ADDRESS, else http://127.0.0.1:7070.
 
+    `interceptors` are called around each submit, the first outermost: `async def intercept(spec, next): return await
+    next(spec)`. They may change the JobSpec, and raise instead of calling `next`.
+
     `close`, or the end of an `async with` block, closes the connection and does not change any job; neither does
     cancelling a task that waits.
     """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        options: ClientOptions | None = None,
+        *,
+        interceptors: Sequence[AsyncSubmitInterceptor] = (),
+    ) -> None:
+        super().__init__(address, options)
+        self._interceptors: tuple[AsyncSubmitInterceptor, ...] = checked(interceptors, "AsyncClient", is_async=True)
+        self._tracing = tracing_of(self.options)
 
     @overload
     async def submit(
@@ -55,15 +74,20 @@ class AsyncClient(AsyncQueueCalls):
         Raises InvalidRequest, JobIdReused, ResourceExhausted, Unavailable, DeadlineExceeded; TypeError for an input
         that cannot be encoded as JSON.
         """
-        spec = job_spec(kind, input, options)
-        request = job_service_pb2.SubmitRequest(job=spec)
+        spec = JobSpec(job_spec(kind, input, options))
+        with self._tracing.submit(spec):
+            submitted = await chained(self._interceptors, self._submit)(spec)
+        return AsyncJob(self, submitted.job_id, returns, submitted.boot, submitted.wait_reason)
+
+    async def _submit(self, spec: JobSpec) -> Submitted:
+        request = job_service_pb2.SubmitRequest(job=spec.proto)
 
         async def send(link: Link, timeout: float) -> tuple[job_service_pb2.SubmitResponse, Boot | None]:
             boot = self._look_up_boot(link)
             return await link.jobs.Submit(request, timeout=timeout), boot
 
-        submitted, boot = await self._call(send)
-        return AsyncJob(self, submitted.job_id, returns, boot, wait_reason(submitted.wait_reason))
+        response, boot = await self._call(send)
+        return Submitted(response.job_id, wait_reason(response.wait_reason), boot)
 
     @overload
     async def run(
@@ -99,8 +123,8 @@ class AsyncClient(AsyncQueueCalls):
         DeadlineExceeded or Unavailable from before that point the job may or may not be accepted: call `run` again with
         the same `job_id`.
         """
-        spec = job_spec(kind, input, options)
-        return await AsyncRun(self, spec).result(returns, None if wait is None else seconds(wait))
+        spec = JobSpec(job_spec(kind, input, options))
+        return await run_job(self, spec, None if wait is None else seconds(wait), returns)
 
     @overload
     def job(self, id: str, *, returns: type[T]) -> AsyncJob[T]: ...
@@ -126,6 +150,18 @@ class AsyncClient(AsyncQueueCalls):
         """
         return self._list(first_page(filter))
 
+    def watch_jobs(
+        self, *, after_cursor: str = "", heartbeat: Span = HEARTBEAT, **filter: Unpack[ChangeFilter]
+    ) -> AsyncFeed:
+        """The state changes of all jobs that match all conditions, from now on or after the cursor of an earlier feed.
+
+        The server sends a heartbeat after `heartbeat` without a change. Raises InvalidRequest for an unknown
+        state.
+        """
+        interval = seconds(heartbeat)
+        request = first_request(filter, after_cursor, interval)
+        return AsyncFeed(self, request, after_cursor, interval)
+
     async def _list(self, request: job_service_pb2.ListJobsRequest | None) -> AsyncIterator[JobInfo]:
         while request is not None:
             page = await self._job_page(request)
@@ -146,31 +182,57 @@ class AsyncClient(AsyncQueueCalls):
     async def submit_all(self, requests: Iterable[JobRequest], *, returns: type[Any] = object) -> SubmitResults[Any]:
         """Submits many jobs in calls of up to 1,000. Returns a job or an error for each request, in order.
 
-        A refused job does not affect the others. If a call fails, its jobs and all later ones get its error and no
-        further call is sent. After any error a request can be submitted again: it gives one job.
+        A refused job does not affect the others, and neither does one whose interceptor raised a JobstreamError. If a
+        call fails, its jobs and all later ones get its error and no further call is sent. After any error a request can
+        be submitted again: it gives one job. Interceptors run before the call of their job is sent.
         """
         results: SubmitResults[Any] = []
-        remaining = batches(requests)
-        for batch in remaining:
+        unsent = iter(requests)
+        async for batch in self._batches(unsent):
             try:
                 results += await self._submit_batch(batch, returns)
             except JobstreamError as error:
-                results += [error] * (len(batch) + sum(map(len, remaining)))
+                results += [error] * len(batch.entries)
+                results += [error for _ in unsent]
         return results
 
-    async def _submit_batch(self, batch: Sequence[JobRequest], returns: type[Any]) -> SubmitResults[Any]:
-        request = batch_request(batch)
+    async def _batches(self, requests: Iterator[JobRequest]) -> AsyncIterator[Batch]:
+        batch = Batch()
+        for request in requests:
+            batch.add(await self._entry(request))
+            if batch.is_full:
+                yield batch
+                batch = Batch()
+        if batch.entries:
+            yield batch
 
-        async def send(link: Link, timeout: float) -> tuple[job_service_pb2.BatchSubmitResponse, Boot | None]:
-            boot = self._look_up_boot(link)
-            return await link.jobs.BatchSubmit(request, timeout=timeout), boot
+    async def _entry(self, request: JobRequest) -> Entry:
+        """The job after its interceptors, or their error."""
+        if not self._interceptors and not self._tracing.is_active:
+            return request._spec
+        entry, spec = BatchEntry(), request._copy()
+        try:
+            with self._tracing.submit(spec):
+                await chained(self._interceptors, entry.add_async)(spec)
+        except JobstreamError as error:
+            return error
+        return entry.sent(request.job_id)
 
-        response, boot = await self._call(send)
+    async def _submit_batch(self, batch: Batch, returns: type[Any]) -> SubmitResults[Any]:
+        request, response, boot = batch.request(), job_service_pb2.BatchSubmitResponse(), None
+        if request is not None:
+            jobs = request
+
+            async def send(link: Link, timeout: float) -> tuple[job_service_pb2.BatchSubmitResponse, Boot | None]:
+                boot = self._look_up_boot(link)
+                return await link.jobs.BatchSubmit(jobs, timeout=timeout), boot
+
+            response, boot = await self._call(send)
         return [
             result
             if isinstance(result, JobstreamError)
             else AsyncJob(self, result.job_id, returns, boot, wait_reason(result.wait_reason))
-            for result in batch_results(batch, response, self.address.url)
+            for result in batch.results(response, self.address.url)
         ]
 
     @overload
@@ -187,7 +249,7 @@ class AsyncClient(AsyncQueueCalls):
 
         async def send(link: Link, timeout: float) -> tuple[job_service_pb2.RetryResponse, Boot | None]:
             boot = self._look_up_boot(link)
-            return await link.jobs.Retry(request, timeout=timeout), boot
+            return await link.jobs.Retry(request, timeout=timeout, metadata=self._tracing.headers()), boot
 
         retried, boot = await self._call(send)
         return AsyncJob(self, retried.job_id, returns, boot, wait_reason(retried.wait_reason))

@@ -10,30 +10,33 @@ from typing import TYPE_CHECKING, Any, cast
 import grpc
 import grpc.aio
 
+from ..access import Access
 from ..channels import Usage, channel_arguments
 from ..errors import unavailable
-from ..options import Address, ClientOptions
+from ..options import ClientOptions
 from ..v1.admin_service_pb2_grpc import AdminServiceStub
 from ..v1.job_service_pb2_grpc import JobServiceStub
+from .metadata import interceptors
 
 if TYPE_CHECKING:
     from ..v1.admin_service_pb2_grpc import AdminServiceAsyncStub
     from ..v1.job_service_pb2_grpc import JobServiceAsyncStub
 
 
-def open_channel(address: Address, options: ClientOptions) -> grpc.aio.Channel:
+def open_channel(access: Access, options: ClientOptions) -> grpc.aio.Channel:
     """Creates a channel. It connects at its first call."""
     arguments: Sequence[tuple[str, Any]] = channel_arguments(options)
-    if address.is_tls:
-        return grpc.aio.secure_channel(address.target, grpc.ssl_channel_credentials(), options=arguments)
-    return grpc.aio.insecure_channel(address.target, options=arguments)
+    target, added = access.address.target, interceptors(access)
+    if access.tls is None:
+        return grpc.aio.insecure_channel(target, options=arguments, interceptors=added)
+    return grpc.aio.secure_channel(target, access.tls, options=arguments, interceptors=added)
 
 
 class Link:
     """A channel with its stubs."""
 
-    def __init__(self, address: Address, options: ClientOptions) -> None:
-        self.channel = open_channel(address, options)
+    def __init__(self, access: Access, options: ClientOptions) -> None:
+        self.channel = open_channel(access, options)
         # The generated stub classes work with both kinds of channels; only the types differ.
         self.jobs = cast("JobServiceAsyncStub", cast("object", JobServiceStub(self.channel)))
         self.admin = cast("AdminServiceAsyncStub", cast("object", AdminServiceStub(self.channel)))
@@ -43,8 +46,8 @@ class Link:
 class Connection:
     """Holds the current channel of a client. It belongs to the event loop of the first call."""
 
-    def __init__(self, address: Address, options: ClientOptions) -> None:
-        self.address, self.options = address, options
+    def __init__(self, access: Access, options: ClientOptions) -> None:
+        self.access, self.options = access, options
         self.link: Link | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.closing: set[asyncio.Future[None]] = set()
@@ -58,7 +61,7 @@ class Connection:
             raise RuntimeError("the client belongs to the event loop of its first call: create a new one for this loop")
         self.loop = loop
         if self.link is None:
-            self.link = Link(self.address, self.options)
+            self.link = Link(self.access, self.options)
         return self.link
 
     def acquire(self) -> Link:
@@ -84,7 +87,7 @@ class Connection:
             # Closing a channel cancels its calls with CancelledError. That must not look like a cancellation of the
             # task.
             if self.is_closed:
-                raise unavailable(self.address.url, "the client was closed") from None
+                raise unavailable(self.access.address.url, "the client was closed") from None
             raise
         finally:
             self.release(link)

@@ -109,6 +109,7 @@ class GetServerInfoResponse(google.protobuf.message.Message):
     WATCHERS_FIELD_NUMBER: builtins.int
     KINDS_TOTAL_FIELD_NUMBER: builtins.int
     MEMORY_FIELD_NUMBER: builtins.int
+    LOG_LEVEL_FIELD_NUMBER: builtins.int
     version: builtins.str
     """Version of the server, as in semver."""
     mode: builtins.str
@@ -125,6 +126,8 @@ class GetServerInfoResponse(google.protobuf.message.Message):
     """Open watches (WatchResult, Run)."""
     kinds_total: builtins.int
     """Number of kinds that workers serve now, including those not listed in `kinds`."""
+    log_level: builtins.str
+    """Level of the server's log. Empty without the grant `admin`, and if the server does not know it."""
     @property
     def limits(self) -> Global___Limits:
         """Bounds in force."""
@@ -163,9 +166,10 @@ class GetServerInfoResponse(google.protobuf.message.Message):
         watchers: builtins.int = ...,
         kinds_total: builtins.int = ...,
         memory: collections.abc.Iterable[Global___MemoryUse] | None = ...,
+        log_level: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["limits", b"limits", "start_time", b"start_time", "uptime", b"uptime"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["boot_id", b"boot_id", "draining", b"draining", "durability", b"durability", "jobs", b"jobs", "kinds", b"kinds", "kinds_total", b"kinds_total", "limits", b"limits", "memory", b"memory", "mode", b"mode", "start_time", b"start_time", "uptime", b"uptime", "version", b"version", "watchers", b"watchers"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["boot_id", b"boot_id", "draining", b"draining", "durability", b"durability", "jobs", b"jobs", "kinds", b"kinds", "kinds_total", b"kinds_total", "limits", b"limits", "log_level", b"log_level", "memory", b"memory", "mode", b"mode", "start_time", b"start_time", "uptime", b"uptime", "version", b"version", "watchers", b"watchers"]) -> None: ...
 
 Global___GetServerInfoResponse: typing_extensions.TypeAlias = GetServerInfoResponse
 
@@ -181,11 +185,13 @@ class MemoryUse(google.protobuf.message.Message):
     category: builtins.str
     """"jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
     "job_records": the records of those jobs, 512 bytes each.
+    "statistics": the counts of GetStats.
     "workers": names, kinds and queues of workers.
     "finished_jobs": the resident parts of finished jobs.
     "removed_ids": tombstones, the ids of removed jobs.
     "queues": pairs of queue and kind that hold jobs, 1 KiB each.
     "watches": open watches, 5 KiB each.
+    "feed": retained changes of WatchJobs. At its bound the oldest are dropped.
     "log_queue": records that are queued for the disk; only with a data directory.
     Other categories may follow.
     """
@@ -732,3 +738,219 @@ class DrainWorkerResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["workers", b"workers"]) -> None: ...
 
 Global___DrainWorkerResponse: typing_extensions.TypeAlias = DrainWorkerResponse
+
+@typing.final
+class GetStatsRequest(google.protobuf.message.Message):
+    """GetStatsRequest selects jobs and a window that ends now."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RANGE_FIELD_NUMBER: builtins.int
+    STEP_FIELD_NUMBER: builtins.int
+    QUEUE_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    queue: builtins.str
+    """Only jobs in this queue. Default any."""
+    kind: builtins.str
+    """Only jobs of this kind. Default any."""
+    @property
+    def range(self) -> google.protobuf.duration_pb2.Duration:
+        """Length of the window, rounded up to whole steps. Default 30 min; 1 s to 24 h."""
+
+    @property
+    def step(self) -> google.protobuf.duration_pb2.Duration:
+        """Length of a step; 1 s to 24 h. Default and shortest: 10 s, for a range above 30 min 5 min. Rounded up to a multiple
+        of the shortest, and at most the range.
+        """
+
+    def __init__(
+        self,
+        *,
+        range: google.protobuf.duration_pb2.Duration | None = ...,
+        step: google.protobuf.duration_pb2.Duration | None = ...,
+        queue: builtins.str = ...,
+        kind: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["range", b"range", "step", b"step"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["kind", b"kind", "queue", b"queue", "range", b"range", "step", b"step"]) -> None: ...
+
+Global___GetStatsRequest: typing_extensions.TypeAlias = GetStatsRequest
+
+@typing.final
+class GetStatsResponse(google.protobuf.message.Message):
+    """GetStatsResponse has the counts of the window. The server counts 200 pairs of queue and kind apart; later ones are
+    counted as one pair, whose queue and kind is `_other`.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: builtins.int
+    POINTS_FIELD_NUMBER: builtins.int
+    TOTAL_FIELD_NUMBER: builtins.int
+    @property
+    def step(self) -> google.protobuf.duration_pb2.Duration:
+        """Length of a step."""
+
+    @property
+    def points(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___StatsPoint]:
+        """The steps, oldest first, at most 288. The last one has not ended."""
+
+    @property
+    def total(self) -> Global___StatsPoint:
+        """The window as one step."""
+
+    def __init__(
+        self,
+        *,
+        step: google.protobuf.duration_pb2.Duration | None = ...,
+        points: collections.abc.Iterable[Global___StatsPoint] | None = ...,
+        total: Global___StatsPoint | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["step", b"step", "total", b"total"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["points", b"points", "step", b"step", "total", b"total"]) -> None: ...
+
+Global___GetStatsResponse: typing_extensions.TypeAlias = GetStatsResponse
+
+@typing.final
+class StatsPoint(google.protobuf.message.Message):
+    """StatsPoint has the counts of one step."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: builtins.int
+    SUBMITTED_FIELD_NUMBER: builtins.int
+    STARTED_FIELD_NUMBER: builtins.int
+    SUCCEEDED_FIELD_NUMBER: builtins.int
+    FAILED_FIELD_NUMBER: builtins.int
+    CANCELLED_FIELD_NUMBER: builtins.int
+    FAILED_ATTEMPTS_FIELD_NUMBER: builtins.int
+    WAITING_FIELD_NUMBER: builtins.int
+    RUNNING_FIELD_NUMBER: builtins.int
+    WAIT_FIELD_NUMBER: builtins.int
+    RUN_FIELD_NUMBER: builtins.int
+    submitted: builtins.int
+    """Jobs that were accepted."""
+    started: builtins.int
+    """Attempts that began."""
+    succeeded: builtins.int
+    """Jobs that ended with a result."""
+    failed: builtins.int
+    """Jobs that ended with a failure."""
+    cancelled: builtins.int
+    """Jobs that were cancelled."""
+    failed_attempts: builtins.int
+    """Attempts that failed, those that were retried included."""
+    waiting: builtins.int
+    """Jobs that waited (SCHEDULED or QUEUED) at the end of the step."""
+    running: builtins.int
+    """Jobs that ran at the end of the step."""
+    @property
+    def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the step began."""
+
+    @property
+    def wait(self) -> Global___Quantiles:
+        """How long jobs had waited in QUEUED when the attempts of the step began."""
+
+    @property
+    def run(self) -> Global___Quantiles:
+        """How long the attempts had run that ended in the step."""
+
+    def __init__(
+        self,
+        *,
+        start_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        submitted: builtins.int = ...,
+        started: builtins.int = ...,
+        succeeded: builtins.int = ...,
+        failed: builtins.int = ...,
+        cancelled: builtins.int = ...,
+        failed_attempts: builtins.int = ...,
+        waiting: builtins.int = ...,
+        running: builtins.int = ...,
+        wait: Global___Quantiles | None = ...,
+        run: Global___Quantiles | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["run", b"run", "start_time", b"start_time", "wait", b"wait"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["cancelled", b"cancelled", "failed", b"failed", "failed_attempts", b"failed_attempts", "run", b"run", "running", b"running", "start_time", b"start_time", "started", b"started", "submitted", b"submitted", "succeeded", b"succeeded", "wait", b"wait", "waiting", b"waiting"]) -> None: ...
+
+Global___StatsPoint: typing_extensions.TypeAlias = StatsPoint
+
+@typing.final
+class Quantiles(google.protobuf.message.Message):
+    """Quantiles of durations, estimated from buckets with bounds from 1 ms to 1 h. A longer duration counts as 1 h."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: builtins.int
+    P50_FIELD_NUMBER: builtins.int
+    P90_FIELD_NUMBER: builtins.int
+    P99_FIELD_NUMBER: builtins.int
+    count: builtins.int
+    """The number of durations. The quantiles are unset if it is 0."""
+    @property
+    def p50(self) -> google.protobuf.duration_pb2.Duration:
+        """Half of the durations are not longer."""
+
+    @property
+    def p90(self) -> google.protobuf.duration_pb2.Duration:
+        """90 % of the durations are not longer."""
+
+    @property
+    def p99(self) -> google.protobuf.duration_pb2.Duration:
+        """99 % of the durations are not longer."""
+
+    def __init__(
+        self,
+        *,
+        count: builtins.int = ...,
+        p50: google.protobuf.duration_pb2.Duration | None = ...,
+        p90: google.protobuf.duration_pb2.Duration | None = ...,
+        p99: google.protobuf.duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["p50", b"p50", "p90", b"p90", "p99", b"p99"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["count", b"count", "p50", b"p50", "p90", b"p90", "p99", b"p99"]) -> None: ...
+
+Global___Quantiles: typing_extensions.TypeAlias = Quantiles
+
+@typing.final
+class SetLogLevelRequest(google.protobuf.message.Message):
+    """SetLogLevelRequest has the new level."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LEVEL_FIELD_NUMBER: builtins.int
+    level: builtins.str
+    """`off`, `error`, `warn`, `info`, `debug` or `trace`. Parts after a comma set the level of one target and those below
+    it, such as `info,jobstream::jobs=debug`. Required; at most 1,024 bytes.
+    """
+    def __init__(
+        self,
+        *,
+        level: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["level", b"level"]) -> None: ...
+
+Global___SetLogLevelRequest: typing_extensions.TypeAlias = SetLogLevelRequest
+
+@typing.final
+class SetLogLevelResponse(google.protobuf.message.Message):
+    """SetLogLevelResponse has the levels before and after the call."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PREVIOUS_LEVEL_FIELD_NUMBER: builtins.int
+    LEVEL_FIELD_NUMBER: builtins.int
+    previous_level: builtins.str
+    """The level before."""
+    level: builtins.str
+    """The level in force."""
+    def __init__(
+        self,
+        *,
+        previous_level: builtins.str = ...,
+        level: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["level", b"level", "previous_level", b"previous_level"]) -> None: ...
+
+Global___SetLogLevelResponse: typing_extensions.TypeAlias = SetLogLevelResponse

@@ -70,6 +70,16 @@ class AdminServiceStub(object):
                 request_serializer=jobstream_dot_v1_dot_admin__service__pb2.DrainWorkerRequest.SerializeToString,
                 response_deserializer=jobstream_dot_v1_dot_admin__service__pb2.DrainWorkerResponse.FromString,
                 _registered_method=True)
+        self.SetLogLevel = channel.unary_unary(
+                '/jobstream.v1.AdminService/SetLogLevel',
+                request_serializer=jobstream_dot_v1_dot_admin__service__pb2.SetLogLevelRequest.SerializeToString,
+                response_deserializer=jobstream_dot_v1_dot_admin__service__pb2.SetLogLevelResponse.FromString,
+                _registered_method=True)
+        self.GetStats = channel.unary_unary(
+                '/jobstream.v1.AdminService/GetStats',
+                request_serializer=jobstream_dot_v1_dot_admin__service__pb2.GetStatsRequest.SerializeToString,
+                response_deserializer=jobstream_dot_v1_dot_admin__service__pb2.GetStatsResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -132,6 +142,24 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetLogLevel(self, request, context):
+        """SetLogLevel changes the level of the server's log until the next change, reload of the config file or restart.
+
+        Errors: UNIMPLEMENTED if the program that the server is part of does not let it change its log.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStats(self, request, context):
+        """GetStats returns how many jobs were submitted, started and ended, how many waited and ran, and how long they waited
+        and ran, in steps of the last 24 hours at most, and not before the start of the server. It counts the jobs of queues
+        and kinds of which the caller may list every job.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -169,6 +197,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.DrainWorker,
                     request_deserializer=jobstream_dot_v1_dot_admin__service__pb2.DrainWorkerRequest.FromString,
                     response_serializer=jobstream_dot_v1_dot_admin__service__pb2.DrainWorkerResponse.SerializeToString,
+            ),
+            'SetLogLevel': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetLogLevel,
+                    request_deserializer=jobstream_dot_v1_dot_admin__service__pb2.SetLogLevelRequest.FromString,
+                    response_serializer=jobstream_dot_v1_dot_admin__service__pb2.SetLogLevelResponse.SerializeToString,
+            ),
+            'GetStats': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStats,
+                    request_deserializer=jobstream_dot_v1_dot_admin__service__pb2.GetStatsRequest.FromString,
+                    response_serializer=jobstream_dot_v1_dot_admin__service__pb2.GetStatsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -361,6 +399,60 @@ class AdminService(object):
             '/jobstream.v1.AdminService/DrainWorker',
             jobstream_dot_v1_dot_admin__service__pb2.DrainWorkerRequest.SerializeToString,
             jobstream_dot_v1_dot_admin__service__pb2.DrainWorkerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetLogLevel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobstream.v1.AdminService/SetLogLevel',
+            jobstream_dot_v1_dot_admin__service__pb2.SetLogLevelRequest.SerializeToString,
+            jobstream_dot_v1_dot_admin__service__pb2.SetLogLevelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobstream.v1.AdminService/GetStats',
+            jobstream_dot_v1_dot_admin__service__pb2.GetStatsRequest.SerializeToString,
+            jobstream_dot_v1_dot_admin__service__pb2.GetStatsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -137,7 +137,39 @@ _AdminServiceDrainWorkerType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetServerInfoType, _AdminServiceListQueuesType, _AdminServicePauseQueueType, _AdminServiceResumeQueueType, _AdminServicePurgeQueueType, _AdminServiceListWorkersType, _AdminServiceDrainWorkerType]):
+_AdminServiceSetLogLevelType = typing_extensions.TypeVar(
+    '_AdminServiceSetLogLevelType',
+    grpc.UnaryUnaryMultiCallable[
+        jobstream.v1.admin_service_pb2.SetLogLevelRequest,
+        jobstream.v1.admin_service_pb2.SetLogLevelResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        jobstream.v1.admin_service_pb2.SetLogLevelRequest,
+        jobstream.v1.admin_service_pb2.SetLogLevelResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        jobstream.v1.admin_service_pb2.SetLogLevelRequest,
+        jobstream.v1.admin_service_pb2.SetLogLevelResponse,
+    ],
+)
+
+_AdminServiceGetStatsType = typing_extensions.TypeVar(
+    '_AdminServiceGetStatsType',
+    grpc.UnaryUnaryMultiCallable[
+        jobstream.v1.admin_service_pb2.GetStatsRequest,
+        jobstream.v1.admin_service_pb2.GetStatsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        jobstream.v1.admin_service_pb2.GetStatsRequest,
+        jobstream.v1.admin_service_pb2.GetStatsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        jobstream.v1.admin_service_pb2.GetStatsRequest,
+        jobstream.v1.admin_service_pb2.GetStatsResponse,
+    ],
+)
+
+class AdminServiceStub(typing.Generic[_AdminServiceGetServerInfoType, _AdminServiceListQueuesType, _AdminServicePauseQueueType, _AdminServiceResumeQueueType, _AdminServicePurgeQueueType, _AdminServiceListWorkersType, _AdminServiceDrainWorkerType, _AdminServiceSetLogLevelType, _AdminServiceGetStatsType]):
     """AdminService is for operators: the state of the server, its queues and its workers."""
 
     @typing.overload
@@ -170,6 +202,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetServerInfoType, _AdminServ
             jobstream.v1.admin_service_pb2.DrainWorkerRequest,
             jobstream.v1.admin_service_pb2.DrainWorkerResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            jobstream.v1.admin_service_pb2.SetLogLevelRequest,
+            jobstream.v1.admin_service_pb2.SetLogLevelResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            jobstream.v1.admin_service_pb2.GetStatsRequest,
+            jobstream.v1.admin_service_pb2.GetStatsResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -201,6 +241,14 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetServerInfoType, _AdminServ
         grpc.aio.UnaryUnaryMultiCallable[
             jobstream.v1.admin_service_pb2.DrainWorkerRequest,
             jobstream.v1.admin_service_pb2.DrainWorkerResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            jobstream.v1.admin_service_pb2.SetLogLevelRequest,
+            jobstream.v1.admin_service_pb2.SetLogLevelResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            jobstream.v1.admin_service_pb2.GetStatsRequest,
+            jobstream.v1.admin_service_pb2.GetStatsResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -236,6 +284,18 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetServerInfoType, _AdminServ
     Errors: NOT_FOUND (WORKER_NOT_FOUND), FAILED_PRECONDITION (ILLEGAL_STATE) for the server's own workers.
     """
 
+    SetLogLevel: _AdminServiceSetLogLevelType
+    """SetLogLevel changes the level of the server's log until the next change, reload of the config file or restart.
+
+    Errors: UNIMPLEMENTED if the program that the server is part of does not let it change its log.
+    """
+
+    GetStats: _AdminServiceGetStatsType
+    """GetStats returns how many jobs were submitted, started and ended, how many waited and ran, and how long they waited
+    and ran, in steps of the last 24 hours at most, and not before the start of the server. It counts the jobs of queues
+    and kinds of which the caller may list every job.
+    """
+
 AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         jobstream.v1.admin_service_pb2.GetServerInfoRequest,
@@ -264,6 +324,14 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         jobstream.v1.admin_service_pb2.DrainWorkerRequest,
         jobstream.v1.admin_service_pb2.DrainWorkerResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        jobstream.v1.admin_service_pb2.SetLogLevelRequest,
+        jobstream.v1.admin_service_pb2.SetLogLevelResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        jobstream.v1.admin_service_pb2.GetStatsRequest,
+        jobstream.v1.admin_service_pb2.GetStatsResponse,
     ],
 ]
 
@@ -335,6 +403,28 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         """DrainWorker assigns no further jobs to a worker and asks it to finish its attempts, to release the rest and to end.
 
         Errors: NOT_FOUND (WORKER_NOT_FOUND), FAILED_PRECONDITION (ILLEGAL_STATE) for the server's own workers.
+        """
+
+    @abc.abstractmethod
+    def SetLogLevel(
+        self,
+        request: jobstream.v1.admin_service_pb2.SetLogLevelRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[jobstream.v1.admin_service_pb2.SetLogLevelResponse, collections.abc.Awaitable[jobstream.v1.admin_service_pb2.SetLogLevelResponse]]:
+        """SetLogLevel changes the level of the server's log until the next change, reload of the config file or restart.
+
+        Errors: UNIMPLEMENTED if the program that the server is part of does not let it change its log.
+        """
+
+    @abc.abstractmethod
+    def GetStats(
+        self,
+        request: jobstream.v1.admin_service_pb2.GetStatsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[jobstream.v1.admin_service_pb2.GetStatsResponse, collections.abc.Awaitable[jobstream.v1.admin_service_pb2.GetStatsResponse]]:
+        """GetStats returns how many jobs were submitted, started and ended, how many waited and ran, and how long they waited
+        and ran, in steps of the last 24 hours at most, and not before the start of the server. It counts the jobs of queues
+        and kinds of which the caller may list every job.
         """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -285,12 +285,13 @@ class JobSpec(google.protobuf.message.Message):
     RETENTION_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
     HEADERS_FIELD_NUMBER: builtins.int
+    TRACE_CONTEXT_FIELD_NUMBER: builtins.int
     job_id: builtins.str
     """UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
-    another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
-    removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-    1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
-    error may submit a second job.
+    another spec, or another principal, is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays
+    known until its job is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed
+    (GetServerInfo; 24 h, 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7,
+    and a retry after an error may submit a second job.
     """
     kind: builtins.str
     """Which handler runs the job. Required; 1 to 128 characters of [A-Za-z0-9._:/-]."""
@@ -341,8 +342,14 @@ class JobSpec(google.protobuf.message.Message):
 
     @property
     def headers(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
-        """Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
+        """Opaque to the server, passed to the handler. At most 16; keys 1 to 64 bytes, values
         up to 256 bytes, no control characters.
+        """
+
+    @property
+    def trace_context(self) -> Global___TraceContext:
+        """W3C Trace Context of the submitter, passed to the handler. Unset or empty: that of the headers `traceparent`,
+        `tracestate` and `baggage` of the call; malformed headers are ignored. Two specs that differ only in it are the same.
         """
 
     def __init__(
@@ -361,12 +368,39 @@ class JobSpec(google.protobuf.message.Message):
         retention: google.protobuf.duration_pb2.Duration | None = ...,
         labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         headers: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        trace_context: Global___TraceContext | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["attempt_timeout", b"attempt_timeout", "payload", b"payload", "retention", b"retention", "retry", b"retry", "start", b"start", "start_delay", b"start_delay", "start_time", b"start_time", "timeout", b"timeout"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attempt_timeout", b"attempt_timeout", "headers", b"headers", "job_id", b"job_id", "kind", b"kind", "labels", b"labels", "payload", b"payload", "priority", b"priority", "queue", b"queue", "retention", b"retention", "retry", b"retry", "start", b"start", "start_delay", b"start_delay", "start_time", b"start_time", "timeout", b"timeout"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["attempt_timeout", b"attempt_timeout", "payload", b"payload", "retention", b"retention", "retry", b"retry", "start", b"start", "start_delay", b"start_delay", "start_time", b"start_time", "timeout", b"timeout", "trace_context", b"trace_context"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["attempt_timeout", b"attempt_timeout", "headers", b"headers", "job_id", b"job_id", "kind", b"kind", "labels", b"labels", "payload", b"payload", "priority", b"priority", "queue", b"queue", "retention", b"retention", "retry", b"retry", "start", b"start", "start_delay", b"start_delay", "start_time", b"start_time", "timeout", b"timeout", "trace_context", b"trace_context"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["start", b"start"]) -> typing.Literal["start_time", "start_delay"] | None: ...
 
 Global___JobSpec: typing_extensions.TypeAlias = JobSpec
+
+@typing.final
+class TraceContext(google.protobuf.message.Message):
+    """TraceContext is W3C Trace Context and Baggage."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TRACEPARENT_FIELD_NUMBER: builtins.int
+    TRACESTATE_FIELD_NUMBER: builtins.int
+    BAGGAGE_FIELD_NUMBER: builtins.int
+    traceparent: builtins.str
+    """The trace, the span and the flags, as in the header of W3C. Empty or 55 characters, well-formed."""
+    tracestate: builtins.str
+    """The state of tracing systems. At most 512 bytes of printable ASCII. Ignored without a traceparent."""
+    baggage: builtins.str
+    """Names and values that every service on the way may read. At most 4 KiB of printable ASCII."""
+    def __init__(
+        self,
+        *,
+        traceparent: builtins.str = ...,
+        tracestate: builtins.str = ...,
+        baggage: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["baggage", b"baggage", "traceparent", b"traceparent", "tracestate", b"tracestate"]) -> None: ...
+
+Global___TraceContext: typing_extensions.TypeAlias = TraceContext
 
 @typing.final
 class RetryPolicy(google.protobuf.message.Message):
@@ -436,6 +470,7 @@ class Job(google.protobuf.message.Message):
     SEQUENCE_FIELD_NUMBER: builtins.int
     ORIGIN_JOB_ID_FIELD_NUMBER: builtins.int
     ATTEMPTS_FIELD_NUMBER: builtins.int
+    OWNER_FIELD_NUMBER: builtins.int
     job_id: builtins.str
     """UUID of the job."""
     state: Global___JobState.ValueType
@@ -452,6 +487,8 @@ class Job(google.protobuf.message.Message):
     """Sequence of the job's newest event."""
     origin_job_id: builtins.str
     """The job this one was made from by Retry."""
+    owner: builtins.str
+    """Name of the principal that submitted the job: its owner. Empty if the caller was anonymous."""
     @property
     def spec(self) -> Global___JobSpec:
         """The submitted spec, with defaults filled in. ListJobs omits the payload unless include_payloads is set."""
@@ -507,9 +544,10 @@ class Job(google.protobuf.message.Message):
         sequence: builtins.int = ...,
         origin_job_id: builtins.str = ...,
         attempts: collections.abc.Iterable[Global___Attempt] | None = ...,
+        owner: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "finish_time", b"finish_time", "next_attempt_time", b"next_attempt_time", "outcome", b"outcome", "progress", b"progress", "spec", b"spec", "start_time", b"start_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "attempts", b"attempts", "cancel_requested", b"cancel_requested", "create_time", b"create_time", "expire_time", b"expire_time", "finish_time", b"finish_time", "job_id", b"job_id", "next_attempt_time", b"next_attempt_time", "origin_job_id", b"origin_job_id", "outcome", b"outcome", "progress", b"progress", "sequence", b"sequence", "spec", b"spec", "start_time", b"start_time", "state", b"state", "wait_reason", b"wait_reason"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "attempts", b"attempts", "cancel_requested", b"cancel_requested", "create_time", b"create_time", "expire_time", b"expire_time", "finish_time", b"finish_time", "job_id", b"job_id", "next_attempt_time", b"next_attempt_time", "origin_job_id", b"origin_job_id", "outcome", b"outcome", "owner", b"owner", "progress", b"progress", "sequence", b"sequence", "spec", b"spec", "start_time", b"start_time", "state", b"state", "wait_reason", b"wait_reason"]) -> None: ...
 
 Global___Job: typing_extensions.TypeAlias = Job
 
@@ -596,17 +634,21 @@ class Cancellation(google.protobuf.message.Message):
 
     REASON_FIELD_NUMBER: builtins.int
     FORCED_FIELD_NUMBER: builtins.int
+    PRINCIPAL_FIELD_NUMBER: builtins.int
     reason: builtins.str
     """The reason of the Cancel call."""
     forced: builtins.bool
     """True if the handler did not stop within the grace period and its lease was revoked."""
+    principal: builtins.str
+    """Name of the principal that cancelled the job. Empty if the caller was anonymous, and after PurgeQueue."""
     def __init__(
         self,
         *,
         reason: builtins.str = ...,
         forced: builtins.bool = ...,
+        principal: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["forced", b"forced", "reason", b"reason"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["forced", b"forced", "principal", b"principal", "reason", b"reason"]) -> None: ...
 
 Global___Cancellation: typing_extensions.TypeAlias = Cancellation
 
@@ -758,12 +800,15 @@ class StateChange(google.protobuf.message.Message):
     NEXT_ATTEMPT_TIME_FIELD_NUMBER: builtins.int
     OUTCOME_FIELD_NUMBER: builtins.int
     CANCEL_REQUESTED_FIELD_NUMBER: builtins.int
+    PRINCIPAL_FIELD_NUMBER: builtins.int
     state: Global___JobState.ValueType
     """The new state."""
     wait_reason: Global___WaitReason.ValueType
     """Why it is not running, if it waits."""
     cancel_requested: builtins.bool
     """True once Cancel was accepted while an attempt was running."""
+    principal: builtins.str
+    """Name of the principal that called Cancel, in the event of the cancel. Empty if the caller was anonymous."""
     @property
     def failure(self) -> Global___Failure:
         """Why the last attempt failed, if it did and the job continues."""
@@ -785,9 +830,10 @@ class StateChange(google.protobuf.message.Message):
         next_attempt_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         outcome: Global___Outcome | None = ...,
         cancel_requested: builtins.bool = ...,
+        principal: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["failure", b"failure", "next_attempt_time", b"next_attempt_time", "outcome", b"outcome"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["cancel_requested", b"cancel_requested", "failure", b"failure", "next_attempt_time", b"next_attempt_time", "outcome", b"outcome", "state", b"state", "wait_reason", b"wait_reason"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cancel_requested", b"cancel_requested", "failure", b"failure", "next_attempt_time", b"next_attempt_time", "outcome", b"outcome", "principal", b"principal", "state", b"state", "wait_reason", b"wait_reason"]) -> None: ...
 
 Global___StateChange: typing_extensions.TypeAlias = StateChange
 

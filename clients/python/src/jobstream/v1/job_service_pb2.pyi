@@ -112,6 +112,30 @@ EVENT_TYPE_LOG: EventType.ValueType  # 4
 """Log lines."""
 Global___EventType: typing_extensions.TypeAlias = EventType
 
+class _JobChanges:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _JobChangesEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_JobChanges.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    JOB_CHANGES_UNSPECIFIED: _JobChanges.ValueType  # 0
+    """Same as JOB_CHANGES_STATES."""
+    JOB_CHANGES_STATES: _JobChanges.ValueType  # 1
+    """Every state change."""
+    JOB_CHANGES_OUTCOMES: _JobChanges.ValueType  # 2
+    """Only changes to a final state."""
+
+class JobChanges(_JobChanges, metaclass=_JobChangesEnumTypeWrapper):
+    """Which changes of jobs a feed has."""
+
+JOB_CHANGES_UNSPECIFIED: JobChanges.ValueType  # 0
+"""Same as JOB_CHANGES_STATES."""
+JOB_CHANGES_STATES: JobChanges.ValueType  # 1
+"""Every state change."""
+JOB_CHANGES_OUTCOMES: JobChanges.ValueType  # 2
+"""Only changes to a final state."""
+Global___JobChanges: typing_extensions.TypeAlias = JobChanges
+
 @typing.final
 class SubmitRequest(google.protobuf.message.Message):
     """SubmitRequest submits one job."""
@@ -658,6 +682,205 @@ class GetJobResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["job", b"job"]) -> None: ...
 
 Global___GetJobResponse: typing_extensions.TypeAlias = GetJobResponse
+
+@typing.final
+class WatchJobsRequest(google.protobuf.message.Message):
+    """WatchJobsRequest selects changes that match every filter."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class LabelsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    STATES_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    QUEUE_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
+    AFTER_CURSOR_FIELD_NUMBER: builtins.int
+    INCLUDE_FIELD_NUMBER: builtins.int
+    HEARTBEAT_FIELD_NUMBER: builtins.int
+    kind: builtins.str
+    """Of jobs of this kind. Default any."""
+    queue: builtins.str
+    """Of jobs in this queue. Default any."""
+    after_cursor: builtins.str
+    """Continue after this cursor, of a message received before. Default: send the changes from now on. After a cursor of
+    changes that the server does not retain, of another start of the server for example, there is one gap, and the
+    stream continues with the oldest retained change.
+    """
+    include: Global___JobChanges.ValueType
+    """Which changes to send. Default JOB_CHANGES_STATES."""
+    @property
+    def states(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[jobstream.v1.job_pb2.JobState.ValueType]:
+        """Changes to one of these states. Default any; at most 1,000 entries."""
+
+    @property
+    def labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """Of jobs with all of these labels."""
+
+    @property
+    def heartbeat(self) -> google.protobuf.duration_pb2.Duration:
+        """A heartbeat message after each silence of this length. Default 15 s; 1 s to 1 h."""
+
+    def __init__(
+        self,
+        *,
+        states: collections.abc.Iterable[jobstream.v1.job_pb2.JobState.ValueType] | None = ...,
+        kind: builtins.str = ...,
+        queue: builtins.str = ...,
+        labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        after_cursor: builtins.str = ...,
+        include: Global___JobChanges.ValueType = ...,
+        heartbeat: google.protobuf.duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["heartbeat", b"heartbeat"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["after_cursor", b"after_cursor", "heartbeat", b"heartbeat", "include", b"include", "kind", b"kind", "labels", b"labels", "queue", b"queue", "states", b"states"]) -> None: ...
+
+Global___WatchJobsRequest: typing_extensions.TypeAlias = WatchJobsRequest
+
+@typing.final
+class WatchJobsResponse(google.protobuf.message.Message):
+    """WatchJobsResponse is one message of a feed."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CURSOR_FIELD_NUMBER: builtins.int
+    CHANGE_FIELD_NUMBER: builtins.int
+    GAP_FIELD_NUMBER: builtins.int
+    HEARTBEAT_FIELD_NUMBER: builtins.int
+    cursor: builtins.str
+    """Resumes the feed after this message. An opaque text of at most 64 bytes."""
+    @property
+    def change(self) -> Global___JobChange:
+        """A state change of a job."""
+
+    @property
+    def gap(self) -> Global___FeedGap:
+        """Changes that the server does not retain."""
+
+    @property
+    def heartbeat(self) -> Global___FeedHeartbeat:
+        """The first message, and a message after each silence of the heartbeat interval. Its cursor includes the changes
+        that do not match the filter.
+        """
+
+    def __init__(
+        self,
+        *,
+        cursor: builtins.str = ...,
+        change: Global___JobChange | None = ...,
+        gap: Global___FeedGap | None = ...,
+        heartbeat: Global___FeedHeartbeat | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["change", b"change", "gap", b"gap", "heartbeat", b"heartbeat", "message", b"message"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["change", b"change", "cursor", b"cursor", "gap", b"gap", "heartbeat", b"heartbeat", "message", b"message"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["change", "gap", "heartbeat"] | None: ...
+
+Global___WatchJobsResponse: typing_extensions.TypeAlias = WatchJobsResponse
+
+@typing.final
+class JobChange(google.protobuf.message.Message):
+    """A state change of a job."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class LabelsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    JOB_ID_FIELD_NUMBER: builtins.int
+    QUEUE_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    LABELS_FIELD_NUMBER: builtins.int
+    OWNER_FIELD_NUMBER: builtins.int
+    EVENT_FIELD_NUMBER: builtins.int
+    job_id: builtins.str
+    """UUID of the job."""
+    queue: builtins.str
+    """Its queue."""
+    kind: builtins.str
+    """Its kind."""
+    owner: builtins.str
+    """Name of the principal that submitted it. Empty if the caller was anonymous."""
+    @property
+    def labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """Its labels."""
+
+    @property
+    def event(self) -> jobstream.v1.job_pb2.JobEvent:
+        """The event, which has a state change. It has no content of a result and no failure details: GetResult returns them."""
+
+    def __init__(
+        self,
+        *,
+        job_id: builtins.str = ...,
+        queue: builtins.str = ...,
+        kind: builtins.str = ...,
+        labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        owner: builtins.str = ...,
+        event: jobstream.v1.job_pb2.JobEvent | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["event", b"event"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["event", b"event", "job_id", b"job_id", "kind", b"kind", "labels", b"labels", "owner", b"owner", "queue", b"queue"]) -> None: ...
+
+Global___JobChange: typing_extensions.TypeAlias = JobChange
+
+@typing.final
+class FeedGap(google.protobuf.message.Message):
+    """Changes that a feed does not have."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    MISSED_FIELD_NUMBER: builtins.int
+    missed: builtins.int
+    """The number of changes of all jobs, before the filter. 0 if it is not known: the cursor is of another start of the
+    server, or of changes that are no longer retained because no stream was open.
+    """
+    def __init__(
+        self,
+        *,
+        missed: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["missed", b"missed"]) -> None: ...
+
+Global___FeedGap: typing_extensions.TypeAlias = FeedGap
+
+@typing.final
+class FeedHeartbeat(google.protobuf.message.Message):
+    """Shows that the stream is open."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+Global___FeedHeartbeat: typing_extensions.TypeAlias = FeedHeartbeat
 
 @typing.final
 class ListJobsRequest(google.protobuf.message.Message):

@@ -68,6 +68,11 @@ class JobServiceStub(object):
                 request_serializer=jobstream_dot_v1_dot_job__service__pb2.WatchResultRequest.SerializeToString,
                 response_deserializer=jobstream_dot_v1_dot_job__service__pb2.WatchResultResponse.FromString,
                 _registered_method=True)
+        self.WatchJobs = channel.unary_stream(
+                '/jobstream.v1.JobService/WatchJobs',
+                request_serializer=jobstream_dot_v1_dot_job__service__pb2.WatchJobsRequest.SerializeToString,
+                response_deserializer=jobstream_dot_v1_dot_job__service__pb2.WatchJobsResponse.FromString,
+                _registered_method=True)
         self.GetJob = channel.unary_unary(
                 '/jobstream.v1.JobService/GetJob',
                 request_serializer=jobstream_dot_v1_dot_job__service__pb2.GetJobRequest.SerializeToString,
@@ -170,6 +175,25 @@ class JobServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchJobs(self, request, context):
+        """WatchJobs sends the state changes of all jobs that match the filter and that the caller may list, in the order in
+        which they happened, each once. The first message is a heartbeat with the cursor of the begin. To resume, call again
+        with the cursor of the last message that you received.
+
+        The server retains the newest changes of all jobs within a bound of bytes (feed_bytes, default 16 MiB, tens of
+        thousands of changes), while a stream is open and for 10 minutes after the last one closed. A caller that is
+        further behind receives one gap with the number of missed changes, and continues with the oldest retained change. A
+        slow reader delays no other caller. Every open stream counts as a watch.
+
+        The stream ends only with an error, with RetryInfo where resuming helps.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS), UNAVAILABLE (DRAINING,
+        CONNECTION_CLOSING).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetJob(self, request, context):
         """GetJob returns the whole job.
 
@@ -249,6 +273,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.WatchResult,
                     request_deserializer=jobstream_dot_v1_dot_job__service__pb2.WatchResultRequest.FromString,
                     response_serializer=jobstream_dot_v1_dot_job__service__pb2.WatchResultResponse.SerializeToString,
+            ),
+            'WatchJobs': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchJobs,
+                    request_deserializer=jobstream_dot_v1_dot_job__service__pb2.WatchJobsRequest.FromString,
+                    response_serializer=jobstream_dot_v1_dot_job__service__pb2.WatchJobsResponse.SerializeToString,
             ),
             'GetJob': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJob,
@@ -442,6 +471,33 @@ class JobService(object):
             '/jobstream.v1.JobService/WatchResult',
             jobstream_dot_v1_dot_job__service__pb2.WatchResultRequest.SerializeToString,
             jobstream_dot_v1_dot_job__service__pb2.WatchResultResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/jobstream.v1.JobService/WatchJobs',
+            jobstream_dot_v1_dot_job__service__pb2.WatchJobsRequest.SerializeToString,
+            jobstream_dot_v1_dot_job__service__pb2.WatchJobsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -121,6 +121,22 @@ _JobServiceWatchResultType = typing_extensions.TypeVar(
     ],
 )
 
+_JobServiceWatchJobsType = typing_extensions.TypeVar(
+    '_JobServiceWatchJobsType',
+    grpc.UnaryStreamMultiCallable[
+        jobstream.v1.job_service_pb2.WatchJobsRequest,
+        jobstream.v1.job_service_pb2.WatchJobsResponse,
+    ],
+    grpc.aio.UnaryStreamMultiCallable[
+        jobstream.v1.job_service_pb2.WatchJobsRequest,
+        jobstream.v1.job_service_pb2.WatchJobsResponse,
+    ],
+    default=grpc.UnaryStreamMultiCallable[
+        jobstream.v1.job_service_pb2.WatchJobsRequest,
+        jobstream.v1.job_service_pb2.WatchJobsResponse,
+    ],
+)
+
 _JobServiceGetJobType = typing_extensions.TypeVar(
     '_JobServiceGetJobType',
     grpc.UnaryUnaryMultiCallable[
@@ -201,7 +217,7 @@ _JobServiceDeleteType = typing_extensions.TypeVar(
     ],
 )
 
-class JobServiceStub(typing.Generic[_JobServiceSubmitType, _JobServiceBatchSubmitType, _JobServiceSubmitStreamType, _JobServiceRunType, _JobServiceGetResultType, _JobServiceWatchResultType, _JobServiceGetJobType, _JobServiceListJobsType, _JobServiceCancelType, _JobServiceRetryType, _JobServiceDeleteType]):
+class JobServiceStub(typing.Generic[_JobServiceSubmitType, _JobServiceBatchSubmitType, _JobServiceSubmitStreamType, _JobServiceRunType, _JobServiceGetResultType, _JobServiceWatchResultType, _JobServiceWatchJobsType, _JobServiceGetJobType, _JobServiceListJobsType, _JobServiceCancelType, _JobServiceRetryType, _JobServiceDeleteType]):
     """JobService is for callers: submit jobs, get their results, watch them live.
 
     A failed job is data (an Outcome), never an RPC error. Every error carries google.rpc.ErrorInfo with domain
@@ -233,6 +249,10 @@ class JobServiceStub(typing.Generic[_JobServiceSubmitType, _JobServiceBatchSubmi
         grpc.UnaryStreamMultiCallable[
             jobstream.v1.job_service_pb2.WatchResultRequest,
             jobstream.v1.job_service_pb2.WatchResultResponse,
+        ],
+        grpc.UnaryStreamMultiCallable[
+            jobstream.v1.job_service_pb2.WatchJobsRequest,
+            jobstream.v1.job_service_pb2.WatchJobsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             jobstream.v1.job_service_pb2.GetJobRequest,
@@ -281,6 +301,10 @@ class JobServiceStub(typing.Generic[_JobServiceSubmitType, _JobServiceBatchSubmi
         grpc.aio.UnaryStreamMultiCallable[
             jobstream.v1.job_service_pb2.WatchResultRequest,
             jobstream.v1.job_service_pb2.WatchResultResponse,
+        ],
+        grpc.aio.UnaryStreamMultiCallable[
+            jobstream.v1.job_service_pb2.WatchJobsRequest,
+            jobstream.v1.job_service_pb2.WatchJobsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             jobstream.v1.job_service_pb2.GetJobRequest,
@@ -353,6 +377,22 @@ class JobServiceStub(typing.Generic[_JobServiceSubmitType, _JobServiceBatchSubmi
     Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), UNAVAILABLE (DRAINING, CONNECTION_CLOSING).
     """
 
+    WatchJobs: _JobServiceWatchJobsType
+    """WatchJobs sends the state changes of all jobs that match the filter and that the caller may list, in the order in
+    which they happened, each once. The first message is a heartbeat with the cursor of the begin. To resume, call again
+    with the cursor of the last message that you received.
+
+    The server retains the newest changes of all jobs within a bound of bytes (feed_bytes, default 16 MiB, tens of
+    thousands of changes), while a stream is open and for 10 minutes after the last one closed. A caller that is
+    further behind receives one gap with the number of missed changes, and continues with the oldest retained change. A
+    slow reader delays no other caller. Every open stream counts as a watch.
+
+    The stream ends only with an error, with RetryInfo where resuming helps.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS), UNAVAILABLE (DRAINING,
+    CONNECTION_CLOSING).
+    """
+
     GetJob: _JobServiceGetJobType
     """GetJob returns the whole job.
 
@@ -409,6 +449,10 @@ JobServiceAsyncStub: typing_extensions.TypeAlias = JobServiceStub[
     grpc.aio.UnaryStreamMultiCallable[
         jobstream.v1.job_service_pb2.WatchResultRequest,
         jobstream.v1.job_service_pb2.WatchResultResponse,
+    ],
+    grpc.aio.UnaryStreamMultiCallable[
+        jobstream.v1.job_service_pb2.WatchJobsRequest,
+        jobstream.v1.job_service_pb2.WatchJobsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         jobstream.v1.job_service_pb2.GetJobRequest,
@@ -516,6 +560,27 @@ class JobServiceServicer(metaclass=abc.ABCMeta):
         old output, never the end, and delays no other caller.
 
         Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), UNAVAILABLE (DRAINING, CONNECTION_CLOSING).
+        """
+
+    @abc.abstractmethod
+    def WatchJobs(
+        self,
+        request: jobstream.v1.job_service_pb2.WatchJobsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[jobstream.v1.job_service_pb2.WatchJobsResponse], collections.abc.AsyncIterator[jobstream.v1.job_service_pb2.WatchJobsResponse]]:
+        """WatchJobs sends the state changes of all jobs that match the filter and that the caller may list, in the order in
+        which they happened, each once. The first message is a heartbeat with the cursor of the begin. To resume, call again
+        with the cursor of the last message that you received.
+
+        The server retains the newest changes of all jobs within a bound of bytes (feed_bytes, default 16 MiB, tens of
+        thousands of changes), while a stream is open and for 10 minutes after the last one closed. A caller that is
+        further behind receives one gap with the number of missed changes, and continues with the oldest retained change. A
+        slow reader delays no other caller. Every open stream counts as a watch.
+
+        The stream ends only with an error, with RetryInfo where resuming helps.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS), UNAVAILABLE (DRAINING,
+        CONNECTION_CLOSING).
         """
 
     @abc.abstractmethod

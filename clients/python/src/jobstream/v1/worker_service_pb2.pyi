@@ -92,7 +92,7 @@ class Hello(google.protobuf.message.Message):
     """Name for people, shown with each attempt. Required; 1 to 128 characters of [A-Za-z0-9._:/-]. Need not be unique."""
     instance_id: builtins.str
     """UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
-    reconnect. Required. A process with several streams uses one for each.
+    reconnect, among the workers of its principal. Required. A process with several streams uses one for each.
     """
     slots: builtins.int
     """Most concurrent attempts, including those it holds already. At most 100,000."""
@@ -484,6 +484,7 @@ class Assignment(google.protobuf.message.Message):
     HEADERS_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
     TIME_LEFT_FIELD_NUMBER: builtins.int
+    TRACE_CONTEXT_FIELD_NUMBER: builtins.int
     lease_id: builtins.str
     """Lease of the attempt. Unguessable; part of every report."""
     job_id: builtins.str
@@ -513,6 +514,10 @@ class Assignment(google.protobuf.message.Message):
     def time_left(self) -> google.protobuf.duration_pb2.Duration:
         """How long the attempt may run. After that the lease is revoked."""
 
+    @property
+    def trace_context(self) -> jobstream.v1.job_pb2.TraceContext:
+        """The trace context of the job: that of its submitter. Unset if it sent none."""
+
     def __init__(
         self,
         *,
@@ -525,9 +530,10 @@ class Assignment(google.protobuf.message.Message):
         headers: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         labels: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         time_left: google.protobuf.duration_pb2.Duration | None = ...,
+        trace_context: jobstream.v1.job_pb2.TraceContext | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["payload", b"payload", "time_left", b"time_left"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "headers", b"headers", "job_id", b"job_id", "kind", b"kind", "labels", b"labels", "lease_id", b"lease_id", "payload", b"payload", "queue", b"queue", "time_left", b"time_left"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["payload", b"payload", "time_left", b"time_left", "trace_context", b"trace_context"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "headers", b"headers", "job_id", b"job_id", "kind", b"kind", "labels", b"labels", "lease_id", b"lease_id", "payload", b"payload", "queue", b"queue", "time_left", b"time_left", "trace_context", b"trace_context"]) -> None: ...
 
 Global___Assignment: typing_extensions.TypeAlias = Assignment
 
@@ -601,8 +607,9 @@ class ReportRefusal(google.protobuf.message.Message):
     """Its lease."""
     @property
     def error(self) -> google.rpc.status_pb2.Status:
-        """FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
-        chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+        """FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid or belongs to another principal, INVALID_ARGUMENT
+        (PAYLOAD_TOO_LARGE) if an output chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many
+        events.
         """
 
     def __init__(
@@ -688,8 +695,8 @@ class LeaseRequest(google.protobuf.message.Message):
     The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
     The id is known until the last lease of the response ended or expired. After that, and after a response without
     leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
-    is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
-    is a new request.
+    is compared. Each principal has ids of its own. An anonymous caller that knows the id of another one can get its
+    leases: do not publish it. Default: a repeat is a new request.
     """
     @property
     def kinds(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:

@@ -1,8 +1,17 @@
 """Workers: `Worker` runs handlers on threads, `AsyncWorker` runs coroutines too."""
 
 from .aio import AsyncWorker
-from .context import AsyncContext, Context
+from .context import AsyncContext, BaseContext, Context
 from .final_report import Cancelled, PermanentError, RetryLater
 from .worker import Worker
 
-__all__ = ["AsyncContext", "AsyncWorker", "Cancelled", "Context", "PermanentError", "RetryLater", "Worker"]
+__all__ = [
+    "AsyncContext",
+    "AsyncWorker",
+    "BaseContext",
+    "Cancelled",
+    "Context",
+    "PermanentError",
+    "RetryLater",
+    "Worker",
+]

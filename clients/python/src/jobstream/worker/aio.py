@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, TypeVar
@@ -12,11 +12,10 @@ from typing import Any, TypeVar
 from typing_extensions import Self
 
 from ..aio.client import AsyncClient
+from ..interceptors import AsyncHandlerInterceptor, checked
 from ..options import Span, seconds
 from .context import set_soon
 from .handlers import Handler
-from .report_buffer import ReportBuffer
-from .runner import AttemptRunner
 from .session import Session
 from .worker import DRAIN_TIMEOUT, SIGNALS, SLOTS, OnConnect, WorkerConfig
 
@@ -28,6 +27,8 @@ class AsyncWorker:
 
     Coroutines run as tasks of the event loop that calls `run` or `start`, with an AsyncContext. Functions run on
     threads, with a Context, and may block. Threads handle the protocol, so a busy event loop does not delay heartbeats.
+    `interceptors` are coroutine functions around both: `async def intercept(context, next): return await
+    next(context)`.
     See Worker for the rest.
     """
 
@@ -40,8 +41,12 @@ class AsyncWorker:
         *,
         drain_timeout: Span = DRAIN_TIMEOUT,
         on_connect: OnConnect | None = None,
+        interceptors: Sequence[AsyncHandlerInterceptor] = (),
     ) -> None:
-        self._config = WorkerConfig(client.address, client.options, name, queues, slots, drain_timeout, on_connect)
+        around = checked(interceptors, "AsyncWorker", is_async=True)
+        self._config = WorkerConfig(
+            client.access, client.options, name, queues, slots, drain_timeout, on_connect, around
+        )
         self._session: Session | None = None
         self._ended = asyncio.Event()
 
@@ -108,13 +113,14 @@ class AsyncWorker:
             raise RuntimeError("a worker can be started only once: create a new one")
         loop, config = asyncio.get_running_loop(), self._config
         hello = config.hello()
-        runner = AttemptRunner(config.handlers, ReportBuffer(config.slots), loop)
+        runner = config.runner(loop)
 
         def on_connected(worker_id: str) -> None:
             if config.on_connect is not None:
                 loop.call_soon_threadsafe(config.on_connect, worker_id)
 
-        session = self._session = Session(config.address, config.options, hello, runner, on_connected)
+        access = config.access.on_loop(loop, config.options.call_timeout)
+        session = self._session = Session(access, config.options, hello, runner, on_connected)
 
         def await_end() -> None:
             session.ended.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -11,12 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import partial
 
-from ..errors import ErrorDetails, InvalidRequest
+from ..errors import ErrorDetails, InvalidRequest, JobstreamError
 from ..payload import Payload, encode
 from ..times import from_duration
+from ..tracing import TraceContext
 from ..v1 import job_pb2, worker_service_pb2
 from .final_report import Cancelled
+from .logs import log_safely
 from .report_buffer import ReportBuffer
+from .settled import OnSettled
 
 LEVELS = {
     "debug": job_pb2.LOG_LEVEL_DEBUG,
@@ -39,6 +43,7 @@ class AttemptInfo:
     payload: Payload
     headers: Mapping[str, str]
     labels: Mapping[str, str]
+    trace_context: TraceContext | None
     ends_at: float
     """Deadline by the monotonic clock."""
 
@@ -54,6 +59,7 @@ class AttemptInfo:
             payload=Payload.from_proto(assignment.payload),
             headers=dict(assignment.headers),
             labels=dict(assignment.labels),
+            trace_context=TraceContext.from_proto(assignment.trace_context),
             ends_at=time.monotonic() + left,
         )
 
@@ -62,7 +68,7 @@ class BaseContext:
     """One attempt of a job. `(job_id, attempt)` is the idempotency key for side effects: no pair is assigned twice."""
 
     def __init__(self, info: AttemptInfo, buffer: ReportBuffer) -> None:
-        self._info, self._buffer = info, buffer
+        self._info, self._buffer, self._payload = info, buffer, info.payload
         self._stop = threading.Event()
 
     @property
@@ -85,8 +91,12 @@ class BaseContext:
 
     @property
     def payload(self) -> Payload:
-        """The input, undecoded."""
-        return self._info.payload
+        """The input, undecoded. A handler interceptor may replace it before it calls `next`."""
+        return self._payload
+
+    @payload.setter
+    def payload(self, payload: Payload) -> None:
+        self._payload = payload
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -95,6 +105,11 @@ class BaseContext:
     @property
     def labels(self) -> Mapping[str, str]:
         return self._info.labels
+
+    @property
+    def trace_context(self) -> TraceContext | None:
+        """The trace of the submitter; None if it has none. With OpenTelemetry the span of the attempt is current."""
+        return self._info.trace_context
 
     @property
     def time_left(self) -> float:
@@ -132,6 +147,35 @@ class BaseContext:
         if level not in LEVELS:
             raise ValueError(f"invalid level {level!r}: use one of {', '.join(LEVELS)}")
         self._buffer.log(self._info.lease_id, LEVELS[level], text)
+
+    def on_settled(self, callback: OnSettled) -> None:
+        """Registers a function that is called once the server has recorded the end of this attempt, or never will.
+
+            def settled(error: JobstreamError | None) -> None:
+                if error is None:  # The server has the result: no other attempt needs the file.
+                    file.unlink()
+
+            context.on_settled(settled)
+
+        It is called exactly once, after the handler and its interceptors have returned: with None once the end of the
+        attempt, a failure included, is recorded; if the server has a log, durably. An error with the reason LEASE_LOST
+        means that the server does not use it, because the lease was lost: the job runs elsewhere or has ended
+        otherwise. It is the error, too, of a handler that has not returned when a drain releases its job; it may still
+        run then. Unavailable means that it is not known, because the worker ended before the acknowledgement.
+
+        The functions of an attempt are called in the order of their registration: those of an AsyncContext in its event
+        loop, others on a thread of the worker. They must not block. An exception is logged and has no other effect.
+        Raises RuntimeError after the handler and its interceptors have returned.
+        """
+        if not self._buffer.on_settled(self._info.lease_id, partial(self._settle, callback)):
+            raise RuntimeError("the attempt has ended: call on_settled before the handler returns")
+
+    def _settle(self, callback: OnSettled, error: JobstreamError | None) -> None:
+        try:
+            callback(error)
+        except BaseException as raised:  # noqa: BLE001  An exception of a callback must not end the worker.
+            message = "on_settled of job %s, attempt %d, raised: %r"
+            log_safely(logging.WARNING, message, self.job_id, self.attempt, raised)
 
     def _chunk(self, chunk: object, channel: str) -> job_pb2.Output:
         payload = Payload.from_text(chunk) if isinstance(chunk, str) else encode(chunk)

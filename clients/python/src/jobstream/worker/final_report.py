@@ -35,12 +35,16 @@ class RetryLater(Exception):
         self.after = after
 
 
-def from_result(value: object, payload_bytes_max: int) -> FinalReport:
-    """The final report of a handler that returned this value."""
+def encoded(value: object) -> Payload:
+    """The result of a handler. Raises PermanentError if it cannot be encoded."""
     try:
-        result = encode(value)
+        return encode(value)
     except TypeError as error:
-        return failed(PermanentError(f"the result cannot be sent: {error}"))
+        raise PermanentError(f"the result cannot be sent: {error}") from error
+
+
+def from_result(result: Payload, payload_bytes_max: int) -> FinalReport:
+    """The final report of a handler with this result."""
     size = len(result.bytes)
     if size > payload_bytes_max:
         message = f"result is {size} bytes, limit is {payload_bytes_max}: store it elsewhere and return a reference"

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..payload import Payload, decode_as
+from .context import BaseContext
+from .final_report import encoded
 
 Function = Callable[..., Any]
 
@@ -38,12 +40,18 @@ class Handler:
             input_type = annotation(function, parameters[1].name)
         return cls(function, input_type or Any, len(parameters) == 2, inspect.iscoroutinefunction(function))
 
-    def call(self, context: object, payload: Payload) -> Any:
-        """Calls the function. Returns an awaitable for a coroutine. Raises BadPayload if the input does not match its
-        type."""
+    def result(self, context: BaseContext) -> Payload:
+        """Calls a function and encodes its result. Raises BadPayload if the input does not match its type."""
+        return encoded(self._call(context))
+
+    async def async_result(self, context: BaseContext) -> Payload:
+        """Calls a coroutine function and encodes its result. Raises as `result`."""
+        return encoded(await self._call(context))
+
+    def _call(self, context: BaseContext) -> Any:
         if not self.takes_input:
             return self.function(context)
-        return self.function(context, decode_as(payload, self.input_type))
+        return self.function(context, decode_as(context.payload, self.input_type))
 
 
 def annotation(function: Function, parameter: str) -> Any:

@@ -6,13 +6,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from ..errors import JobstreamError
 from ..times import from_duration
 from ..v1 import job_pb2, worker_service_pb2
 from .final_report import FinalReport, truncate
+from .settled import OnSettled, lease_lost, settle, unknown
 
 BUFFER_BYTES_MAX = 8 << 20
 """Most bytes of unacknowledged output and logs. Above it output blocks, and log lines are dropped and counted."""
@@ -40,6 +42,8 @@ class Entry:
     buffered_bytes: int = 0
     """Bytes counted against the buffer; 0 for reports that are never limited."""
     is_final: bool = False
+    settled: tuple[OnSettled, ...] = ()
+    """Called when a final report is acknowledged or refused."""
 
 
 @dataclass
@@ -52,6 +56,9 @@ class Attempt:
     """Log lines dropped since the last one that was buffered."""
     lease_lost: bool = False
     """The server does not know the lease. The final report is dropped."""
+    is_revoked: bool = False
+    """The server said on this stream that the lease is lost. The final report frees the slot."""
+    settled: tuple[OnSettled, ...] = ()
 
 
 class ReportBuffer:
@@ -79,6 +86,8 @@ class ReportBuffer:
         self.payload_bytes_max = 1 << 20
         self.free_bytes = BUFFER_BYTES_MAX
         self.space_waiters: list[Callable[[], None]] = []
+        self.is_closed = False
+        """Whether the worker has ended: nothing is acknowledged any more."""
 
     # Called by handlers.
 
@@ -130,16 +139,32 @@ class ReportBuffer:
         if is_free:
             self.notify_space_waiters()
 
+    def on_settled(self, lease: str, callback: OnSettled) -> bool:
+        """Calls this once the server has acknowledged the end of the attempt. Returns False if it has ended."""
+        with self.changed:
+            attempt = self.attempts.get(lease)
+            if attempt is None:
+                return False
+            attempt.settled += (callback,)
+            return True
+
     def end(self, lease: str, report: FinalReport) -> None:
         """Ends a running attempt. A second final report is dropped."""
         with self.changed:
             attempt = self.attempts.pop(lease, None)
-            if attempt is not None and not attempt.lease_lost:
+            if attempt is None:
+                return
+            is_lost = attempt.lease_lost or attempt.is_revoked
+            if not attempt.lease_lost:
                 self.push_progress(lease, attempt)
                 self.push_dropped_count(lease, attempt)
                 report.lease_id = lease
-                self.push(report, is_final=True)
+                settled = () if is_lost or self.is_closed else attempt.settled
+                self.push(report, is_final=True, settled=settled)
+            is_closed = self.is_closed
             self.changed.notify_all()
+        if attempt.settled and (is_lost or is_closed):
+            settle(attempt.settled, lease_lost() if is_lost else unknown())
 
     # Called by the session.
 
@@ -156,14 +181,37 @@ class ReportBuffer:
             self.heartbeat_requested = True
             self.changed.notify_all()
 
-    def acknowledge(self, up_to: int) -> None:
-        """Removes the reports up to this number."""
+    def revoke(self, lease: str) -> None:
+        """Notes that the lease of an attempt is lost."""
+        with self.changed:
+            attempt = self.attempts.get(lease)
+            if attempt is not None:
+                attempt.is_revoked = True
+
+    def acknowledge(self, up_to: int, refusals: Mapping[int, JobstreamError] | None = None) -> None:
+        """Removes the reports up to this number, of which these were refused."""
+        ended: list[Entry] = []
         with self.changed:
             while self.reports and self.reports[0].report.report_sequence <= up_to:
-                self.free_bytes += self.reports.popleft().buffered_bytes
+                entry = self.reports.popleft()
+                self.free_bytes += entry.buffered_bytes
                 self.sent = max(0, self.sent - 1)
+                if entry.settled:
+                    ended.append(entry)
             self.changed.notify_all()
+        for entry in ended:
+            settle(entry.settled, (refusals or {}).get(entry.report.report_sequence))
         self.notify_space_waiters()
+
+    def close(self) -> None:
+        """Ends the session: what is not acknowledged now never will be."""
+        with self.changed:
+            self.is_closed = True
+            ended = [entry.settled for entry in self.reports if entry.settled]
+            for entry in self.reports:
+                entry.settled = ()
+        for settled in ended:
+            settle(settled, unknown())
 
     def set_slots(self, slots: int) -> None:
         """Changes the number of slots."""
@@ -194,10 +242,10 @@ class ReportBuffer:
                 lease for lease, attempt in self.attempts.items() if lease not in standing and not attempt.lease_lost
             ]
             for lease in lost:
-                self.attempts[lease] = Attempt(lease_lost=True)
-            for entry in self.reports:
-                if entry.report.lease_id not in standing:
-                    self.free_bytes += entry.buffered_bytes
+                self.attempts[lease] = Attempt(lease_lost=True, settled=self.attempts[lease].settled)
+            acknowledged = welcome.acked_report_sequence
+            dropped = [entry for entry in self.reports if entry.report.lease_id not in standing]
+            self.free_bytes += sum(entry.buffered_bytes for entry in dropped)
             self.reports = deque(entry for entry in self.reports if entry.report.lease_id in standing)
             self.accepted = list(self.running())
             self.heartbeat_requested = bool(self.accepted)
@@ -206,7 +254,9 @@ class ReportBuffer:
             if not self.accepted or now >= self.leases_renewed_at + self.lease_duration:
                 self.leases_renewed_at = now
             self.phase = Phase.OPEN
-        self.acknowledge(welcome.acked_report_sequence)
+        for entry in dropped:
+            settle(entry.settled, None if entry.report.report_sequence <= acknowledged else lease_lost())
+        self.acknowledge(acknowledged)
         return lost
 
     def finish_stream(self) -> None:
@@ -246,10 +296,16 @@ class ReportBuffer:
         lost = sum(attempt.lease_lost for attempt in self.attempts.values())
         return max(0, self.slots - lost)
 
-    def push(self, report: worker_service_pb2.AttemptReport, buffered_bytes: int = 0, is_final: bool = False) -> None:
+    def push(
+        self,
+        report: worker_service_pb2.AttemptReport,
+        buffered_bytes: int = 0,
+        is_final: bool = False,
+        settled: tuple[OnSettled, ...] = (),
+    ) -> None:
         self.sequence += 1
         report.report_sequence = self.sequence
-        self.reports.append(Entry(report, buffered_bytes, is_final))
+        self.reports.append(Entry(report, buffered_bytes, is_final, settled))
         self.changed.notify_all()
 
     def push_progress(self, lease: str, attempt: Attempt) -> None:

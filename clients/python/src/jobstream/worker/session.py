@@ -13,9 +13,10 @@ from collections.abc import Callable
 import grpc
 
 from .. import errors, status
-from ..backoff import Backoff
+from ..access import Access
+from ..backoff import Backoff, NewToken
 from ..connection import open_channel
-from ..options import Address, ClientOptions
+from ..options import ClientOptions
 from ..times import from_duration
 from ..v1 import worker_service_pb2
 from ..v1.worker_service_pb2_grpc import WorkerServiceStub
@@ -41,18 +42,26 @@ FATAL_CODES = {
 """Status codes that a retry cannot change."""
 
 
+def is_fatal(error: errors.JobstreamError, was_connected: bool) -> bool:
+    """Whether a retry cannot help. A server that a worker was connected to may get a valid certificate again."""
+    if isinstance(error, errors.Unavailable):
+        return not error.is_transient and not was_connected
+    return isinstance(error, errors.InvalidRequest) or error.code in {code.name for code in FATAL_CODES}
+
+
 class Session:
     """The state of one run of a worker."""
 
     def __init__(
         self,
-        address: Address,
+        access: Access,
         options: ClientOptions,
         hello: worker_service_pb2.Hello,
         runner: AttemptRunner,
         on_connect: Callable[[str], None] | None,
     ) -> None:
-        self.address, self.options, self.hello, self.runner = address, options, hello, runner
+        self.access, self.options, self.hello, self.runner = access, options, hello, runner
+        self.address = access.address
         self.buffer: ReportBuffer = runner.buffer
         self.on_connect = on_connect
         self.lock = threading.Condition()
@@ -92,25 +101,30 @@ class Session:
             failure.__cause__ = error
             self.fail(failure)
         finally:
+            self.runner.failures.flush(now=True)
             self.drained.set()
+            self.buffer.close()
             self.ended.set()
             with self.lock:
                 self.lock.notify_all()
 
     def reconnect_loop(self) -> None:
         """Connects, and reconnects with back-off."""
-        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
-        level = logging.WARNING
+        backoff, new_token = Backoff(FIRST_PAUSE, LONGEST_PAUSE), NewToken(self.options)
+        level, was_connected = logging.WARNING, False
         while not self.drained.is_set():
             began = time.monotonic()
             error = self.connect_once()
             if self.connected.is_set():
                 self.connected.clear()
-                level = logging.WARNING
+                new_token.reset()
+                level, was_connected = logging.WARNING, True
             self.buffer.abort_stream()
             if self.drained.is_set():
                 break
-            if error.code in {code.name for code in FATAL_CODES}:
+            if new_token.take(error):
+                continue
+            if is_fatal(error, was_connected):
                 self.fail(error)
                 break
             if time.monotonic() - began > LONGEST_PAUSE:
@@ -131,9 +145,11 @@ class Session:
 
         Each has a channel of its own, so that the reconnect back-off of gRPC does not apply.
         """
-        channel = open_channel(self.address, self.options)
+        channel = open_channel(self.access, self.options)
         try:
             self.run_stream(WorkerServiceStub(channel))
+        except errors.JobstreamError as error:
+            return error  # No token.
         except grpc.RpcError as error:
             if not isinstance(error, grpc.Call):
                 return errors.unavailable(self.address.url, str(error))
@@ -159,6 +175,8 @@ class Session:
             if not self.drained.is_set():
                 self.runner.begin(assignment)
         for cancel in response.cancels:
+            if cancel.revoked:
+                self.buffer.revoke(cancel.lease_id)
             self.runner.stop(cancel.lease_id)
         self.acknowledge(response.ack)
         if response.HasField("ping"):
@@ -181,18 +199,21 @@ class Session:
                 log_safely(logging.WARNING, "on_connect of worker %s raised: %r", self.hello.name, error)
 
     def acknowledge(self, ack: worker_service_pb2.ReportAck) -> None:
-        for fatal_error in ack.refusals:
-            if fatal_error.error.code == grpc.StatusCode.FAILED_PRECONDITION.value[0]:
-                self.runner.stop(fatal_error.lease_id)
+        refusals: dict[int, errors.JobstreamError] = {}
+        for refusal in ack.refusals:
+            refusals[refusal.report_sequence] = status.from_rpc_status(refusal.error, self.address.url)
+            if refusal.error.code == grpc.StatusCode.FAILED_PRECONDITION.value[0]:
+                self.buffer.revoke(refusal.lease_id)
+                self.runner.stop(refusal.lease_id)
             else:
                 log_safely(
                     logging.WARNING,
                     "the server rejected a report of lease %s: %s",
-                    fatal_error.lease_id,
-                    fatal_error.error.message,
+                    refusal.lease_id,
+                    refusal.error.message,
                 )
         if ack.report_sequence:
-            self.buffer.acknowledge(ack.report_sequence)
+            self.buffer.acknowledge(ack.report_sequence, refusals)
 
     def on_drain(self, drain: worker_service_pb2.Drain) -> None:
         within = from_duration(drain.time_left)
@@ -218,8 +239,10 @@ class Session:
     # Watchdog thread.
 
     def watchdog(self) -> None:
-        """Cancels an idle stream. Cancels all attempts once their leases may have expired."""
+        """Cancels an idle stream. Cancels all attempts once their leases may have expired. Completes the log of failed
+        attempts."""
         while not self.ended.wait(min(1.0, min(self.buffer.lease_duration, self.idle_timeout) / 20)):
+            self.runner.failures.flush()
             now = time.monotonic()
             call = self.call
             if call is not None and now - self.last_received > self.idle_timeout:

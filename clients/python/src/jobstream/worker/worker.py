@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, TypeVar, Union
 
 from typing_extensions import Self
 
+from ..access import Access
 from ..client import Client
-from ..options import Address, ClientOptions, Span, seconds
+from ..interceptors import HandlerInterceptor, checked
+from ..options import ClientOptions, Span, seconds
+from ..tracing import tracing_of
 from ..v1 import worker_service_pb2
 from ..version import __version__
 from .handlers import Handler
@@ -40,26 +44,32 @@ class WorkerConfig:
 
     def __init__(
         self,
-        address: Address,
+        access: Access,
         options: ClientOptions,
         name: str,
         queues: Iterable[str],
         slots: int,
         drain_timeout: Span,
         on_connect: OnConnect | None,
+        interceptors: tuple[Callable[..., Any], ...],
     ) -> None:
         if slots < 1:
             raise ValueError(f"slots is {slots}: a worker runs at least 1 attempt at a time")
-        self.address, self.options = address, options
+        self.access, self.options = access, options
         self.name, self.queues, self.slots = name, list(queues), slots
         self.drain_timeout = seconds(drain_timeout)
         self.on_connect = on_connect
+        self.interceptors = interceptors
         self.handlers: dict[str, Handler] = {}
 
     def add(self, kind: str, handler: Handler) -> None:
         if kind in self.handlers:
             raise ValueError(f"the kind {kind!r} already has a handler")
         self.handlers[kind] = handler
+
+    def runner(self, loop: asyncio.AbstractEventLoop | None = None) -> AttemptRunner:
+        buffer, tracing = ReportBuffer(self.slots), tracing_of(self.options)
+        return AttemptRunner(self.handlers, buffer, self.interceptors, tracing, loop)
 
     def hello(self) -> worker_service_pb2.Hello:
         if not self.handlers:
@@ -85,6 +95,8 @@ class Worker:
 
     `queues` are the queues it serves; empty means all. `drain_timeout` is the time for running attempts to finish after
     a signal. `on_connect` is called with the worker id from the server after each connect, on a thread of the worker.
+    `interceptors` are called around each run of a handler, the first outermost: `def intercept(context, next): return
+    next(context)`. They may replace `context.payload` and the result, a Payload, and raise to fail the attempt.
 
         worker = Worker(client, "resizer", slots=4)
 
@@ -107,8 +119,12 @@ class Worker:
         *,
         drain_timeout: Span = DRAIN_TIMEOUT,
         on_connect: OnConnect | None = None,
+        interceptors: Sequence[HandlerInterceptor] = (),
     ) -> None:
-        self._config = WorkerConfig(client.address, client.options, name, queues, slots, drain_timeout, on_connect)
+        around = checked(interceptors, "Worker", is_async=False)
+        self._config = WorkerConfig(
+            client.access, client.options, name, queues, slots, drain_timeout, on_connect, around
+        )
         self._session: Session | None = None
         self._lock = threading.Lock()
 
@@ -139,7 +155,7 @@ class Worker:
         """Runs until the worker is drained by SIGTERM, SIGINT, `drain`, `stop` or an operator.
 
         The first signal drains it, the second stops it immediately. Signals are handled in the main thread only. Raises
-        InvalidRequest or another permanent error if the server rejects the worker.
+        InvalidRequest, Unauthenticated or another permanent error if the server rejects the worker.
         """
         session = self._prepare()
         is_main = threading.current_thread() is threading.main_thread()
@@ -188,9 +204,9 @@ class Worker:
             if self._session is not None:
                 raise RuntimeError("a worker can be started only once: create a new one")
             hello = self._config.hello()
-            runner = AttemptRunner(self._config.handlers, ReportBuffer(self._config.slots))
             config = self._config
-            self._session = Session(config.address, config.options, hello, runner, config.on_connect)
+            runner = config.runner()
+            self._session = Session(config.access, config.options, hello, runner, config.on_connect)
             return self._session
 
     def _started(self) -> Session:

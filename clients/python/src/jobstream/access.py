@@ -1,0 +1,217 @@
+"""How a client uses a secured server: TLS, the bearer token and further metadata.
+
+`jobstream.handshake` explains failed handshakes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import ipaddress
+import os
+import re
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Union
+
+import grpc
+
+from .errors import ErrorDetails, InvalidRequest, JobstreamError, Unavailable
+from .options import Address, ClientOptions, Pem
+
+TOKEN_VARIABLE = "JOBSTREAM_TOKEN"
+CA_VARIABLE = "JOBSTREAM_CA"
+ROOTS_VARIABLE = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
+"""Environment variable of gRPC with the authorities to trust. It has priority over those of the system."""
+
+AUTHORIZATION = "authorization"
+TOKEN = re.compile(r"[!-~]+")
+"""Printable ASCII without spaces."""
+HEADER_NAME = re.compile(r"[0-9a-z_.-]+")
+HEADER_VALUE = re.compile(r"[ -~]*")
+
+Headers = tuple[tuple[str, str], ...]
+TokenFunction = Callable[[], Union[str, Awaitable[str]]]
+
+
+class Access:
+    """The checked TLS credentials, token and metadata of a client. Its representation has none of them.
+
+    Raises ValueError for options that contradict each other or the address, and for unusable files.
+    """
+
+    def __init__(self, address: Address, options: ClientOptions) -> None:
+        self.address = address
+        self.tls = tls_credentials(options) if address.is_tls else None
+        if not address.is_tls:
+            check_plain_text(address, options)
+        self.metadata = checked_metadata(options.metadata or {})
+        self._token_function: TokenFunction | None = None
+        self._static_headers = self.metadata
+        given = options.token if options.token is not None else os.environ.get(TOKEN_VARIABLE) or None
+        if given is None:
+            return
+        if any(name == AUTHORIZATION for name, _ in self.metadata):
+            raise ValueError(f"the metadata has {AUTHORIZATION!r} and there is a token too: give one of them")
+        if not (address.is_tls or options.allow_insecure_token or is_loopback(address.host)):
+            raise ValueError(
+                f"a token is not sent to {address.host} in plain text: use https://, or allow it with "
+                "allow_insecure_token=True"
+            )
+        if callable(given):
+            self._token_function = given
+        else:
+            self._static_headers = (*self.metadata, authorization(given))
+
+    @property
+    def adds_headers(self) -> bool:
+        return self._token_function is not None or bool(self._static_headers)
+
+    def require_blocking(self) -> None:
+        """Raises TypeError if the token comes from a coroutine function."""
+        if inspect.iscoroutinefunction(self._token_function):
+            raise TypeError("token is a coroutine function: use AsyncClient, or a function that returns a text")
+
+    def headers(self) -> Headers:
+        """The headers of one call."""
+        if self._token_function is None:
+            return self._static_headers
+        try:
+            token = self._token_function()
+        except Exception as error:
+            raise self._token_failed(error) from error
+        return (*self.metadata, self._authorization(token))
+
+    async def headers_async(self) -> Headers:
+        """The headers of one call. Awaits a coroutine function."""
+        if self._token_function is None:
+            return self._static_headers
+        try:
+            token = self._token_function()
+            token = await token if inspect.isawaitable(token) else token
+        except Exception as error:
+            raise self._token_failed(error) from error
+        return (*self.metadata, self._authorization(token))
+
+    def on_loop(self, loop: asyncio.AbstractEventLoop, timeout: float) -> Access:
+        """The same access for threads: an awaitable token is awaited on this event loop, at most `timeout` seconds."""
+        if (function := self._token_function) is None:
+            return self
+
+        def wait() -> str:
+            token = function()
+            if isinstance(token, str):
+                return token
+            waiting = asyncio.run_coroutine_threadsafe(awaited(token), loop)
+            try:
+                return waiting.result(timeout)
+            finally:
+                waiting.cancel()
+
+        bridged = object.__new__(Access)
+        bridged.__dict__.update(self.__dict__)
+        bridged._token_function = wait
+        return bridged
+
+    def _authorization(self, token: object) -> tuple[str, str]:
+        if not isinstance(token, str):
+            message = f"the token function returned {type(token).__name__}, not a text"
+            raise InvalidRequest(message)
+        try:
+            return authorization(token)
+        except ValueError as error:
+            raise InvalidRequest(str(error)) from None
+
+    def _token_failed(self, error: Exception) -> JobstreamError:
+        """A token may be available later, so this is an error that is retried."""
+        message = f"the token function of the client of {self.address.url} failed: {type(error).__name__}: {error}"
+        details = ErrorDetails(code=grpc.StatusCode.UNAVAILABLE.name, reason="TOKEN_UNAVAILABLE")
+        return Unavailable(message, details)
+
+
+async def awaited(token: Awaitable[str]) -> str:
+    return await token
+
+
+def authorization(token: str) -> tuple[str, str]:
+    """The header of a token. Raises ValueError, without the token, if it cannot be one."""
+    token = token.strip()
+    if not TOKEN.fullmatch(token):
+        raise ValueError("the token is empty or has other characters than printable ASCII without spaces")
+    return AUTHORIZATION, f"Bearer {token}"
+
+
+def checked_metadata(metadata: Mapping[str, str]) -> Headers:
+    headers = tuple((name.lower(), value) for name, value in metadata.items())
+    for name, value in headers:
+        if not HEADER_NAME.fullmatch(name) or name.startswith("grpc-") or name.endswith("-bin"):
+            raise ValueError(
+                f"invalid metadata name {name!r}: use letters, digits, '_', '.' and '-'; no grpc-* and no *-bin"
+            )
+        if not HEADER_VALUE.fullmatch(value):
+            raise ValueError(f"the metadata {name!r} has other characters than printable ASCII")
+    return headers
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def check_plain_text(address: Address, options: ClientOptions) -> None:
+    for name in ("ca", "client_certificate", "client_key"):
+        if getattr(options, name) is not None:
+            raise ValueError(f"{name} is set, but {address.url} is plain text: use https://{address.target}")
+
+
+def tls_credentials(options: ClientOptions) -> grpc.ChannelCredentials:
+    ca = options.ca if options.ca is not None else os.environ.get(CA_VARIABLE) or None
+    roots = system_roots() if ca is None else checked_ca(ca)
+    if (options.client_certificate is None) != (options.client_key is None):
+        missing = "client_key" if options.client_key is None else "client_certificate"
+        raise ValueError(f"a client certificate needs its private key and the reverse: set {missing} too")
+    if options.client_certificate is None or options.client_key is None:
+        return grpc.ssl_channel_credentials(roots)
+    certificate = read_pem(options.client_certificate, "the client certificate", b"CERTIFICATE-----")
+    key = read_pem(options.client_key, "the client key", b"PRIVATE KEY-----")
+    return grpc.ssl_channel_credentials(roots, key, certificate)
+
+
+def checked_ca(ca: Pem) -> bytes:
+    pem = read_pem(ca, "the CA certificate", b"CERTIFICATE-----")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem.decode())
+    except (ssl.SSLError, ValueError) as error:
+        raise ValueError(f"the CA certificate is unusable: {error}") from None
+    return pem
+
+
+def read_pem(given: Pem, what: str, marker: bytes) -> bytes:
+    """The PEM bytes of a file, or of a text or bytes that have them."""
+    if isinstance(given, str) and "-----BEGIN" in given:
+        given = given.encode()
+    if isinstance(given, bytes):
+        pem, source = given, ""
+    else:
+        source = f" {os.fspath(given)!r}"
+        try:
+            with open(given, "rb") as file:
+                pem = file.read()
+        except OSError as error:
+            raise ValueError(f"{what}{source} cannot be read: {error.strerror}") from error
+    if marker not in pem:
+        raise ValueError(f"{what}{source} is unusable: it has no {marker.decode().strip('-').lower()} in PEM format")
+    return pem
+
+
+def system_roots() -> bytes | None:
+    """The authorities of the system; None for those of gRPC if the system has none or ROOTS_VARIABLE is set."""
+    if os.environ.get(ROOTS_VARIABLE):
+        return None
+    if file := ssl.get_default_verify_paths().cafile:
+        with open(file, "rb") as roots:
+            return roots.read()
+    listed = ssl.create_default_context().get_ca_certs(binary_form=True)
+    return "".join(map(ssl.DER_cert_to_PEM_cert, listed)).encode() or None
