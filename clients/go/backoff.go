@@ -43,10 +43,11 @@ type reconnectBackoff struct {
 	settings  *settings
 	backoff   backoff
 	lostSince time.Time
+	fresh     newToken
 }
 
 func newReconnectBackoff(settings *settings) *reconnectBackoff {
-	e := &reconnectBackoff{settings: settings}
+	e := &reconnectBackoff{settings: settings, fresh: newToken{hasFunc: settings.hasTokenFunc}}
 	e.reset()
 	return e
 }
@@ -54,6 +55,7 @@ func newReconnectBackoff(settings *settings) *reconnectBackoff {
 // reset records a response from the server.
 func (e *reconnectBackoff) reset() {
 	e.lostSince = time.Time{}
+	e.fresh.reset()
 	e.backoff = newBackoff(e.settings.tries.FirstPause, e.settings.tries.LongestPause)
 }
 
@@ -71,6 +73,9 @@ func (e *reconnectBackoff) waitRetry(ctx context.Context, err error) error {
 }
 
 func (e *reconnectBackoff) pause(err error, now time.Time) (time.Duration, error) {
+	if e.fresh.take(err) {
+		return 0, nil
+	}
 	base := baseOf(err)
 	if !isTransient(err) && base.Code != codes.DeadlineExceeded {
 		return 0, err

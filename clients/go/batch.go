@@ -35,7 +35,8 @@ type SubmitResult[Out any] struct {
 }
 
 // SubmitAll submits many jobs in calls of up to 1,000 jobs, one call after the other. It returns a result for each
-// request, in the same order. A rejected job does not affect the others. Out is the type of their results.
+// request, in the same order. A rejected job does not affect the others, and neither does one that an interceptor
+// refused. Out is the type of their results.
 //
 // The errors are those of [Submit]. If a call fails, its jobs and all later ones have its error, and no further call is
 // sent: submit them again with the same [WithJobID].
@@ -79,6 +80,9 @@ func (c *Client) submitAll(ctx context.Context, requests []JobRequest, set setRe
 		if err == nil {
 			err = failed
 		}
+		if err == nil {
+			spec, err = c.intercept(ctx, spec)
+		}
 		if err != nil {
 			set(i, nil, err)
 			continue
@@ -108,7 +112,8 @@ func (c *Client) submitBatch(ctx context.Context, b batch, set setResult) error 
 		case response.Results[i].GetError() != nil:
 			set(index, nil, c.jobError(i, response.Results[i].GetError()))
 		default:
-			set(index, c.accepted(b.specs[i].JobId, response.Results[i].GetSubmitted().GetWaitReason()), nil)
+			waitReason := readWaitReason(response.Results[i].GetSubmitted().GetWaitReason())
+			set(index, c.accepted(b.specs[i].JobId, waitReason), nil)
 		}
 	}
 	return err

@@ -7,6 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
 )
 
@@ -55,6 +58,9 @@ func (b *bootCache) lookUp() {
 		ctx, cancel := context.WithTimeout(context.Background(), b.timeout)
 		defer cancel()
 		info, err := b.admin.GetServerInfo(ctx, &jobstreamv1.GetServerInfoRequest{})
+		if code := status.Code(err); code == codes.Unauthenticated || code == codes.PermissionDenied {
+			return // Without the permission for the lookup no call looks it up again.
+		}
 		if err != nil {
 			b.invalidateIf(pending)
 			return

@@ -24,7 +24,7 @@ type Client struct {
 // New creates a client of the server at an address: http://host:port, https://host:port for TLS, or host:port. An empty
 // address means the environment variable JOBSTREAM_ADDRESS, else http://127.0.0.1:7070.
 //
-// New does not connect; the first call does. An invalid address is an [InvalidRequest].
+// New does not connect; the first call does. An invalid address or option is an [InvalidRequest].
 func New(address string, options ...Option) (*Client, error) {
 	to, err := parseAddress(address)
 	if err != nil {
@@ -34,7 +34,11 @@ func New(address string, options ...Option) (*Client, error) {
 	for _, option := range options {
 		option(&c.settings)
 	}
-	c.links, err = newConnections(dialer(to, &c.settings))
+	dial, err := dialer(to, &c.settings)
+	if err != nil {
+		return nil, err
+	}
+	c.links, err = newConnections(dial)
 	if err != nil {
 		return nil, badAddress(to.String(), err.Error())
 	}
@@ -84,12 +88,16 @@ func call[Request, Response any](
 	defer cancel()
 	deadline, _ := limited.Deadline()
 	pauses := newBackoff(c.settings.tries.FirstPause, c.settings.tries.LongestPause)
+	fresh := newToken{hasFunc: c.settings.hasTokenFunc}
 	for attempts := 1; ; attempts++ {
 		response, err := method(limited, request)
 		if err == nil {
 			return response, nil
 		}
 		err = c.readError(ctx, err)
+		if fresh.take(err) {
+			continue
+		}
 		if !isTransient(err) {
 			return nil, err
 		}
@@ -104,19 +112,24 @@ func call[Request, Response any](
 	}
 }
 
-// callOnce sends a request without retries within the call timeout.
+// callOnce sends a request within the call timeout, again only if it was refused and a new token may help.
 func callOnce[Request, Response any](
 	ctx context.Context, c *Client, request *Request,
 	method func(context.Context, *Request, ...grpc.CallOption) (*Response, error),
 ) (*Response, error) {
 	limited, cancel := context.WithTimeout(ctx, c.settings.callTimeout)
 	defer cancel()
-	awaitReconnect(limited, c.links.first())
-	response, err := method(limited, request)
-	if err != nil {
-		return nil, c.readError(ctx, err)
+	fresh := newToken{hasFunc: c.settings.hasTokenFunc}
+	for {
+		awaitReconnect(limited, c.links.first())
+		response, err := method(limited, request)
+		if err == nil {
+			return response, nil
+		}
+		if err = c.readError(ctx, err); !fresh.take(err) {
+			return nil, err
+		}
 	}
-	return response, nil
 }
 
 // readError converts the error of a call. It invalidates the boot id if the server is unavailable.

@@ -9,7 +9,11 @@ import (
 func testConnections(t *testing.T) *connections {
 	t.Helper()
 	settings := defaultSettings()
-	links, err := newConnections(dialer(address{host: "127.0.0.1:1"}, &settings))
+	dial, err := dialer(address{host: "127.0.0.1:1"}, &settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	links, err := newConnections(dial)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package jobstream
 
 import (
-	"crypto/tls"
 	"fmt"
 	"net"
 	"net/url"
@@ -78,15 +77,24 @@ func badAddress(given, why string) error {
 	return invalid("address", fmt.Sprintf("invalid address %q, %s: use http://host:port", given, why))
 }
 
+// transport returns the TLS of an https address, plain text for any other.
+func transport(to address, s *settings) (credentials.TransportCredentials, error) {
+	if !to.isTLS {
+		return insecure.NewCredentials(), checkPlainText(to, s)
+	}
+	config, err := tlsConfig(s)
+	return explainedTLS{credentials.NewTLS(config)}, err
+}
+
 // dialer returns a function that creates lazy connections.
-func dialer(to address, s *settings) func() (*grpc.ClientConn, error) {
-	transport := insecure.NewCredentials()
-	if to.isTLS {
-		config := s.tls
-		if config == nil {
-			config = &tls.Config{MinVersion: tls.VersionTLS12}
-		}
-		transport = credentials.NewTLS(config)
+func dialer(to address, s *settings) (func() (*grpc.ClientConn, error), error) {
+	transport, err := transport(to, s)
+	if err != nil {
+		return nil, err
+	}
+	added, err := newHeaders(to, s)
+	if err != nil {
+		return nil, err
 	}
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
@@ -97,10 +105,11 @@ func dialer(to address, s *settings) func() (*grpc.ClientConn, error) {
 			MinConnectTimeout: connectTimeout,
 		}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
-			Time: s.pingAfter, Timeout: s.pingTimeout, PermitWithoutStream: true,
+			Time: s.pingAfter, Timeout: s.pingTimeout,
 		}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(s.messageBytesMax)),
 	}
+	options = append(options, added.dialOptions()...)
 	options = append(options, s.dialOptions...)
-	return func() (*grpc.ClientConn, error) { return grpc.NewClient("dns:///"+to.host, options...) }
+	return func() (*grpc.ClientConn, error) { return grpc.NewClient("dns:///"+to.host, options...) }, nil
 }

@@ -25,7 +25,8 @@ type DryRunResult struct {
 }
 
 // DryRun runs one attempt of the handler of a kind without a server, for tests; jobstreamtest.Run is shorter. The input
-// is encoded and decoded as if it was sent. The options are those of [Submit]. The end of the context cancels the job.
+// is encoded and decoded as if it was sent. The options are those of [Submit]. Interceptors do not run. OnSettled
+// callbacks are called without an error. The end of the context cancels the job.
 //
 // The error is an [InvalidRequest] if the worker has no handler for the kind or the input cannot be encoded. The
 // failure of the handler is [DryRunResult.Err].
@@ -42,18 +43,18 @@ func (w *Worker) DryRun(ctx context.Context, kind string, input any, options ...
 	}
 	assignment := &jobstreamv1.Assignment{
 		JobId: spec.JobId, Attempt: 1, Kind: spec.Kind, Queue: spec.Queue, Payload: spec.Payload,
-		Headers: spec.Headers, Labels: spec.Labels, TimeLeft: spec.AttemptTimeout,
+		Headers: spec.Headers, Labels: spec.Labels, TraceContext: spec.TraceContext, TimeLeft: spec.AttemptTimeout,
 	}
 	if assignment.TimeLeft == nil {
 		assignment.TimeLeft = dryRunAttemptTimeout
 	}
 	if assignment.Queue == "" {
-		assignment.Queue = "default"
+		assignment.Queue = defaultQueue
 	}
-	return dryRun(ctx, handle, assignment), nil
+	return w.dryRun(ctx, handle, assignment), nil
 }
 
-func dryRun(ctx context.Context, run handlerFunc, assignment *jobstreamv1.Assignment) *DryRunResult {
+func (w *Worker) dryRun(ctx context.Context, run HandlerNext, assignment *jobstreamv1.Assignment) *DryRunResult {
 	recorded := &recorder{}
 	task := newTask(assignment, recorded)
 	running, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -63,7 +64,10 @@ func dryRun(ctx context.Context, run handlerFunc, assignment *jobstreamv1.Assign
 	defer stop()
 	ended := make(chan *jobstreamv1.AttemptReport, 1)
 	// On a goroutine of its own, as in a worker, because a handler may end its goroutine.
-	go runHandler(running, run, task, func(end *jobstreamv1.AttemptReport) { ended <- end })
+	go runHandler(running, run, task, func(end *jobstreamv1.AttemptReport) {
+		callSettled(recorded.takeSettled(), nil, w.logSettledPanic)
+		ended <- end
+	})
 	end := <-ended
 	recorded.mu.Lock()
 	defer recorded.mu.Unlock()
@@ -84,8 +88,9 @@ func dryRun(ctx context.Context, run handlerFunc, assignment *jobstreamv1.Assign
 
 // recorder records the events of an attempt.
 type recorder struct {
-	mu     sync.Mutex
-	events []Event
+	mu      sync.Mutex
+	events  []Event
+	settled []func(error)
 }
 
 func (r *recorder) progress(_ string, progress *jobstreamv1.Progress) {
@@ -99,6 +104,19 @@ func (r *recorder) output(_ context.Context, _ string, output *jobstreamv1.Outpu
 
 func (r *recorder) log(_ string, log *jobstreamv1.Log) {
 	r.record(&jobstreamv1.JobEvent{Event: &jobstreamv1.JobEvent_Log{Log: log}})
+}
+
+func (r *recorder) onSettled(_ *attempt, settled func(error)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.settled = append(r.settled, settled)
+}
+
+// takeSettled returns the OnSettled callbacks. Later ones are not called.
+func (r *recorder) takeSettled() []func(error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.settled
 }
 
 func (r *recorder) record(event *jobstreamv1.JobEvent) {

@@ -9,11 +9,12 @@ import (
 )
 
 // Error has the fields of every error of a call or a job. errors.As finds it in each of the types below. An error
-// without a type of its own, such as Unauthenticated, Unimplemented or Internal, is a plain *Error.
+// without a type of its own, such as Unimplemented or Internal, is a plain *Error.
 type Error struct {
 	// Code is the gRPC status code of the call. For the outcome of a job it is Unknown or Canceled.
 	Code codes.Code
-	// Reason is the stable reason of the server, such as JOB_NOT_FOUND; empty if there is none.
+	// Reason is the stable reason of the server, such as JOB_NOT_FOUND, or of this client for a failed TLS handshake or
+	// token function; else it is empty.
 	Reason string
 	// Message describes the error, where it occurred and how to fix it.
 	Message string
@@ -42,7 +43,7 @@ type Violation struct {
 
 func (e *Error) Error() string { return e.Message }
 
-// Unwrap returns the error of the context, if the context ended the call.
+// Unwrap returns the error of the context, if the context ended the call, or the error of the token function.
 func (e *Error) Unwrap() error { return e.cause }
 
 // GRPCStatus makes the code available to package status of gRPC.
@@ -94,10 +95,22 @@ type InvalidRequest struct{ *Base }
 // IllegalState means that the state of the job does not allow the call.
 type IllegalState struct{ *Base }
 
-// ResourceExhausted means that a limit of the server is reached. The server stored nothing.
+// Unauthenticated means that the credentials are missing or refused. The reason is CREDENTIAL_REQUIRED,
+// CREDENTIAL_INVALID or CREDENTIAL_EXPIRED; CLIENT_CERTIFICATE if the server refused the TLS connection without a client
+// certificate that it trusts; empty for HTTP status 401 of a proxy.
+type Unauthenticated struct{ *Base }
+
+// PermissionDenied means that the caller may not do this. The message names the missing grant; the reason is
+// GRANT_MISSING, or empty for HTTP status 403 of a proxy.
+type PermissionDenied struct{ *Base }
+
+// ResourceExhausted means that a limit of the server, or a quota of the caller (reason QUOTA), is reached. The server
+// stored nothing.
 type ResourceExhausted struct{ *Base }
 
-// Unavailable means that the server is unavailable or unreachable.
+// Unavailable means that the server is unavailable or unreachable. After a failed TLS handshake the reason is
+// UNKNOWN_CA, INVALID_CERTIFICATE, NOT_TLS or TLS_FAILED. After an error of the token function it is
+// TOKEN_UNAVAILABLE, and errors.Is matches the error of the function.
 type Unavailable struct{ *Base }
 
 // DeadlineExceeded means that no response arrived in time. The server may or may not have processed the call.
@@ -113,6 +126,8 @@ func (e *ResultExpired) Unwrap() error     { return e.Base }
 func (e *JobIDReused) Unwrap() error       { return e.Base }
 func (e *InvalidRequest) Unwrap() error    { return e.Base }
 func (e *IllegalState) Unwrap() error      { return e.Base }
+func (e *Unauthenticated) Unwrap() error   { return e.Base }
+func (e *PermissionDenied) Unwrap() error  { return e.Base }
 func (e *ResourceExhausted) Unwrap() error { return e.Base }
 func (e *Unavailable) Unwrap() error       { return e.Base }
 func (e *DeadlineExceeded) Unwrap() error  { return e.Base }

@@ -85,6 +85,26 @@ func TestOnlyTransientErrorsAreRetried(t *testing.T) {
 	}
 }
 
+func TestErrorsOfAccessHaveTypes(t *testing.T) {
+	soon := &errdetails.RetryInfo{RetryDelay: durationpb.New(time.Second)}
+	refused := serverError(t, codes.Unauthenticated, "CREDENTIAL_EXPIRED")
+	if !errors.As(refused, new(*Unauthenticated)) || isTransient(refused) {
+		t.Errorf("%T %v", refused, refused)
+	}
+	denied := serverError(t, codes.PermissionDenied, "GRANT_MISSING")
+	if !errors.As(denied, new(*PermissionDenied)) || isTransient(denied) {
+		t.Errorf("%T %v", denied, denied)
+	}
+	quota := serverError(t, codes.ResourceExhausted, "QUOTA", soon)
+	if !errors.As(quota, new(*ResourceExhausted)) || !isTransient(quota) || baseOf(quota).RetryAfter != time.Second {
+		t.Errorf("%T %v", quota, quota)
+	}
+	expired := serverError(t, codes.Unavailable, "CREDENTIAL_EXPIRED")
+	if !errors.As(expired, new(*Unavailable)) || !isTransient(expired) {
+		t.Errorf("%T %v", expired, expired)
+	}
+}
+
 func TestErrorWrapsTheErrorOfTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

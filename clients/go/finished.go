@@ -37,7 +37,7 @@ func (c *Client) retry(ctx context.Context, id string) (*handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.accepted(newID, response.WaitReason), nil
+	return c.accepted(newID, readWaitReason(response.WaitReason)), nil
 }
 
 // Delete removes a finished job and its result. It also succeeds if the response of a first try was lost and the next
@@ -57,7 +57,7 @@ func (c *Client) Delete(ctx context.Context, id string) error {
 		if isResponseLost && status.Code(err) == codes.NotFound {
 			return &jobstreamv1.DeleteResponse{}, nil
 		}
-		isResponseLost = isResponseLost || !isFromServer(err)
+		isResponseLost = isResponseLost || !isFromServer(err) && !isUnsent(err)
 		return response, err
 	}
 	_, err := call(ctx, c, &jobstreamv1.DeleteRequest{JobId: id}, remove)

@@ -25,7 +25,8 @@ const (
 var (
 	// ErrCancelled means that the job was cancelled.
 	ErrCancelled = errors.New("the job was cancelled")
-	// ErrLeaseLost means that the worker lost the lease: the attempt ended or the job was assigned to another worker.
+	// ErrLeaseLost means that the worker lost the lease: the attempt ended or the job was assigned to another worker. It
+	// is also an error of [Task.OnSettled].
 	ErrLeaseLost = errors.New("the lease was lost")
 	// ErrDraining means that the worker is draining and releases the attempt.
 	ErrDraining = errors.New("the worker is draining")
@@ -42,6 +43,13 @@ type (
 	unknownError struct{ error }
 )
 
+// ErrBadPayload is the error of an input that does not fit the type of its handler, for [errors.Is] in a
+// [HandlerInterceptor]. The text of such an error may quote the input.
+var ErrBadPayload = errors.New("the input does not fit the type of the handler")
+
+// Is reports whether the target is ErrBadPayload.
+func (e badPayload) Is(target error) bool { return target == ErrBadPayload }
+
 func (e permanentError) Unwrap() error { return e.error }
 func (e laterError) Unwrap() error     { return e.error }
 func (e badPayload) Unwrap() error     { return e.error }
@@ -57,9 +65,6 @@ func Permanent(err error) error { return permanentError{err} }
 // RetryLater sets the delay before the next attempt in place of the retry policy's, at most 10 years. The attempt
 // counts.
 func RetryLater(err error, after time.Duration) error { return laterError{err, after} }
-
-// handlerFunc is a handler with an undecoded input and result.
-type handlerFunc func(ctx context.Context, task *Task) (Payload, error)
 
 // Handle registers the handler of a kind. Call it before [Worker.Run], once for each kind. Input and output are encoded
 // as described for the package. An input that cannot be decoded as In fails the job with BAD_PAYLOAD, and so does an
@@ -95,7 +100,7 @@ func Handle[In, Out any](w *Worker, kind string, handle func(ctx context.Context
 }
 
 // runHandler runs a handler and reports its outcome. It also reports a panic and a handler that ends its goroutine.
-func runHandler(ctx context.Context, handle handlerFunc, task *Task, report func(end *jobstreamv1.AttemptReport)) {
+func runHandler(ctx context.Context, handle HandlerNext, task *Task, report func(end *jobstreamv1.AttemptReport)) {
 	var end *jobstreamv1.AttemptReport
 	defer func() {
 		if end == nil {
@@ -157,7 +162,7 @@ func failureReport(err error) *jobstreamv1.AttemptReport {
 		pause = max(min(later.after, retryLaterMax), time.Nanosecond)
 	}
 	end := failure(reason, err.Error(), traceOf(err))
-	end.Type = truncate(typeOf(err), failureTypeBytesMax)
+	end.Type = truncate(ErrorType(err), failureTypeBytesMax)
 	end.Retryable = !isFinal
 	return failReport(end, pause)
 }
@@ -180,9 +185,9 @@ func failReport(failure *jobstreamv1.Failure, pause time.Duration) *jobstreamv1.
 	return &jobstreamv1.AttemptReport{News: &jobstreamv1.AttemptReport_Fail{Fail: fail}}
 }
 
-// typeOf returns the Go type of the innermost error, such as *fs.PathError. It skips the wrappers of this package and
-// of fmt.
-func typeOf(err error) string {
+// ErrorType returns the error type of a failure: the Go type of the innermost error, such as *fs.PathError, without the
+// wrappers of this package and of fmt.
+func ErrorType(err error) string {
 	for {
 		name := fmt.Sprintf("%T", err)
 		switch name {

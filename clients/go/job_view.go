@@ -14,6 +14,8 @@ type JobView struct {
 	Kind, Queue     string
 	Priority        int
 	Labels, Headers map[string]string
+	// TraceContext is the trace of the submitter; empty if it has none.
+	TraceContext TraceContext
 	// Payload is the input. It is empty in a listing.
 	Payload Payload
 	// State is the state of the job.
@@ -51,6 +53,7 @@ func readJob(wire *jobstreamv1.Job) *JobView {
 		Priority:        int(spec.GetPriority()),
 		Labels:          spec.GetLabels(),
 		Headers:         spec.GetHeaders(),
+		TraceContext:    readTraceContext(spec.GetTraceContext()),
 		Payload:         readPayload(spec.GetPayload()),
 		State:           readState(wire.GetState()),
 		WaitReason:      readWaitReason(wire.GetWaitReason()),

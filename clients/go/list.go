@@ -62,14 +62,21 @@ func (f JobFilter) request() (*jobstreamv1.ListJobsRequest, error) {
 		Kind: f.Kind, Queue: f.Queue, Labels: f.Labels, PageSize: pageJobs,
 		CreateTimeFrom: wireTime(f.CreatedFrom), CreateTimeBefore: wireTime(f.CreatedBefore),
 	}
-	for _, state := range f.States {
+	var err error
+	request.States, err = wireStates(f.States)
+	return request, err
+}
+
+func wireStates(states []State) ([]jobstreamv1.JobState, error) {
+	var wire []jobstreamv1.JobState
+	for _, state := range states {
 		number, isKnown := jobstreamv1.JobState_value["JOB_STATE_"+string(state)]
 		if !isKnown {
 			return nil, invalid("states", fmt.Sprintf("%q is not a state, such as %s", state, StateFailed))
 		}
-		request.States = append(request.States, jobstreamv1.JobState(number))
+		wire = append(wire, jobstreamv1.JobState(number))
 	}
-	return request, nil
+	return wire, nil
 }
 
 // wireTime returns nil for the zero time.

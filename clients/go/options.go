@@ -1,7 +1,9 @@
 package jobstream
 
 import (
+	"context"
 	"crypto/tls"
+	"maps"
 	"math"
 	"time"
 
@@ -18,7 +20,18 @@ type settings struct {
 	// messageBytesMax is the receive limit.
 	messageBytesMax int
 	tls             *tls.Config
-	dialOptions     []grpc.DialOption
+	// ca and certificate return the PEM content and the pair of WithCA and WithClientCertificate; nil without them.
+	ca          func() ([]byte, error)
+	certificate func() (tls.Certificate, error)
+	// token returns the token; nil without one. hasTokenFunc is set if it is a function of the program.
+	token                  tokenFunc
+	hasTokenFunc           bool
+	isInsecureTokenAllowed bool
+	// metadata is a function, as the token is, so that a printed client does not have the headers.
+	metadata    func() map[string]string
+	dialOptions []grpc.DialOption
+	// interceptors are called around each submit; the first is the outermost.
+	interceptors []SubmitInterceptor
 }
 
 // Tries is the retry policy of calls: exponential back-off from FirstPause to LongestPause with full jitter, plus the
@@ -37,8 +50,8 @@ func defaultSettings() settings {
 		callTimeout: 30 * time.Second,
 		tries:       Tries{Max: 6, FirstPause: 100 * time.Millisecond, LongestPause: 5 * time.Second},
 		patience:    5 * time.Minute,
-		pingAfter:   10 * time.Second,
-		pingTimeout: 5 * time.Second,
+		pingAfter:   20 * time.Second,
+		pingTimeout: 10 * time.Second,
 
 		messageBytesMax: defaultMessageBytesMax,
 	}
@@ -74,8 +87,8 @@ func WithPatience(patience time.Duration) Option {
 	return func(s *settings) { s.patience = patience }
 }
 
-// WithKeepalive sets the idle time after which an HTTP/2 PING is sent, at least 10 s, and the time to wait for its
-// response before the connection is closed. Default 10 s, 5 s.
+// WithKeepalive sets the idle time after which an HTTP/2 PING is sent while calls are open, at least 10 s, and the time
+// to wait for its response before the connection is closed. Default 20 s, 10 s.
 func WithKeepalive(after, timeout time.Duration) Option {
 	return func(s *settings) { s.pingAfter, s.pingTimeout = after, timeout }
 }
@@ -90,9 +103,61 @@ func WithMessageBytesMax(bytes int) Option {
 // messageBytesMin is the smallest receive limit that a server accepts from a worker.
 const messageBytesMin = 64 << 10
 
-// WithTLS sets the TLS configuration for an https address. Default: the root certificates of the system.
+// WithTLS sets the TLS configuration for an https address. Default: the root certificates of the system. [WithCA] and
+// [WithClientCertificate] are enough for most programs.
 func WithTLS(config *tls.Config) Option {
 	return func(s *settings) { s.tls = config }
+}
+
+// WithCA sets the certificates of the authorities to trust at an https address, in PEM format. Default: JOBSTREAM_CA,
+// the path of a PEM file, else the authorities of the system.
+func WithCA(pem []byte) Option {
+	return func(s *settings) { s.ca = func() ([]byte, error) { return pem, nil } }
+}
+
+// WithCAFile is [WithCA] with a file. [New] reads it.
+func WithCAFile(path string) Option {
+	return func(s *settings) { s.ca = fromFile(path) }
+}
+
+// WithClientCertificate sets the certificate of this client, followed by intermediate ones, and its private key, in PEM
+// format, for a server that requires one.
+func WithClientCertificate(certificate, key []byte) Option {
+	return func(s *settings) {
+		s.certificate = func() (tls.Certificate, error) { return tls.X509KeyPair(certificate, key) }
+	}
+}
+
+// WithClientCertificateFiles is [WithClientCertificate] with files. [New] reads them, and each connection reads them again,
+// so that they can be replaced while the program runs. A file that cannot be used is ignored until it can.
+func WithClientCertificateFiles(certificate, key string) Option {
+	return func(s *settings) {
+		s.certificate = func() (tls.Certificate, error) { return tls.LoadX509KeyPair(certificate, key) }
+	}
+}
+
+// WithToken sets the bearer token of each call and each stream. Default: JOBSTREAM_TOKEN. A token is not sent in plain
+// text to another host than this one, see [WithInsecureToken].
+func WithToken(token string) Option {
+	return func(s *settings) { s.token, s.hasTokenFunc = staticToken(token), false }
+}
+
+// WithTokenFunc sets a function that returns the current bearer token. It is called for each call and each stream with
+// the context of the call, by several goroutines at once; its result is not cached. A call that is refused as
+// [Unauthenticated] is repeated once with a new token. An error of the function is an [Unavailable], which is retried.
+func WithTokenFunc(token func(ctx context.Context) (string, error)) Option {
+	return func(s *settings) { s.token, s.hasTokenFunc = token, token != nil }
+}
+
+// WithInsecureToken allows to send the token in plain text, to an http address, to another host than this one.
+func WithInsecureToken() Option {
+	return func(s *settings) { s.isInsecureTokenAllowed = true }
+}
+
+// WithMetadata sets further headers of each call and each stream, such as those for a proxy.
+func WithMetadata(headers map[string]string) Option {
+	headers = maps.Clone(headers)
+	return func(s *settings) { s.metadata = func() map[string]string { return headers } }
 }
 
 // WithDialOptions adds gRPC dial options after those of this package: credentials, interceptors, stats handlers.

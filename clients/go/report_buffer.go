@@ -2,8 +2,6 @@ package jobstream
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -34,7 +32,12 @@ type reportBuffer struct {
 	isEnding      bool
 	bufferedBytes int
 	limits        limits
-	// changed is closed and replaced when an attempt ends or a report is acknowledged.
+	// due are the attempts whose OnSettled callbacks unlock calls, calling is the number of those that it has not called.
+	due     []*attempt
+	calling int
+	// logPanic logs the panic of a callback.
+	logPanic func(panicked any)
+	// changed is closed and replaced when an attempt ends, a report is acknowledged or callbacks were called.
 	changed chan struct{}
 	// wake wakes the writer of the current stream.
 	wake chan struct{}
@@ -50,6 +53,8 @@ type limits struct {
 type entry struct {
 	report *jobstreamv1.AttemptReport
 	lease  string
+	// ended is the attempt if the report is its final one.
+	ended *attempt
 	// bytes counts against bufferBytesMax; 0 for a report that is never limited.
 	bytes int
 }
@@ -67,12 +72,14 @@ type attempt struct {
 	dropped int
 	// leaseLost is set if the server does not know the lease. The final report is dropped.
 	leaseLost bool
+	settlement
 }
 
-func newReportBuffer(slots int) *reportBuffer {
+func newReportBuffer(slots int, logPanic func(panicked any)) *reportBuffer {
 	return &reportBuffer{
 		first:    1,
 		slots:    slots,
+		logPanic: logPanic,
 		attempts: map[string]*attempt{},
 		changed:  make(chan struct{}),
 		wake:     make(chan struct{}, 1),
@@ -98,26 +105,6 @@ func (b *reportBuffer) markAccepted(leases []string) {
 			close(a.acceptSent)
 		}
 	}
-}
-
-// end records the final report of an attempt. A second final report is dropped.
-func (b *reportBuffer) end(a *attempt, end *jobstreamv1.AttemptReport) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.attempts[a.lease] != a {
-		return
-	}
-	delete(b.attempts, a.lease)
-	if !a.leaseLost {
-		// At most one of each per slot, so they are not limited.
-		if a.progress != nil {
-			b.push(a.lease, &jobstreamv1.AttemptReport{News: &jobstreamv1.AttemptReport_Progress{Progress: a.progress}}, 0)
-			a.progress = nil
-		}
-		b.pushDroppedCount(a)
-		b.push(a.lease, end, 0)
-	}
-	b.notify()
 }
 
 // await waits until a condition holds, which is checked under the lock. It returns false if the context ends first.
@@ -150,7 +137,7 @@ func (b *reportBuffer) waitAcknowledged(ctx context.Context) bool {
 // acknowledge removes the reports up to this number.
 func (b *reportBuffer) acknowledge(upTo uint64) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	b.removeUpTo(upTo)
 	b.notify()
 }
@@ -179,11 +166,14 @@ func (b *reportBuffer) endStream() {
 	b.wakeWriter()
 }
 
-// stop cancels the context of an attempt, if it is running.
+// stop cancels the context of an attempt by order of the server, if it is running.
 func (b *reportBuffer) stop(lease string, cause error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if a := b.attempts[lease]; a != nil {
+		if cause == ErrLeaseLost {
+			a.err = cause
+		}
 		a.cancel(cause)
 	}
 }
@@ -200,9 +190,10 @@ func (b *reportBuffer) stopAll(cause error) {
 // releaseAll releases the attempts that are still running, without waiting for their handlers.
 func (b *reportBuffer) releaseAll() {
 	b.mu.Lock()
-	running := slices.Collect(maps.Values(b.attempts))
-	b.mu.Unlock()
-	for _, a := range running {
+	defer b.unlock()
+	for _, a := range b.attempts {
+		// What the handler still returns is not used.
+		a.err = ErrLeaseLost
 		b.end(a, releaseReport())
 	}
 }
@@ -229,16 +220,38 @@ func (b *reportBuffer) leased(lease string) *attempt {
 	return nil
 }
 
+// end records the final report of an attempt. A second final report is dropped.
+func (b *reportBuffer) end(a *attempt, end *jobstreamv1.AttemptReport) {
+	if b.attempts[a.lease] != a {
+		return
+	}
+	delete(b.attempts, a.lease)
+	if a.leaseLost {
+		b.settle(a, ErrLeaseLost)
+	} else {
+		// At most one of each per slot, so they are not limited.
+		if a.progress != nil {
+			b.push(a.lease, &jobstreamv1.AttemptReport{News: &jobstreamv1.AttemptReport_Progress{Progress: a.progress}}, 0)
+			a.progress = nil
+		}
+		b.pushDroppedCount(a)
+		b.push(a.lease, end, 0)
+		b.reports[len(b.reports)-1].ended = a
+	}
+	b.notify()
+}
+
 func (b *reportBuffer) push(lease string, report *jobstreamv1.AttemptReport, bytes int) {
 	report.LeaseId = lease
 	report.ReportSequence = b.first + uint64(len(b.reports))
-	b.reports = append(b.reports, entry{report, lease, bytes})
+	b.reports = append(b.reports, entry{report: report, lease: lease, bytes: bytes})
 	b.bufferedBytes += bytes
 }
 
 func (b *reportBuffer) removeUpTo(upTo uint64) {
 	for len(b.reports) > 0 && (b.first <= upTo || b.reports[0].report == nil) {
 		b.bufferedBytes -= b.reports[0].bytes
+		b.settle(b.reports[0].ended, nil)
 		b.reports[0] = entry{}
 		b.reports = b.reports[1:]
 		b.first++

@@ -16,7 +16,7 @@ import (
 
 // openReportBuffer returns a buffer with running attempts that the server knows.
 func openReportBuffer(leases ...string) *reportBuffer {
-	b := newReportBuffer(4)
+	b := newReportBuffer(4, func(any) {})
 	for _, lease := range leases {
 		_, cancel := context.WithCancelCause(context.Background())
 		b.begin(&attempt{lease: lease, cancel: cancel, acceptSent: make(chan struct{})})
@@ -43,7 +43,7 @@ func TestAttemptWithALostLeaseOccupiesItsSlotUntilItStops(t *testing.T) {
 	if request, _ := b.nextRequest(); request.GetSlots() != 3 {
 		t.Error(request)
 	}
-	b.end(b.attempts["a"], completed("late"))
+	b.handlerReturned(b.attempts["a"], completed("late"))
 	if request, _ := b.nextRequest(); request.GetSlots() != 4 || request.Reports != nil {
 		t.Error(request)
 	}
@@ -52,7 +52,7 @@ func TestAttemptWithALostLeaseOccupiesItsSlotUntilItStops(t *testing.T) {
 func TestReportsAreSentAgainWithTheirNumbersUntilAcknowledged(t *testing.T) {
 	b := openReportBuffer("a", "b")
 	b.log("a", &jobstreamv1.Log{Text: "line"})
-	b.end(b.attempts["b"], completed("done"))
+	b.handlerReturned(b.attempts["b"], completed("done"))
 	first, _ := b.nextRequest()
 	hello := b.beginStream(&jobstreamv1.Hello{}).Hello
 	if len(hello.HeldLeaseIds) != 2 {
@@ -133,7 +133,7 @@ func TestDroppedLogLinesAreCounted(t *testing.T) {
 
 func TestResultThatIsTooLargeFailsTheAttempt(t *testing.T) {
 	b := openReportBuffer("a")
-	b.end(b.attempts["a"], b.limitResult(completed(strings.Repeat("x", 1<<20+1))))
+	b.handlerReturned(b.attempts["a"], b.limitResult(completed(strings.Repeat("x", 1<<20+1))))
 	failure := b.reports[0].report.GetFail().GetFailure()
 	if failure.GetReason() != jobstreamv1.FailureReason_FAILURE_REASON_RESULT_TOO_LARGE || failure.Retryable {
 		t.Error(failure)
@@ -187,5 +187,57 @@ func TestMessagesOfAHundredThousandLeasesFitTheReceiveLimit(t *testing.T) {
 	}
 	if hello := b.beginStream(&jobstreamv1.Hello{}); proto.Size(hello) > 4<<20 {
 		t.Errorf("Hello has %d bytes", proto.Size(hello))
+	}
+}
+
+// settledErrors registers a callback for a running attempt. It returns the errors that the callback received.
+func settledErrors(b *reportBuffer, lease string) *[]error {
+	received := &[]error{}
+	b.onSettled(b.attempts[lease], func(err error) { *received = append(*received, err) })
+	return received
+}
+
+func TestAttemptIsSettledWithItsFinalReport(t *testing.T) {
+	b := openReportBuffer("a", "b", "c", "d")
+	attempts := []string{"a", "b", "c", "d"}
+	received := map[string]*[]error{}
+	for _, lease := range attempts {
+		received[lease] = settledErrors(b, lease)
+		a := b.attempts[lease]
+		b.log(lease, &jobstreamv1.Log{Text: "line"})
+		b.handlerReturned(a, completed("done"))
+		b.onSettled(a, func(error) { t.Error("a callback that was registered after the end was called") })
+	}
+	other := errors.New("refused for another reason")
+	b.refuse(&jobstreamv1.ReportRefusal{LeaseId: "b", ReportSequence: 4}, ErrLeaseLost)
+	b.refuse(&jobstreamv1.ReportRefusal{LeaseId: "c", ReportSequence: 6}, other)
+	b.acknowledge(1)
+	if got := *received["a"]; len(got) != 0 {
+		t.Error("the acknowledgement of a log line settled the attempt", got)
+	}
+	b.acknowledge(6)
+	b.beginStream(&jobstreamv1.Hello{})
+	b.applyWelcome(testWelcome())
+	for lease, expected := range map[string]error{"a": nil, "b": ErrLeaseLost, "c": other, "d": ErrLeaseLost} {
+		if got := *received[lease]; len(got) != 1 || got[0] != expected {
+			t.Error(lease, got)
+		}
+	}
+}
+
+func TestWelcomeAcknowledgesReports(t *testing.T) {
+	b := openReportBuffer("a", "b")
+	acknowledged, lost := settledErrors(b, "a"), settledErrors(b, "b")
+	b.handlerReturned(b.attempts["a"], completed("done"))
+	b.handlerReturned(b.attempts["b"], completed("done"))
+	b.beginStream(&jobstreamv1.Hello{})
+	welcome := testWelcome()
+	welcome.AckedReportSequence = 1
+	b.applyWelcome(welcome)
+	if len(*acknowledged) != 1 || (*acknowledged)[0] != nil || len(*lost) != 1 || (*lost)[0] != ErrLeaseLost {
+		t.Error(*acknowledged, *lost)
+	}
+	if b.calling != 0 || len(b.reports) != 0 {
+		t.Error(b.calling, b.reports)
 	}
 }

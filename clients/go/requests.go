@@ -42,7 +42,7 @@ func (b *reportBuffer) beginStream(hello *jobstreamv1.Hello) *jobstreamv1.WorkRe
 // applyWelcome applies Welcome. It cancels the attempts whose leases are lost and drops their reports.
 func (b *reportBuffer) applyWelcome(welcome *jobstreamv1.Welcome) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	b.limits = limits{lease: welcome.Lease.AsDuration(), payloadBytesMax: int(welcome.PayloadBytesMax)}
 	valid := make(map[string]bool, len(welcome.StandingLeaseIds))
 	for _, lease := range welcome.StandingLeaseIds {
@@ -58,8 +58,9 @@ func (b *reportBuffer) applyWelcome(welcome *jobstreamv1.Welcome) {
 		a.cancel(ErrLeaseLost)
 	}
 	for i, e := range b.reports {
-		if !valid[e.lease] {
+		if !valid[e.lease] && b.first+uint64(i) > welcome.AckedReportSequence {
 			b.bufferedBytes -= e.bytes
+			b.settle(e.ended, ErrLeaseLost)
 			b.reports[i] = entry{lease: e.lease}
 		}
 	}
@@ -142,9 +143,7 @@ func (b *reportBuffer) runningLeases() []string {
 func (b *reportBuffer) finalReportsFrom(index int) []string {
 	var leases []string
 	for _, e := range b.reports[index:] {
-		switch e.report.GetNews().(type) {
-		case *jobstreamv1.AttemptReport_Complete, *jobstreamv1.AttemptReport_Fail,
-			*jobstreamv1.AttemptReport_Release, *jobstreamv1.AttemptReport_Stopped:
+		if e.ended != nil {
 			leases = append(leases, e.lease)
 		}
 	}

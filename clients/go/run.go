@@ -26,24 +26,102 @@ func Run[Out any](ctx context.Context, client *Client, kind string, input any, o
 	if err != nil {
 		return result, err
 	}
-	payload, err := newRunCall(client, spec).run(ctx)
+	payload, err := client.run(ctx, spec)
 	if err != nil {
 		return result, err
 	}
 	return readResult[Out](spec.JobId, payload)
 }
 
+// run submits the job through the interceptors and waits for its outcome.
+func (c *Client) run(ctx context.Context, spec *jobstreamv1.JobSpec) (Payload, error) {
+	if len(c.settings.interceptors) == 0 {
+		return newRunCall(c, spec).run(ctx)
+	}
+	var current *interceptedRun
+	defer func() {
+		if current != nil {
+			current.cancel()
+		}
+	}()
+	_, err := aroundSubmit(c.settings.interceptors, func(inner context.Context, spec *JobSpec) (*Submitted, error) {
+		if current != nil {
+			current.cancel() // An interceptor tries again.
+		}
+		current = startRun(ctx, inner, newRunCall(c, spec.message))
+		return current.awaitSubmit(inner)
+	})(ctx, &JobSpec{spec})
+	switch {
+	case err != nil:
+		return Payload{}, err
+	case current == nil:
+		return Payload{}, notSent(spec.JobId)
+	}
+	<-current.ended
+	return current.payload, current.err
+}
+
+// interceptedRun is a run whose submit is waited for by interceptors, and whose result by their caller.
+type interceptedRun struct {
+	*runCall
+	cancel context.CancelFunc
+	// payload and err are set when ended is closed.
+	ended   chan struct{}
+	payload Payload
+	err     error
+}
+
+// startRun starts a run that has the values of the context of an interceptor and ends with the one of the caller.
+func startRun(caller, interceptor context.Context, call *runCall) *interceptedRun {
+	ctx, cancel := context.WithCancel(valuesOf{caller, interceptor})
+	r := &interceptedRun{runCall: call, cancel: cancel, ended: make(chan struct{})}
+	call.submitted = make(chan struct{})
+	go func() {
+		defer close(r.ended)
+		r.payload, r.err = call.run(ctx)
+	}()
+	return r
+}
+
+// awaitSubmit waits until the server has accepted the job. The end of the context ends the run.
+func (r *interceptedRun) awaitSubmit(ctx context.Context) (*Submitted, error) {
+	select {
+	case <-r.submitted:
+	case <-r.ended:
+	case <-ctx.Done():
+		r.cancel()
+		<-r.ended
+		if !r.isSubmitted {
+			return nil, contextError(ctx.Err())
+		}
+	}
+	if !r.isSubmitted {
+		return nil, r.err
+	}
+	return &Submitted{JobID: r.spec.JobId}, nil
+}
+
+// valuesOf is a context with the values of another one.
+type valuesOf struct {
+	context.Context
+	values context.Context
+}
+
+func (v valuesOf) Value(key any) any { return v.values.Value(key) }
+
 // runCall is a watcher whose first stream submits the job. clients/README.md, "Submit and wait", has the rule.
 type runCall struct {
 	*watcher
 	spec        *jobstreamv1.JobSpec
 	isSubmitted bool
+	// submitted is closed when isSubmitted is set; it may be nil.
+	submitted chan struct{}
 }
 
 func newRunCall(client *Client, spec *jobstreamv1.JobSpec) *runCall {
 	return &runCall{spec: spec, watcher: &watcher{
 		handle:       &handle{client: client, id: spec.JobId},
-		watchOptions: watchOptions{heartbeat: defaultHeartbeat},
+		watchOptions: newWatchOptions(nil),
 		reconnect:    newReconnectBackoff(&client.settings),
 		yield:        func(Event, error) bool { return true },
 		types:        []jobstreamv1.EventType{jobstreamv1.EventType_EVENT_TYPE_STATE_CHANGE},
@@ -69,6 +147,7 @@ func (r *runCall) run(ctx context.Context) (Payload, error) {
 func (r *runCall) submit(ctx context.Context) error {
 	settings := &r.client.settings
 	pauses := newBackoff(settings.tries.FirstPause, settings.tries.LongestPause)
+	fresh := newToken{hasFunc: settings.hasTokenFunc}
 	r.openDeadline = time.Now().Add(settings.callTimeout)
 	for attempts := 1; ; attempts++ {
 		r.client.boots.lookUp()
@@ -79,6 +158,9 @@ func (r *runCall) submit(ctx context.Context) error {
 		}
 		if ctx.Err() != nil {
 			return contextError(ctx.Err())
+		}
+		if fresh.take(err) {
+			continue
 		}
 		if !isTransient(err) {
 			return err
@@ -93,7 +175,7 @@ func (r *runCall) submit(ctx context.Context) error {
 	}
 }
 
-func (r *runCall) open(ctx context.Context, jobs jobstreamv1.JobServiceClient) (receiver, error) {
+func (r *runCall) open(ctx context.Context, jobs jobstreamv1.JobServiceClient) (receiver[watchMessage], error) {
 	stream, err := jobs.Run(ctx, &jobstreamv1.RunRequest{
 		Job: r.spec, Types: r.types, Heartbeat: durationpb.New(r.heartbeat),
 	})
@@ -105,8 +187,13 @@ type runStream struct {
 	runner *runCall
 }
 
-func (s runStream) next() (watchMessage, error) {
-	message, err := s.Recv()
-	s.runner.isSubmitted = s.runner.isSubmitted || err == nil
+func (s runStream) Recv() (watchMessage, error) {
+	message, err := s.ServerStreamingClient.Recv()
+	if err == nil && !s.runner.isSubmitted {
+		s.runner.isSubmitted = true
+		if s.runner.submitted != nil {
+			close(s.runner.submitted)
+		}
+	}
 	return watchMessage{message.GetEvent(), message.GetGap()}, err
 }

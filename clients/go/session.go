@@ -29,7 +29,7 @@ type session struct {
 }
 
 func newSession(w *Worker, hello *jobstreamv1.Hello) *session {
-	s := &session{Worker: w, hello: hello, buffer: newReportBuffer(w.slots)}
+	s := &session{Worker: w, hello: hello, buffer: newReportBuffer(w.slots, w.logSettledPanic)}
 	s.open, s.close = context.WithCancel(context.Background())
 	s.reporting, s.stopReporting = context.WithCancel(s.open)
 	s.leaseTimer = time.AfterFunc(time.Hour, s.expireLeases)
@@ -59,6 +59,8 @@ func (s *session) run() (rejection error) {
 	}
 	s.close()
 	<-connected.Done()
+	s.abandon()
+	s.logLeftOut(s.failures.reset())
 	if rejection == nil {
 		s.log(slog.LevelInfo, "jobstream worker drained")
 	}
@@ -70,6 +72,8 @@ func (s *session) run() (rejection error) {
 func (s *session) keepConnected() error {
 	pauses := newBackoff(reconnectPause, reconnectPauseMax)
 	level := slog.LevelWarn
+	fresh := newToken{hasFunc: s.client.settings.hasTokenFunc}
+	wasConnected := false
 	for {
 		began := time.Now()
 		s.isConnected = false
@@ -78,7 +82,14 @@ func (s *session) keepConnected() error {
 			return nil
 		}
 		shown := s.client.readError(s.open, err)
-		if isPermanent(err) || s.client.links.closed() {
+		wasConnected = wasConnected || s.isConnected
+		if s.isConnected {
+			fresh.reset()
+		}
+		if fresh.take(shown) {
+			continue
+		}
+		if isPermanent(shown, wasConnected) || s.client.links.closed() {
 			return shown
 		}
 		if time.Since(began) > reconnectPauseMax {
@@ -122,6 +133,13 @@ func (s *session) releaseRunning() {
 	s.buffer.releaseAll()
 }
 
+// abandon ends the attempts whose final reports were not acknowledged.
+func (s *session) abandon() {
+	calling, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	s.buffer.abandon(calling)
+}
+
 // drainStream drains before the server shuts down: it waits for running attempts, releases the rest, and ends the
 // stream.
 func (s *session) drainStream(stream context.Context, within time.Duration) {
@@ -158,11 +176,12 @@ func (s *session) start(wire *jobstreamv1.Assignment) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	limited, stop := context.WithDeadline(ctx, task.Deadline)
 	a := &attempt{lease: wire.LeaseId, cancel: cancel, acceptSent: make(chan struct{})}
+	task.attempt = a
 	s.buffer.begin(a)
 	report := func(end *jobstreamv1.AttemptReport) {
 		end = s.buffer.limitResult(end)
 		s.logFailure(task, end)
-		s.buffer.end(a, end)
+		s.buffer.handlerReturned(a, end)
 	}
 	go func() {
 		defer cancel(nil)
@@ -176,15 +195,19 @@ func (s *session) start(wire *jobstreamv1.Assignment) {
 	}()
 }
 
-func (s *session) handlerOf(kind string) handlerFunc {
+func (s *session) handlerOf(kind string) HandlerNext {
 	if handle := s.handlers[kind]; handle != nil {
-		return handle
+		return aroundHandler(s.interceptors, handle)
 	}
 	return func(context.Context, *Task) (Payload, error) { return Payload{}, unknownKind(kind) }
 }
 
-// isPermanent reports whether a retry cannot fix the error.
-func isPermanent(err error) bool {
+// isPermanent reports whether a retry cannot fix the error. A server that the worker was connected to may get a valid
+// certificate again.
+func isPermanent(err error, wasConnected bool) bool {
+	if isOfCertificates(err) && !wasConnected {
+		return true
+	}
 	switch status.Code(err) {
 	case codes.InvalidArgument, codes.Unimplemented, codes.Unauthenticated, codes.PermissionDenied:
 		return true

@@ -20,6 +20,9 @@ func readError(ctx context.Context, err error, address string) error {
 	if ended := ctx.Err(); ended != nil {
 		return contextError(ended)
 	}
+	if isUnsent(err) {
+		return err
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return timedOut(address, "")
 	}
@@ -40,7 +43,10 @@ func readStatus(st *status.Status, address string) error {
 	case base.Code == codes.DeadlineExceeded:
 		return timedOut(address, st.Message())
 	case base.Code == codes.Unavailable && !fromServer:
-		return unreachable(address, st.Message())
+		if err := handshakeError(st.Message(), address); err != nil {
+			return err
+		}
+		return unreachable(address, withTLSHint(st.Message(), address))
 	}
 	base.Message = describe(st.Message(), base, address)
 	return typed(base)
@@ -98,6 +104,10 @@ func typed(base *Error) error {
 	switch base.Code {
 	case codes.InvalidArgument, codes.OutOfRange:
 		return &InvalidRequest{base}
+	case codes.Unauthenticated:
+		return &Unauthenticated{base}
+	case codes.PermissionDenied:
+		return &PermissionDenied{base}
 	case codes.ResourceExhausted:
 		return &ResourceExhausted{base}
 	case codes.Unavailable:
@@ -173,7 +183,7 @@ func isTransient(err error) bool {
 	base := baseOf(err)
 	switch base.Code {
 	case codes.Unavailable:
-		return true
+		return !isOfCertificates(err)
 	case codes.ResourceExhausted:
 		return base.hasRetryAfter
 	default:

@@ -11,6 +11,9 @@ import (
 	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
 )
 
+// defaultQueue is the queue of a job without one.
+const defaultQueue = "default"
+
 // SubmitOption is an option of a job. jobstreamv1.JobSpec has the limits.
 type SubmitOption func(*jobstreamv1.JobSpec)
 
@@ -103,18 +106,30 @@ func (c *Client) submit(ctx context.Context, kind string, input any, options []S
 	if err != nil {
 		return nil, err
 	}
-	c.boots.lookUp()
-	response, err := call(ctx, c, &jobstreamv1.SubmitRequest{Job: spec}, c.jobs.Submit)
+	submitted, err := aroundSubmit(c.settings.interceptors, c.send)(ctx, &JobSpec{spec})
 	if err != nil {
 		return nil, err
 	}
-	return c.accepted(spec.JobId, response.WaitReason), nil
+	if submitted == nil {
+		return nil, notSent(spec.JobId)
+	}
+	return c.accepted(submitted.JobID, submitted.WaitReason), nil
+}
+
+// send is the end of the chain of submit interceptors.
+func (c *Client) send(ctx context.Context, spec *JobSpec) (*Submitted, error) {
+	c.boots.lookUp()
+	response, err := call(ctx, c, &jobstreamv1.SubmitRequest{Job: spec.message}, c.jobs.Submit)
+	if err != nil {
+		return nil, err
+	}
+	return &Submitted{JobID: spec.message.JobId, WaitReason: readWaitReason(response.WaitReason)}, nil
 }
 
 // accepted returns the handle of a job that the current boot of the server accepted.
-func (c *Client) accepted(id string, waits jobstreamv1.WaitReason) *handle {
+func (c *Client) accepted(id, waitReason string) *handle {
 	c.boots.lookUp()
-	accepted := &handle{client: c, id: id, waitReason: readWaitReason(waits)}
+	accepted := &handle{client: c, id: id, waitReason: waitReason}
 	accepted.recordBoot()
 	return accepted
 }

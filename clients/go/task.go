@@ -30,20 +30,24 @@ type Task struct {
 	Deadline time.Time
 	// Headers and Labels are those of the job.
 	Headers, Labels map[string]string
+	// TraceContext is the trace of the submitter; empty if it has none.
+	TraceContext TraceContext
 	// Payload is the undecoded input.
 	Payload Payload
 
 	lease    string
 	reporter reporter
+	attempt  *attempt
 	// ctx is the handler's context.
 	ctx context.Context
 }
 
-// reporter receives the progress, output and logs of an attempt.
+// reporter receives the progress, output and logs of an attempt, and the callbacks for its end.
 type reporter interface {
 	progress(lease string, progress *jobstreamv1.Progress)
 	output(ctx context.Context, lease string, progress *jobstreamv1.Output) error
 	log(lease string, progress *jobstreamv1.Log)
+	onSettled(a *attempt, settled func(error))
 }
 
 func newTask(wire *jobstreamv1.Assignment, reporter reporter) *Task {
@@ -58,6 +62,8 @@ func newTask(wire *jobstreamv1.Assignment, reporter reporter) *Task {
 		Payload:  readPayload(wire.Payload),
 		lease:    wire.LeaseId,
 		reporter: reporter,
+
+		TraceContext: readTraceContext(wire.TraceContext),
 	}
 }
 

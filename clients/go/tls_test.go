@@ -1,52 +1,214 @@
 package jobstream_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"net"
-	"net/http/httptest"
+	"fmt"
+	"strings"
 	"testing"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
 
 	"github.com/jobstream/jobstream/clients/go"
-	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
+	"github.com/jobstream/jobstream/clients/go/jobstreamtest"
 )
 
-// TestHTTPSIsTLS calls a TLS server that is not a jobstream server.
-func TestHTTPSIsTLS(t *testing.T) {
-	certified := httptest.NewTLSServer(nil)
-	defer certified.Close()
-	server := grpc.NewServer(grpc.Creds(credentials.NewServerTLSFromCert(&certified.TLS.Certificates[0])))
-	jobstreamv1.RegisterJobServiceServer(server, jobstreamv1.UnimplementedJobServiceServer{})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+const local = "DNS:localhost,IP:127.0.0.1"
+
+func byName(server *jobstreamtest.TestServer) string {
+	return strings.Replace(server.Address, "127.0.0.1", "localhost", 1)
+}
+
+func connect(t *testing.T, address string, options ...jobstream.Option) *jobstream.Client {
+	t.Helper()
+	client, err := jobstream.New(address, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { _ = server.Serve(listener) }()
-	defer server.Stop()
-	trusted := x509.NewCertPool()
-	trusted.AddCert(certified.Certificate())
-	codeOf := func(config *tls.Config) codes.Code {
-		options := []jobstream.Option{jobstream.WithTLS(config), jobstream.WithTries(jobstream.Tries{Max: 1})}
-		client, err := jobstream.New("https://"+listener.Addr().String(), options...)
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// useEverything makes a call, a run and a watch and uses a worker.
+func useEverything(t *testing.T, client *jobstream.Client) {
+	t.Helper()
+	worker := jobstream.NewWorker(client, "secured")
+	jobstream.Handle(worker, "secured", func(_ context.Context, task *jobstream.Task, in int) (int, error) {
+		task.Progress(0.5, "half")
+		return in + 1, nil
+	})
+	ended := begin(t, worker)
+	if result, err := jobstream.Run[int](within(t), client, "secured", 1); result != 2 || err != nil {
+		t.Fatal(result, err)
+	}
+	job := submit[int](t, client, "secured", 2)
+	for _, err := range job.Watch(within(t)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer client.Close()
-		var base *jobstream.Error
-		if _, err := client.Job("0190c0de-0000-7000-8000-000000000000").State(within(t)); !errors.As(err, &base) {
-			t.Fatalf("%T %v", err, err)
+	}
+	if result, err := job.Result(within(t)); result != 3 || err != nil {
+		t.Fatal(result, err)
+	}
+	worker.Stop()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestClientAndWorkerTrustTheirOwnAuthority(t *testing.T) {
+	a := newAuthority(t)
+	server := jobstreamtest.Server(t, a.flags("server", local, 2)...)
+	useEverything(t, connect(t, server.Address, jobstream.WithCAFile(a.path("ca.crt"))))
+	useEverything(t, connect(t, byName(server), jobstream.WithCA(a.read("ca.crt"))))
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(a.read("ca.crt"))
+	useEverything(t, connect(t, server.Address, jobstream.WithTLS(&tls.Config{RootCAs: pool})))
+	t.Setenv("JOBSTREAM_CA", a.path("ca.crt"))
+	useEverything(t, connect(t, server.Address))
+}
+
+func TestClientCertificateIsSent(t *testing.T) {
+	a := newAuthority(t)
+	server := jobstreamtest.Server(t, append(a.flags("server", local, 2), "--tls-client-ca", a.path("ca.crt"))...)
+	a.issue("alice", "DNS:alice", 2)
+	ca := jobstream.WithCAFile(a.path("ca.crt"))
+	files := jobstream.WithClientCertificateFiles(a.path("alice.crt"), a.path("alice.key"))
+	useEverything(t, connect(t, server.Address, ca, files))
+	pem := jobstream.WithClientCertificate(a.read("alice.crt"), a.read("alice.key"))
+	useEverything(t, connect(t, server.Address, ca, pem))
+}
+
+func TestReplacedFilesOfTheClientCertificateAreRead(t *testing.T) {
+	a := newAuthority(t)
+	flags := append(a.flags("server", local, 2), "--tls-client-ca", a.path("ca.crt"))
+	server := jobstreamtest.Server(t, flags...)
+	a.issue("alice", "DNS:alice", 2)
+	a.issue("renewed", "DNS:alice", 2)
+	renewed := map[string][]byte{"alice.crt": a.read("renewed.crt"), "alice.key": a.read("renewed.key")}
+	stranger := newAuthority(t)
+	stranger.issue("alice", "DNS:alice", 2)
+	files := jobstream.WithClientCertificateFiles(stranger.path("alice.crt"), stranger.path("alice.key"))
+	client := connect(t, server.Address, jobstream.WithCAFile(a.path("ca.crt")), files)
+	assertExplained(t, client, codes.Unauthenticated, "CLIENT_CERTIFICATE")
+
+	stranger.write(renewed)
+	useEverything(t, client)
+
+	// A new connection while only one of the files was replaced.
+	stranger.write(map[string][]byte{"alice.key": a.read("alice.key")})
+	server.Restart(flags...)
+	useEverything(t, client)
+}
+
+// assertExplained asserts that a call fails at once with the code, the reason and this text.
+func assertExplained(t *testing.T, client *jobstream.Client, code codes.Code, reason string, texts ...string) {
+	t.Helper()
+	_, err := jobstream.Run[any](within(t), client, "demo.echo", nil)
+	var base *jobstream.Error
+	if !errors.As(err, &base) || base.Code != code || base.Reason != reason {
+		t.Fatalf("%T %v", err, err)
+	}
+	for _, text := range append(texts, client.Address()) {
+		if !strings.Contains(err.Error(), text) {
+			t.Errorf("%q is not in %v", text, err)
 		}
-		return base.Code
 	}
-	if code := codeOf(&tls.Config{RootCAs: trusted}); code != codes.Unimplemented {
-		t.Error(code)
+	if strings.Contains(err.Error(), "gave up") {
+		t.Errorf("the call was retried: %v", err)
 	}
-	if code := codeOf(nil); code != codes.Unavailable {
-		t.Error(code)
+}
+
+func TestUnusableCertificateOfTheServerIsExplained(t *testing.T) {
+	a, stranger := newAuthority(t), newAuthority(t)
+	server := jobstreamtest.Server(t, a.flags("server", local, 2)...)
+	ca := jobstream.WithCAFile(a.path("ca.crt"))
+	assertExplained(t, connect(t, server.Address), codes.Unavailable, "UNKNOWN_CA", "set WithCAFile")
+	strange := connect(t, server.Address, jobstream.WithCAFile(stranger.path("ca.crt")))
+	assertExplained(t, strange, codes.Unavailable, "UNKNOWN_CA", "set WithCAFile")
+	if errors.As(runWorker(t, strange), new(*jobstream.Unavailable)) == false {
+		t.Error("the worker did not end")
+	}
+
+	wrong := jobstreamtest.Server(t, a.flags("wrong", "DNS:jobs.example,IP:10.0.0.1", 2)...)
+	assertExplained(t, connect(t, byName(wrong), ca), codes.Unavailable, "INVALID_CERTIFICATE",
+		"not for localhost, but for jobs.example, 10.0.0.1")
+
+	expired := jobstreamtest.Server(t, a.flags("expired", local, -1)...)
+	assertExplained(t, connect(t, expired.Address, ca), codes.Unavailable, "INVALID_CERTIFICATE",
+		"its certificate has expired")
+}
+
+func runWorker(t *testing.T, client *jobstream.Client) error {
+	t.Helper()
+	worker := jobstream.NewWorker(client, "refused")
+	jobstream.Handle(worker, "hold", newHeld().handle)
+	return worker.Run(within(t))
+}
+
+func TestRefusedClientCertificateIsExplained(t *testing.T) {
+	a, stranger := newAuthority(t), newAuthority(t)
+	server := jobstreamtest.Server(t, append(a.flags("server", local, 2), "--tls-client-ca", a.path("ca.crt"))...)
+	ca := jobstream.WithCAFile(a.path("ca.crt"))
+	without := connect(t, server.Address, ca)
+	assertExplained(t, without, codes.Unauthenticated, "CLIENT_CERTIFICATE", "requires a client certificate: set With")
+	if err := runWorker(t, without); !errors.As(err, new(*jobstream.Unauthenticated)) {
+		t.Errorf("%T %v", err, err)
+	}
+	stranger.issue("bob", "DNS:bob", 2)
+	unknown := jobstream.WithClientCertificateFiles(stranger.path("bob.crt"), stranger.path("bob.key"))
+	assertExplained(t, connect(t, server.Address, ca, unknown), codes.Unauthenticated, "CLIENT_CERTIFICATE")
+}
+
+func TestPlainTextOnOneSideIsExplained(t *testing.T) {
+	a := newAuthority(t)
+	plain := jobstreamtest.Server(t)
+	address := strings.Replace(plain.Address, "http:", "https:", 1)
+	assertExplained(t, connect(t, address), codes.Unavailable, "NOT_TLS", "use http://")
+
+	secured := jobstreamtest.Server(t, a.flags("server", local, 2)...)
+	client := impatient(t, strings.Replace(secured.Address, "https:", "http:", 1))
+	if _, err := client.Queues(within(t)); err == nil || !strings.Contains(err.Error(), "begins with https://") {
+		t.Error(err)
+	}
+}
+
+func TestUnusableTLSOptionIsRejectedAtOnce(t *testing.T) {
+	a := newAuthority(t)
+	a.issue("alice", "DNS:alice", 2)
+	key := a.path("ca.key")
+	for text, option := range map[string]jobstream.Option{
+		"no such file":   jobstream.WithCAFile("/no/such.crt"),
+		"no certificate": jobstream.WithCAFile(key),
+		"cannot be read": jobstream.WithClientCertificateFiles(a.path("alice.crt"), "/no/such.key"),
+		"does not match": jobstream.WithClientCertificateFiles(a.path("alice.crt"), key),
+		"in PEM format":  jobstream.WithCA([]byte("hello")),
+		"find any PEM":   jobstream.WithClientCertificate(nil, nil),
+	} {
+		_, err := jobstream.New("https://localhost:1", option)
+		if !errors.As(err, new(*jobstream.InvalidRequest)) || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	_, err := jobstream.New("jobs:7070", jobstream.WithCAFile(a.path("ca.crt")))
+	if err == nil || !strings.Contains(err.Error(), "plain text: use https://jobs:7070") {
+		t.Error(err)
+	}
+}
+
+func TestPrintedClientHasNoSecrets(t *testing.T) {
+	a := newAuthority(t)
+	options := []jobstream.Option{
+		jobstream.WithClientCertificateFiles(a.path("ca.crt"), a.path("ca.key")),
+		jobstream.WithToken("secret-token"),
+		jobstream.WithMetadata(map[string]string{"x-key": "secret-header"}),
+	}
+	client := connect(t, "https://localhost:1", options...)
+	for _, verb := range []string{"%v", "%+v", "%#v"} {
+		if printed := fmt.Sprintf(verb, client); strings.Contains(printed, "secret-") {
+			t.Error(verb, printed)
+		}
 	}
 }

@@ -2,13 +2,10 @@ package jobstream
 
 import (
 	"context"
-	"errors"
-	"io"
 	"iter"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
@@ -18,24 +15,30 @@ const (
 	defaultHeartbeat = 15 * time.Second
 	// heartbeatsMissedMax is the number of missed heartbeats after which a stream is closed.
 	heartbeatsMissedMax = 3
-	// closeTimeout is the longest time for a stream to close after the final event.
-	closeTimeout = time.Second
 )
-
-// errIdle is the cause of the cancellation of an idle stream.
-var errIdle = errors.New("the stream timed out")
 
 // watchOptions are the start of a watch and its heartbeat interval.
 type watchOptions struct {
 	after     uint32
 	heartbeat time.Duration
+	// afterCursor and onCursor are of a watch of all jobs.
+	afterCursor string
+	onCursor    func(cursor string)
 }
 
-// WatchOption is an option of [Job.Watch].
+func newWatchOptions(options []WatchOption) watchOptions {
+	chosen := watchOptions{heartbeat: defaultHeartbeat, onCursor: func(string) {}}
+	for _, option := range options {
+		option(&chosen)
+	}
+	return chosen
+}
+
+// WatchOption is an option of [Job.Watch] or [Client.WatchJobs].
 type WatchOption func(*watchOptions)
 
-// WithAfterSequence starts the watch after the event with this sequence, see [Event.LastSequence]. Default 0: from the
-// start.
+// WithAfterSequence starts a watch of one job after the event with this sequence, see [Event.LastSequence]. Default 0:
+// from the start.
 func WithAfterSequence(sequence uint32) WatchOption {
 	return func(o *watchOptions) { o.after = sequence }
 }
@@ -47,10 +50,7 @@ func WithHeartbeat(heartbeat time.Duration) WatchOption {
 }
 
 func (h *handle) watch(ctx context.Context, options []WatchOption) iter.Seq2[Event, error] {
-	chosen := watchOptions{heartbeat: defaultHeartbeat}
-	for _, option := range options {
-		option(&chosen)
-	}
+	chosen := newWatchOptions(options)
 	return func(yield func(Event, error) bool) {
 		if err := h.check(); err != nil {
 			yield(nil, err)
@@ -88,26 +88,17 @@ type watchMessage struct {
 	gap   *jobstreamv1.Gap
 }
 
-// opener opens a stream.
-type opener func(ctx context.Context, jobs jobstreamv1.JobServiceClient) (receiver, error)
-
-// receiver receives the messages of a stream.
-type receiver interface {
-	Header() (metadata.MD, error)
-	next() (watchMessage, error)
-}
-
 type watchStream struct {
 	grpc.ServerStreamingClient[jobstreamv1.WatchResultResponse]
 }
 
-func (s watchStream) next() (watchMessage, error) {
-	message, err := s.Recv()
+func (s watchStream) Recv() (watchMessage, error) {
+	message, err := s.ServerStreamingClient.Recv()
 	return watchMessage{message.GetEvent(), message.GetGap()}, err
 }
 
 // resume opens a watch stream after the last delivered sequence.
-func (w *watcher) resume(ctx context.Context, jobs jobstreamv1.JobServiceClient) (receiver, error) {
+func (w *watcher) resume(ctx context.Context, jobs jobstreamv1.JobServiceClient) (receiver[watchMessage], error) {
 	stream, err := jobs.WatchResult(ctx, &jobstreamv1.WatchResultRequest{
 		JobId: w.id, AfterSequence: w.after, Types: w.types, Heartbeat: durationpb.New(w.heartbeat),
 	})
@@ -140,50 +131,24 @@ func (w *watcher) waitRetry(ctx context.Context, err error) error {
 }
 
 // stream delivers the events of one stream. It returns why the stream ended.
-func (w *watcher) stream(ctx context.Context, open opener) error {
-	links := w.client.links
-	held := links.acquire()
-	defer links.release(held)
-	awaitReconnect(ctx, held.conn)
-	streamContext, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	// The timer runs only while the watch waits for the server, not while the reader is busy.
+func (w *watcher) stream(ctx context.Context, open opener[watchMessage]) error {
 	opening := w.client.settings.callTimeout
 	if !w.openDeadline.IsZero() {
 		opening = min(opening, time.Until(w.openDeadline))
 	}
-	idleTimer := time.AfterFunc(opening, func() { cancel(errIdle) })
-	defer idleTimer.Stop()
-
-	stream, err := open(streamContext, jobstreamv1.NewJobServiceClient(held.conn))
-	if err == nil {
-		_, err = stream.Header()
-	}
-	for err == nil && !w.isEnded && !w.isStopped {
-		var message watchMessage
-		idleTimer.Reset(heartbeatsMissedMax * w.heartbeat)
-		if message, err = stream.next(); err == nil {
-			idleTimer.Stop()
-			w.recordBoot()
-			w.reconnect.reset()
-			w.deliver(message)
+	return readStream(ctx, w.client, opening, heartbeatsMissedMax*w.heartbeat, open, func(message watchMessage) action {
+		w.recordBoot()
+		w.reconnect.reset()
+		w.deliver(message)
+		switch {
+		case w.isStopped:
+			return leave
+		case w.isEnded:
+			return finish
+		default:
+			return receive
 		}
-	}
-	switch {
-	case w.isStopped:
-		return nil
-	case w.isEnded:
-		finish(stream, idleTimer)
-		return nil
-	case context.Cause(streamContext) == errIdle:
-		links.replace(held)
-		return unreachable(w.client.Address(), errIdle.Error())
-	case err == io.EOF:
-		// The server closes a stream without an error only after the final event. A proxy closed this one.
-		return unreachable(w.client.Address(), "the stream ended before the job ended")
-	default:
-		return w.client.readError(ctx, err)
-	}
+	})
 }
 
 // deliver passes an event or a gap to the reader, unless it was delivered before.
@@ -203,11 +168,4 @@ func (w *watcher) deliver(message watchMessage) {
 		w.after = gap.Last
 		w.isStopped = !w.yield(gap, nil)
 	}
-}
-
-// finish waits for the server to close the stream, because a cancel would reset it. Errors are ignored: the outcome is
-// known.
-func finish(stream receiver, idleTimer *time.Timer) {
-	idleTimer.Reset(closeTimeout)
-	_, _ = stream.next()
 }

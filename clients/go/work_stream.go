@@ -138,11 +138,11 @@ func (s *session) process(ctx context.Context, response *jobstreamv1.WorkRespons
 
 func (s *session) acknowledge(ack *jobstreamv1.ReportAck) {
 	for _, refusal := range ack.Refusals {
-		if codes.Code(refusal.Error.GetCode()) == codes.FailedPrecondition {
-			s.buffer.stop(refusal.LeaseId, ErrLeaseLost)
-			continue
+		err := s.readRefusal(refusal)
+		s.buffer.refuse(refusal, err)
+		if err != ErrLeaseLost {
+			s.log(slog.LevelWarn, "jobstream server rejected a report", "error", err)
 		}
-		s.log(slog.LevelWarn, "jobstream server rejected a report", "error", refusal.Error.GetMessage())
 	}
 	s.buffer.acknowledge(ack.ReportSequence)
 }

@@ -40,7 +40,9 @@ type Worker struct {
 	hasSignals   bool
 	logger       *slog.Logger
 	onConnect    func(workerID string)
-	handlers     map[string]handlerFunc
+	handlers     map[string]HandlerNext
+	interceptors []HandlerInterceptor
+	failures     failureLog
 
 	// draining is closed when the worker starts to drain, ended when Run returns. drainExpired ends when the remaining
 	// attempts must be released.
@@ -100,7 +102,7 @@ func NewWorker(client *Client, name string, options ...WorkerOption) *Worker {
 		slots:        defaultSlots,
 		drainTimeout: defaultDrainTimeout,
 		logger:       slog.Default(),
-		handlers:     map[string]handlerFunc{},
+		handlers:     map[string]HandlerNext{},
 		draining:     make(chan struct{}),
 		ended:        make(chan struct{}),
 	}
@@ -123,7 +125,7 @@ func (w *Worker) notifyConnected(workerID string) {
 	}
 }
 
-func (w *Worker) handle(kind string, handle handlerFunc) {
+func (w *Worker) handle(kind string, handle HandlerNext) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.hasStarted {
@@ -140,8 +142,9 @@ func (w *Worker) handle(kind string, handle handlerFunc) {
 // their reports are acknowledged. A released attempt does not count. Run reconnects after a lost connection without a
 // time limit; attempts continue meanwhile unless their leases expire.
 //
-// An error means that the server rejected the worker permanently: an [InvalidRequest], or an [Error] such as
-// Unimplemented or Unauthenticated. A worker runs once.
+// An error means that the server rejected the worker permanently: an [InvalidRequest], [Unauthenticated],
+// [PermissionDenied], an [Unavailable] whose reason is about certificates if the worker was never connected, or an
+// [Error] such as Unimplemented. A worker runs once.
 func (w *Worker) Run(ctx context.Context) error {
 	if err := w.begin(); err != nil {
 		return err

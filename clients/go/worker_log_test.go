@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jobstream/jobstream/clients/go"
 	"github.com/jobstream/jobstream/clients/go/jobstreamtest"
@@ -69,17 +71,19 @@ func TestWorkerLogsEachFailedAttemptWithoutThePayload(t *testing.T) {
 	jobstream.Handle(worker, "large", func(context.Context, *jobstream.Task, any) ([]byte, error) { return make([]byte, 2<<20), nil })
 	jobstream.Handle(worker, "resize", func(context.Context, *jobstream.Task, resize) (any, error) { return nil, nil })
 	begin(t, worker)
-	for kind, expected := range map[string]struct{ reason, message string }{
-		"fail":   {"HANDLER", "no disk"},
-		"panic":  {"PANIC", "the handler panicked: boom"},
-		"large":  {"RESULT_TOO_LARGE", "result is 2097152 bytes"},
-		"resize": {"BAD_PAYLOAD", "the input does not fit"},
+	for kind, expected := range map[string]struct{ reason, errorType, message, stack string }{
+		"fail":   {"HANDLER", "*errors.errorString", "no disk", ""},
+		"panic":  {"PANIC", "", "the handler panicked: boom", "worker_log_test.go"},
+		"large":  {"RESULT_TOO_LARGE", "", "result is 2097152 bytes", ""},
+		"resize": {"BAD_PAYLOAD", "*json.SyntaxError", "the input does not fit", ""},
 	} {
 		job := submit[any](t, client, kind, jobstream.Text("a secret"))
-		failed := logged.next(t, "jobstream attempt failed")
+		failed := logged.next(t, "attempt failed")
 		facts := failed.facts
 		if failed.level != slog.LevelWarn || facts["job_id"] != job.ID() || facts["kind"] != kind || facts["attempt"] != "1" ||
-			facts["worker"] != "test" || facts["reason"] != expected.reason || !strings.HasPrefix(facts["error"], expected.message) {
+			facts["queue"] != "default" || facts["worker"] != "test" || facts["reason"] != expected.reason ||
+			facts["error_type"] != expected.errorType || !strings.HasPrefix(facts["error"], expected.message) ||
+			!strings.Contains(facts["stack"], expected.stack) {
 			t.Error(failed)
 		}
 		for name, fact := range facts {
@@ -87,6 +91,54 @@ func TestWorkerLogsEachFailedAttemptWithoutThePayload(t *testing.T) {
 				t.Error(name, fact)
 			}
 		}
+	}
+}
+
+func TestStreamOfFailuresIsLoggedAtALimitedRate(t *testing.T) {
+	client, logged := jobstreamtest.Server(t).Client(), newRecorder()
+	worker := jobstream.NewWorker(client, "test", jobstream.WithLogger(slog.New(logged)))
+	jobstream.Handle(worker, "fail", func(context.Context, *jobstream.Task, any) (any, error) { return nil, errors.New("no disk") })
+	begin(t, worker)
+	const jobs = 40
+	began := time.Now()
+	for range jobs {
+		failureOf(t, submit[any](t, client, "fail", nil))
+	}
+	worker.Stop()
+	limit := 10 * (2 + int(time.Since(began).Seconds()))
+	lines, leftOut := 0, 0
+	for ctx := within(t); lines+leftOut < jobs; {
+		select {
+		case record := <-logged.records:
+			switch record.message {
+			case "attempt failed":
+				lines++
+			case "attempts failed, left out of the log":
+				count, err := strconv.Atoi(record.facts["count"])
+				if err != nil {
+					t.Fatal(err)
+				}
+				leftOut += count
+			}
+		case <-ctx.Done():
+			t.Fatal(lines, leftOut)
+		}
+	}
+	if lines > limit || lines+leftOut != jobs {
+		t.Error(lines, leftOut)
+	}
+}
+
+func TestLeftOutFailuresAreCountedWhenTheirSecondIsOver(t *testing.T) {
+	client, logged := jobstreamtest.Server(t).Client(), newRecorder()
+	worker := jobstream.NewWorker(client, "test", jobstream.WithLogger(slog.New(logged)))
+	jobstream.Handle(worker, "fail", func(context.Context, *jobstream.Task, any) (any, error) { return nil, errors.New("no disk") })
+	begin(t, worker)
+	for range 30 {
+		failureOf(t, submit[any](t, client, "fail", nil))
+	}
+	if count := logged.next(t, "attempts failed, left out of the log"); count.level != slog.LevelWarn {
+		t.Error(count)
 	}
 }
 

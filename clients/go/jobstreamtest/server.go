@@ -22,7 +22,7 @@ var listening = regexp.MustCompile(`^\s+gRPC\s+(\S+:\d+)\b`)
 
 // TestServer is a real server in memory mode. It is stopped at the end of the test.
 type TestServer struct {
-	// Address is the address of the server, such as http://127.0.0.1:41234.
+	// Address is the address of the server, such as http://127.0.0.1:41234; https if it has a certificate (--tls-cert).
 	Address string
 
 	t       testing.TB
@@ -68,7 +68,8 @@ func (s *TestServer) Stop() {
 func (s *TestServer) Restart(flags ...string) {
 	s.t.Helper()
 	s.Stop()
-	s.start(strings.TrimPrefix(s.Address, "http://"), flags)
+	_, listen, _ := strings.Cut(s.Address, "://")
+	s.start(listen, flags)
 }
 
 func (s *TestServer) start(listen string, flags []string) {
@@ -97,7 +98,10 @@ func (s *TestServer) start(listen string, flags []string) {
 			s.Stop()
 			s.t.Fatalf("jobstreamtest: the server ended before it printed its address:\n%s", s.log)
 		}
-		s.Address = "http://" + listen
+		s.Address = listen
+		if !strings.Contains(listen, "://") {
+			s.Address = "http://" + listen
+		}
 	case <-time.After(startTimeout):
 		s.Stop()
 		s.t.Fatalf("jobstreamtest: the server printed no address within %v:\n%s", startTimeout, s.log)

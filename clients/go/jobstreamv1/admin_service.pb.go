@@ -203,7 +203,9 @@ type GetServerInfoResponse struct {
 	// Number of kinds that workers serve now, including those not listed in `kinds`.
 	KindsTotal uint32 `protobuf:"varint,12,opt,name=kinds_total,json=kindsTotal,proto3" json:"kinds_total,omitempty"`
 	// Memory in use, by category. Empty from servers that do not count it.
-	Memory        []*MemoryUse `protobuf:"bytes,13,rep,name=memory,proto3" json:"memory,omitempty"`
+	Memory []*MemoryUse `protobuf:"bytes,13,rep,name=memory,proto3" json:"memory,omitempty"`
+	// Level of the server's log. Empty without the grant `admin`, and if the server does not know it.
+	LogLevel      string `protobuf:"bytes,14,opt,name=log_level,json=logLevel,proto3" json:"log_level,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -329,16 +331,25 @@ func (x *GetServerInfoResponse) GetMemory() []*MemoryUse {
 	return nil
 }
 
+func (x *GetServerInfoResponse) GetLogLevel() string {
+	if x != nil {
+		return x.LogLevel
+	}
+	return ""
+}
+
 // MemoryUse is the memory of one category of the server's state, and its bound.
 type MemoryUse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
 	// "job_records": the records of those jobs, 512 bytes each.
+	// "statistics": the counts of GetStats.
 	// "workers": names, kinds and queues of workers.
 	// "finished_jobs": the resident parts of finished jobs.
 	// "removed_ids": tombstones, the ids of removed jobs.
 	// "queues": pairs of queue and kind that hold jobs, 1 KiB each.
 	// "watches": open watches, 5 KiB each.
+	// "feed": retained changes of WatchJobs. At its bound the oldest are dropped.
 	// "log_queue": records that are queued for the disk; only with a data directory.
 	// Other categories may follow.
 	Category string `protobuf:"bytes,1,opt,name=category,proto3" json:"category,omitempty"`
@@ -1561,12 +1572,462 @@ func (x *DrainWorkerResponse) GetWorkers() []*Worker {
 	return nil
 }
 
+// GetStatsRequest selects jobs and a window that ends now.
+type GetStatsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Length of the window, rounded up to whole steps. Default 30 min; 1 s to 24 h.
+	Range *durationpb.Duration `protobuf:"bytes,1,opt,name=range,proto3" json:"range,omitempty"`
+	// Length of a step; 1 s to 24 h. Default and shortest: 10 s, for a range above 30 min 5 min. Rounded up to a multiple
+	// of the shortest, and at most the range.
+	Step *durationpb.Duration `protobuf:"bytes,2,opt,name=step,proto3" json:"step,omitempty"`
+	// Only jobs in this queue. Default any.
+	Queue string `protobuf:"bytes,3,opt,name=queue,proto3" json:"queue,omitempty"`
+	// Only jobs of this kind. Default any.
+	Kind          string `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStatsRequest) Reset() {
+	*x = GetStatsRequest{}
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStatsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStatsRequest) ProtoMessage() {}
+
+func (x *GetStatsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStatsRequest.ProtoReflect.Descriptor instead.
+func (*GetStatsRequest) Descriptor() ([]byte, []int) {
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *GetStatsRequest) GetRange() *durationpb.Duration {
+	if x != nil {
+		return x.Range
+	}
+	return nil
+}
+
+func (x *GetStatsRequest) GetStep() *durationpb.Duration {
+	if x != nil {
+		return x.Step
+	}
+	return nil
+}
+
+func (x *GetStatsRequest) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *GetStatsRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+// GetStatsResponse has the counts of the window. The server counts 200 pairs of queue and kind apart; later ones are
+// counted as one pair, whose queue and kind is `_other`.
+type GetStatsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Length of a step.
+	Step *durationpb.Duration `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
+	// The steps, oldest first, at most 288. The last one has not ended.
+	Points []*StatsPoint `protobuf:"bytes,2,rep,name=points,proto3" json:"points,omitempty"`
+	// The window as one step.
+	Total         *StatsPoint `protobuf:"bytes,3,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStatsResponse) Reset() {
+	*x = GetStatsResponse{}
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStatsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStatsResponse) ProtoMessage() {}
+
+func (x *GetStatsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStatsResponse.ProtoReflect.Descriptor instead.
+func (*GetStatsResponse) Descriptor() ([]byte, []int) {
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *GetStatsResponse) GetStep() *durationpb.Duration {
+	if x != nil {
+		return x.Step
+	}
+	return nil
+}
+
+func (x *GetStatsResponse) GetPoints() []*StatsPoint {
+	if x != nil {
+		return x.Points
+	}
+	return nil
+}
+
+func (x *GetStatsResponse) GetTotal() *StatsPoint {
+	if x != nil {
+		return x.Total
+	}
+	return nil
+}
+
+// StatsPoint has the counts of one step.
+type StatsPoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When the step began.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// Jobs that were accepted.
+	Submitted uint64 `protobuf:"varint,2,opt,name=submitted,proto3" json:"submitted,omitempty"`
+	// Attempts that began.
+	Started uint64 `protobuf:"varint,3,opt,name=started,proto3" json:"started,omitempty"`
+	// Jobs that ended with a result.
+	Succeeded uint64 `protobuf:"varint,4,opt,name=succeeded,proto3" json:"succeeded,omitempty"`
+	// Jobs that ended with a failure.
+	Failed uint64 `protobuf:"varint,5,opt,name=failed,proto3" json:"failed,omitempty"`
+	// Jobs that were cancelled.
+	Cancelled uint64 `protobuf:"varint,6,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
+	// Attempts that failed, those that were retried included.
+	FailedAttempts uint64 `protobuf:"varint,7,opt,name=failed_attempts,json=failedAttempts,proto3" json:"failed_attempts,omitempty"`
+	// Jobs that waited (SCHEDULED or QUEUED) at the end of the step.
+	Waiting uint64 `protobuf:"varint,8,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// Jobs that ran at the end of the step.
+	Running uint64 `protobuf:"varint,9,opt,name=running,proto3" json:"running,omitempty"`
+	// How long jobs had waited in QUEUED when the attempts of the step began.
+	Wait *Quantiles `protobuf:"bytes,10,opt,name=wait,proto3" json:"wait,omitempty"`
+	// How long the attempts had run that ended in the step.
+	Run           *Quantiles `protobuf:"bytes,11,opt,name=run,proto3" json:"run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatsPoint) Reset() {
+	*x = StatsPoint{}
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatsPoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatsPoint) ProtoMessage() {}
+
+func (x *StatsPoint) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatsPoint.ProtoReflect.Descriptor instead.
+func (*StatsPoint) Descriptor() ([]byte, []int) {
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *StatsPoint) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *StatsPoint) GetSubmitted() uint64 {
+	if x != nil {
+		return x.Submitted
+	}
+	return 0
+}
+
+func (x *StatsPoint) GetStarted() uint64 {
+	if x != nil {
+		return x.Started
+	}
+	return 0
+}
+
+func (x *StatsPoint) GetSucceeded() uint64 {
+	if x != nil {
+		return x.Succeeded
+	}
+	return 0
+}
+
+func (x *StatsPoint) GetFailed() uint64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *StatsPoint) GetCancelled() uint64 {
+	if x != nil {
+		return x.Cancelled
+	}
+	return 0
+}
+
+func (x *StatsPoint) GetFailedAttempts() uint64 {
+	if x != nil {
+		return x.FailedAttempts
+	}
+	return 0
+}
+
+func (x *StatsPoint) GetWaiting() uint64 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *StatsPoint) GetRunning() uint64 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+func (x *StatsPoint) GetWait() *Quantiles {
+	if x != nil {
+		return x.Wait
+	}
+	return nil
+}
+
+func (x *StatsPoint) GetRun() *Quantiles {
+	if x != nil {
+		return x.Run
+	}
+	return nil
+}
+
+// Quantiles of durations, estimated from buckets with bounds from 1 ms to 1 h. A longer duration counts as 1 h.
+type Quantiles struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The number of durations. The quantiles are unset if it is 0.
+	Count uint64 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	// Half of the durations are not longer.
+	P50 *durationpb.Duration `protobuf:"bytes,2,opt,name=p50,proto3" json:"p50,omitempty"`
+	// 90 % of the durations are not longer.
+	P90 *durationpb.Duration `protobuf:"bytes,3,opt,name=p90,proto3" json:"p90,omitempty"`
+	// 99 % of the durations are not longer.
+	P99           *durationpb.Duration `protobuf:"bytes,4,opt,name=p99,proto3" json:"p99,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Quantiles) Reset() {
+	*x = Quantiles{}
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Quantiles) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Quantiles) ProtoMessage() {}
+
+func (x *Quantiles) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Quantiles.ProtoReflect.Descriptor instead.
+func (*Quantiles) Descriptor() ([]byte, []int) {
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Quantiles) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Quantiles) GetP50() *durationpb.Duration {
+	if x != nil {
+		return x.P50
+	}
+	return nil
+}
+
+func (x *Quantiles) GetP90() *durationpb.Duration {
+	if x != nil {
+		return x.P90
+	}
+	return nil
+}
+
+func (x *Quantiles) GetP99() *durationpb.Duration {
+	if x != nil {
+		return x.P99
+	}
+	return nil
+}
+
+// SetLogLevelRequest has the new level.
+type SetLogLevelRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `off`, `error`, `warn`, `info`, `debug` or `trace`. Parts after a comma set the level of one target and those below
+	// it, such as `info,jobstream::jobs=debug`. Required; at most 1,024 bytes.
+	Level         string `protobuf:"bytes,1,opt,name=level,proto3" json:"level,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetLogLevelRequest) Reset() {
+	*x = SetLogLevelRequest{}
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetLogLevelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetLogLevelRequest) ProtoMessage() {}
+
+func (x *SetLogLevelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetLogLevelRequest.ProtoReflect.Descriptor instead.
+func (*SetLogLevelRequest) Descriptor() ([]byte, []int) {
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *SetLogLevelRequest) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+// SetLogLevelResponse has the levels before and after the call.
+type SetLogLevelResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The level before.
+	PreviousLevel string `protobuf:"bytes,1,opt,name=previous_level,json=previousLevel,proto3" json:"previous_level,omitempty"`
+	// The level in force.
+	Level         string `protobuf:"bytes,2,opt,name=level,proto3" json:"level,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetLogLevelResponse) Reset() {
+	*x = SetLogLevelResponse{}
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetLogLevelResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetLogLevelResponse) ProtoMessage() {}
+
+func (x *SetLogLevelResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstream_v1_admin_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetLogLevelResponse.ProtoReflect.Descriptor instead.
+func (*SetLogLevelResponse) Descriptor() ([]byte, []int) {
+	return file_jobstream_v1_admin_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *SetLogLevelResponse) GetPreviousLevel() string {
+	if x != nil {
+		return x.PreviousLevel
+	}
+	return ""
+}
+
+func (x *SetLogLevelResponse) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
 var File_jobstream_v1_admin_service_proto protoreflect.FileDescriptor
 
 const file_jobstream_v1_admin_service_proto_rawDesc = "" +
 	"\n" +
 	" jobstream/v1/admin_service.proto\x12\fjobstream.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ejobstream/v1/job_service.proto\"\x16\n" +
-	"\x14GetServerInfoRequest\"\xe8\x03\n" +
+	"\x14GetServerInfoRequest\"\x85\x04\n" +
 	"\x15GetServerInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x12\n" +
 	"\x04mode\x18\x02 \x01(\tR\x04mode\x128\n" +
@@ -1585,7 +2046,8 @@ const file_jobstream_v1_admin_service_proto_rawDesc = "" +
 	"\bwatchers\x18\v \x01(\rR\bwatchers\x12\x1f\n" +
 	"\vkinds_total\x18\f \x01(\rR\n" +
 	"kindsTotal\x12/\n" +
-	"\x06memory\x18\r \x03(\v2\x17.jobstream.v1.MemoryUseR\x06memory\"g\n" +
+	"\x06memory\x18\r \x03(\v2\x17.jobstream.v1.MemoryUseR\x06memory\x12\x1b\n" +
+	"\tlog_level\x18\x0e \x01(\tR\blogLevel\"g\n" +
 	"\tMemoryUse\x12\x1a\n" +
 	"\bcategory\x18\x01 \x01(\tR\bcategory\x12\x1d\n" +
 	"\n" +
@@ -1677,7 +2139,41 @@ const file_jobstream_v1_admin_service_proto_rawDesc = "" +
 	"\x06worker\x18\x01 \x01(\tR\x06worker\x121\n" +
 	"\x06within\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06within\"E\n" +
 	"\x13DrainWorkerResponse\x12.\n" +
-	"\aworkers\x18\x01 \x03(\v2\x14.jobstream.v1.WorkerR\aworkers*n\n" +
+	"\aworkers\x18\x01 \x03(\v2\x14.jobstream.v1.WorkerR\aworkers\"\x9b\x01\n" +
+	"\x0fGetStatsRequest\x12/\n" +
+	"\x05range\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05range\x12-\n" +
+	"\x04step\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04step\x12\x14\n" +
+	"\x05queue\x18\x03 \x01(\tR\x05queue\x12\x12\n" +
+	"\x04kind\x18\x04 \x01(\tR\x04kind\"\xa3\x01\n" +
+	"\x10GetStatsResponse\x12-\n" +
+	"\x04step\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x04step\x120\n" +
+	"\x06points\x18\x02 \x03(\v2\x18.jobstream.v1.StatsPointR\x06points\x12.\n" +
+	"\x05total\x18\x03 \x01(\v2\x18.jobstream.v1.StatsPointR\x05total\"\x88\x03\n" +
+	"\n" +
+	"StatsPoint\x129\n" +
+	"\n" +
+	"start_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12\x1c\n" +
+	"\tsubmitted\x18\x02 \x01(\x04R\tsubmitted\x12\x18\n" +
+	"\astarted\x18\x03 \x01(\x04R\astarted\x12\x1c\n" +
+	"\tsucceeded\x18\x04 \x01(\x04R\tsucceeded\x12\x16\n" +
+	"\x06failed\x18\x05 \x01(\x04R\x06failed\x12\x1c\n" +
+	"\tcancelled\x18\x06 \x01(\x04R\tcancelled\x12'\n" +
+	"\x0ffailed_attempts\x18\a \x01(\x04R\x0efailedAttempts\x12\x18\n" +
+	"\awaiting\x18\b \x01(\x04R\awaiting\x12\x18\n" +
+	"\arunning\x18\t \x01(\x04R\arunning\x12+\n" +
+	"\x04wait\x18\n" +
+	" \x01(\v2\x17.jobstream.v1.QuantilesR\x04wait\x12)\n" +
+	"\x03run\x18\v \x01(\v2\x17.jobstream.v1.QuantilesR\x03run\"\xa8\x01\n" +
+	"\tQuantiles\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x04R\x05count\x12+\n" +
+	"\x03p50\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03p50\x12+\n" +
+	"\x03p90\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03p90\x12+\n" +
+	"\x03p99\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x03p99\"*\n" +
+	"\x12SetLogLevelRequest\x12\x14\n" +
+	"\x05level\x18\x01 \x01(\tR\x05level\"R\n" +
+	"\x13SetLogLevelResponse\x12%\n" +
+	"\x0eprevious_level\x18\x01 \x01(\tR\rpreviousLevel\x12\x14\n" +
+	"\x05level\x18\x02 \x01(\tR\x05level*n\n" +
 	"\n" +
 	"WorkerLink\x12\x1b\n" +
 	"\x17WORKER_LINK_UNSPECIFIED\x10\x00\x12\x14\n" +
@@ -1688,7 +2184,7 @@ const file_jobstream_v1_admin_service_proto_rawDesc = "" +
 	"\x18WORKER_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16WORKER_STATE_CONNECTED\x10\x01\x12\x19\n" +
 	"\x15WORKER_STATE_DRAINING\x10\x02\x12\x1d\n" +
-	"\x19WORKER_STATE_DISCONNECTED\x10\x032\xe6\x04\n" +
+	"\x19WORKER_STATE_DISCONNECTED\x10\x032\x8a\x06\n" +
 	"\fAdminService\x12]\n" +
 	"\rGetServerInfo\x12\".jobstream.v1.GetServerInfoRequest\x1a#.jobstream.v1.GetServerInfoResponse\"\x03\x90\x02\x01\x12T\n" +
 	"\n" +
@@ -1699,7 +2195,9 @@ const file_jobstream_v1_admin_service_proto_rawDesc = "" +
 	"\n" +
 	"PurgeQueue\x12\x1f.jobstream.v1.PurgeQueueRequest\x1a .jobstream.v1.PurgeQueueResponse\x12W\n" +
 	"\vListWorkers\x12 .jobstream.v1.ListWorkersRequest\x1a!.jobstream.v1.ListWorkersResponse\"\x03\x90\x02\x01\x12R\n" +
-	"\vDrainWorker\x12 .jobstream.v1.DrainWorkerRequest\x1a!.jobstream.v1.DrainWorkerResponseBQ\n" +
+	"\vDrainWorker\x12 .jobstream.v1.DrainWorkerRequest\x1a!.jobstream.v1.DrainWorkerResponse\x12R\n" +
+	"\vSetLogLevel\x12 .jobstream.v1.SetLogLevelRequest\x1a!.jobstream.v1.SetLogLevelResponse\x12N\n" +
+	"\bGetStats\x12\x1d.jobstream.v1.GetStatsRequest\x1a\x1e.jobstream.v1.GetStatsResponse\"\x03\x90\x02\x01BQ\n" +
 	"\x16io.github.jobstream.v1P\x01Z5github.com/jobstream/jobstream/clients/go/jobstreamv1b\x06proto3"
 
 var (
@@ -1715,7 +2213,7 @@ func file_jobstream_v1_admin_service_proto_rawDescGZIP() []byte {
 }
 
 var file_jobstream_v1_admin_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_jobstream_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_jobstream_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_jobstream_v1_admin_service_proto_goTypes = []any{
 	(WorkerLink)(0),               // 0: jobstream.v1.WorkerLink
 	(WorkerState)(0),              // 1: jobstream.v1.WorkerState
@@ -1738,50 +2236,71 @@ var file_jobstream_v1_admin_service_proto_goTypes = []any{
 	(*ListWorkersResponse)(nil),   // 18: jobstream.v1.ListWorkersResponse
 	(*DrainWorkerRequest)(nil),    // 19: jobstream.v1.DrainWorkerRequest
 	(*DrainWorkerResponse)(nil),   // 20: jobstream.v1.DrainWorkerResponse
-	(Durability)(0),               // 21: jobstream.v1.Durability
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
+	(*GetStatsRequest)(nil),       // 21: jobstream.v1.GetStatsRequest
+	(*GetStatsResponse)(nil),      // 22: jobstream.v1.GetStatsResponse
+	(*StatsPoint)(nil),            // 23: jobstream.v1.StatsPoint
+	(*Quantiles)(nil),             // 24: jobstream.v1.Quantiles
+	(*SetLogLevelRequest)(nil),    // 25: jobstream.v1.SetLogLevelRequest
+	(*SetLogLevelResponse)(nil),   // 26: jobstream.v1.SetLogLevelResponse
+	(Durability)(0),               // 27: jobstream.v1.Durability
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
 }
 var file_jobstream_v1_admin_service_proto_depIdxs = []int32{
-	21, // 0: jobstream.v1.GetServerInfoResponse.durability:type_name -> jobstream.v1.Durability
+	27, // 0: jobstream.v1.GetServerInfoResponse.durability:type_name -> jobstream.v1.Durability
 	5,  // 1: jobstream.v1.GetServerInfoResponse.limits:type_name -> jobstream.v1.Limits
-	22, // 2: jobstream.v1.GetServerInfoResponse.start_time:type_name -> google.protobuf.Timestamp
-	23, // 3: jobstream.v1.GetServerInfoResponse.uptime:type_name -> google.protobuf.Duration
+	28, // 2: jobstream.v1.GetServerInfoResponse.start_time:type_name -> google.protobuf.Timestamp
+	29, // 3: jobstream.v1.GetServerInfoResponse.uptime:type_name -> google.protobuf.Duration
 	4,  // 4: jobstream.v1.GetServerInfoResponse.memory:type_name -> jobstream.v1.MemoryUse
-	23, // 5: jobstream.v1.Limits.retention:type_name -> google.protobuf.Duration
-	23, // 6: jobstream.v1.Limits.result_wait_max:type_name -> google.protobuf.Duration
-	23, // 7: jobstream.v1.Limits.idempotency_window:type_name -> google.protobuf.Duration
+	29, // 5: jobstream.v1.Limits.retention:type_name -> google.protobuf.Duration
+	29, // 6: jobstream.v1.Limits.result_wait_max:type_name -> google.protobuf.Duration
+	29, // 7: jobstream.v1.Limits.idempotency_window:type_name -> google.protobuf.Duration
 	8,  // 8: jobstream.v1.ListQueuesResponse.queues:type_name -> jobstream.v1.Queue
 	9,  // 9: jobstream.v1.Queue.counts:type_name -> jobstream.v1.StateCounts
-	23, // 10: jobstream.v1.Queue.oldest_queued_age:type_name -> google.protobuf.Duration
+	29, // 10: jobstream.v1.Queue.oldest_queued_age:type_name -> google.protobuf.Duration
 	8,  // 11: jobstream.v1.PauseQueueResponse.queue:type_name -> jobstream.v1.Queue
 	8,  // 12: jobstream.v1.ResumeQueueResponse.queue:type_name -> jobstream.v1.Queue
 	0,  // 13: jobstream.v1.Worker.link:type_name -> jobstream.v1.WorkerLink
 	1,  // 14: jobstream.v1.Worker.state:type_name -> jobstream.v1.WorkerState
-	22, // 15: jobstream.v1.Worker.create_time:type_name -> google.protobuf.Timestamp
-	23, // 16: jobstream.v1.Worker.last_heard_age:type_name -> google.protobuf.Duration
+	28, // 15: jobstream.v1.Worker.create_time:type_name -> google.protobuf.Timestamp
+	29, // 16: jobstream.v1.Worker.last_heard_age:type_name -> google.protobuf.Duration
 	16, // 17: jobstream.v1.ListWorkersResponse.workers:type_name -> jobstream.v1.Worker
-	23, // 18: jobstream.v1.DrainWorkerRequest.within:type_name -> google.protobuf.Duration
+	29, // 18: jobstream.v1.DrainWorkerRequest.within:type_name -> google.protobuf.Duration
 	16, // 19: jobstream.v1.DrainWorkerResponse.workers:type_name -> jobstream.v1.Worker
-	2,  // 20: jobstream.v1.AdminService.GetServerInfo:input_type -> jobstream.v1.GetServerInfoRequest
-	6,  // 21: jobstream.v1.AdminService.ListQueues:input_type -> jobstream.v1.ListQueuesRequest
-	10, // 22: jobstream.v1.AdminService.PauseQueue:input_type -> jobstream.v1.PauseQueueRequest
-	12, // 23: jobstream.v1.AdminService.ResumeQueue:input_type -> jobstream.v1.ResumeQueueRequest
-	14, // 24: jobstream.v1.AdminService.PurgeQueue:input_type -> jobstream.v1.PurgeQueueRequest
-	17, // 25: jobstream.v1.AdminService.ListWorkers:input_type -> jobstream.v1.ListWorkersRequest
-	19, // 26: jobstream.v1.AdminService.DrainWorker:input_type -> jobstream.v1.DrainWorkerRequest
-	3,  // 27: jobstream.v1.AdminService.GetServerInfo:output_type -> jobstream.v1.GetServerInfoResponse
-	7,  // 28: jobstream.v1.AdminService.ListQueues:output_type -> jobstream.v1.ListQueuesResponse
-	11, // 29: jobstream.v1.AdminService.PauseQueue:output_type -> jobstream.v1.PauseQueueResponse
-	13, // 30: jobstream.v1.AdminService.ResumeQueue:output_type -> jobstream.v1.ResumeQueueResponse
-	15, // 31: jobstream.v1.AdminService.PurgeQueue:output_type -> jobstream.v1.PurgeQueueResponse
-	18, // 32: jobstream.v1.AdminService.ListWorkers:output_type -> jobstream.v1.ListWorkersResponse
-	20, // 33: jobstream.v1.AdminService.DrainWorker:output_type -> jobstream.v1.DrainWorkerResponse
-	27, // [27:34] is the sub-list for method output_type
-	20, // [20:27] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	29, // 20: jobstream.v1.GetStatsRequest.range:type_name -> google.protobuf.Duration
+	29, // 21: jobstream.v1.GetStatsRequest.step:type_name -> google.protobuf.Duration
+	29, // 22: jobstream.v1.GetStatsResponse.step:type_name -> google.protobuf.Duration
+	23, // 23: jobstream.v1.GetStatsResponse.points:type_name -> jobstream.v1.StatsPoint
+	23, // 24: jobstream.v1.GetStatsResponse.total:type_name -> jobstream.v1.StatsPoint
+	28, // 25: jobstream.v1.StatsPoint.start_time:type_name -> google.protobuf.Timestamp
+	24, // 26: jobstream.v1.StatsPoint.wait:type_name -> jobstream.v1.Quantiles
+	24, // 27: jobstream.v1.StatsPoint.run:type_name -> jobstream.v1.Quantiles
+	29, // 28: jobstream.v1.Quantiles.p50:type_name -> google.protobuf.Duration
+	29, // 29: jobstream.v1.Quantiles.p90:type_name -> google.protobuf.Duration
+	29, // 30: jobstream.v1.Quantiles.p99:type_name -> google.protobuf.Duration
+	2,  // 31: jobstream.v1.AdminService.GetServerInfo:input_type -> jobstream.v1.GetServerInfoRequest
+	6,  // 32: jobstream.v1.AdminService.ListQueues:input_type -> jobstream.v1.ListQueuesRequest
+	10, // 33: jobstream.v1.AdminService.PauseQueue:input_type -> jobstream.v1.PauseQueueRequest
+	12, // 34: jobstream.v1.AdminService.ResumeQueue:input_type -> jobstream.v1.ResumeQueueRequest
+	14, // 35: jobstream.v1.AdminService.PurgeQueue:input_type -> jobstream.v1.PurgeQueueRequest
+	17, // 36: jobstream.v1.AdminService.ListWorkers:input_type -> jobstream.v1.ListWorkersRequest
+	19, // 37: jobstream.v1.AdminService.DrainWorker:input_type -> jobstream.v1.DrainWorkerRequest
+	25, // 38: jobstream.v1.AdminService.SetLogLevel:input_type -> jobstream.v1.SetLogLevelRequest
+	21, // 39: jobstream.v1.AdminService.GetStats:input_type -> jobstream.v1.GetStatsRequest
+	3,  // 40: jobstream.v1.AdminService.GetServerInfo:output_type -> jobstream.v1.GetServerInfoResponse
+	7,  // 41: jobstream.v1.AdminService.ListQueues:output_type -> jobstream.v1.ListQueuesResponse
+	11, // 42: jobstream.v1.AdminService.PauseQueue:output_type -> jobstream.v1.PauseQueueResponse
+	13, // 43: jobstream.v1.AdminService.ResumeQueue:output_type -> jobstream.v1.ResumeQueueResponse
+	15, // 44: jobstream.v1.AdminService.PurgeQueue:output_type -> jobstream.v1.PurgeQueueResponse
+	18, // 45: jobstream.v1.AdminService.ListWorkers:output_type -> jobstream.v1.ListWorkersResponse
+	20, // 46: jobstream.v1.AdminService.DrainWorker:output_type -> jobstream.v1.DrainWorkerResponse
+	26, // 47: jobstream.v1.AdminService.SetLogLevel:output_type -> jobstream.v1.SetLogLevelResponse
+	22, // 48: jobstream.v1.AdminService.GetStats:output_type -> jobstream.v1.GetStatsResponse
+	40, // [40:49] is the sub-list for method output_type
+	31, // [31:40] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_jobstream_v1_admin_service_proto_init() }
@@ -1796,7 +2315,7 @@ func file_jobstream_v1_admin_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobstream_v1_admin_service_proto_rawDesc), len(file_jobstream_v1_admin_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   19,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

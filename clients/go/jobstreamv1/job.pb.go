@@ -378,10 +378,10 @@ func (LogStream) EnumDescriptor() ([]byte, []int) {
 type JobSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
-	// another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
-	// removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-	// 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
-	// error may submit a second job.
+	// another spec, or another principal, is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays
+	// known until its job is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed
+	// (GetServerInfo; 24 h, 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7,
+	// and a retry after an error may submit a second job.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	// Which handler runs the job. Required; 1 to 128 characters of [A-Za-z0-9._:/-].
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
@@ -412,9 +412,12 @@ type JobSpec struct {
 	// Filters for ListJobs. At most 16; keys 1 to 64 bytes, values up to 256 bytes, no control
 	// characters.
 	Labels map[string]string `protobuf:"bytes,12,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
+	// Opaque to the server, passed to the handler. At most 16; keys 1 to 64 bytes, values
 	// up to 256 bytes, no control characters.
-	Headers       map[string]string `protobuf:"bytes,13,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Headers map[string]string `protobuf:"bytes,13,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// W3C Trace Context of the submitter, passed to the handler. Unset or empty: that of the headers `traceparent`,
+	// `tracestate` and `baggage` of the call; malformed headers are ignored. Two specs that differ only in it are the same.
+	TraceContext  *TraceContext `protobuf:"bytes,14,opt,name=trace_context,json=traceContext,proto3" json:"trace_context,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -551,6 +554,13 @@ func (x *JobSpec) GetHeaders() map[string]string {
 	return nil
 }
 
+func (x *JobSpec) GetTraceContext() *TraceContext {
+	if x != nil {
+		return x.TraceContext
+	}
+	return nil
+}
+
 type isJobSpec_Start interface {
 	isJobSpec_Start()
 }
@@ -569,6 +579,70 @@ type JobSpec_StartDelay struct {
 func (*JobSpec_StartTime) isJobSpec_Start() {}
 
 func (*JobSpec_StartDelay) isJobSpec_Start() {}
+
+// TraceContext is W3C Trace Context and Baggage.
+type TraceContext struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The trace, the span and the flags, as in the header of W3C. Empty or 55 characters, well-formed.
+	Traceparent string `protobuf:"bytes,1,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	// The state of tracing systems. At most 512 bytes of printable ASCII. Ignored without a traceparent.
+	Tracestate string `protobuf:"bytes,2,opt,name=tracestate,proto3" json:"tracestate,omitempty"`
+	// Names and values that every service on the way may read. At most 4 KiB of printable ASCII.
+	Baggage       string `protobuf:"bytes,3,opt,name=baggage,proto3" json:"baggage,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceContext) Reset() {
+	*x = TraceContext{}
+	mi := &file_jobstream_v1_job_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceContext) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceContext) ProtoMessage() {}
+
+func (x *TraceContext) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstream_v1_job_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceContext.ProtoReflect.Descriptor instead.
+func (*TraceContext) Descriptor() ([]byte, []int) {
+	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *TraceContext) GetTraceparent() string {
+	if x != nil {
+		return x.Traceparent
+	}
+	return ""
+}
+
+func (x *TraceContext) GetTracestate() string {
+	if x != nil {
+		return x.Tracestate
+	}
+	return ""
+}
+
+func (x *TraceContext) GetBaggage() string {
+	if x != nil {
+		return x.Baggage
+	}
+	return ""
+}
 
 // RetryPolicy sets how often and when a job is retried after a retryable failure.
 type RetryPolicy struct {
@@ -592,7 +666,7 @@ type RetryPolicy struct {
 
 func (x *RetryPolicy) Reset() {
 	*x = RetryPolicy{}
-	mi := &file_jobstream_v1_job_proto_msgTypes[1]
+	mi := &file_jobstream_v1_job_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -604,7 +678,7 @@ func (x *RetryPolicy) String() string {
 func (*RetryPolicy) ProtoMessage() {}
 
 func (x *RetryPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_job_proto_msgTypes[1]
+	mi := &file_jobstream_v1_job_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -617,7 +691,7 @@ func (x *RetryPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryPolicy.ProtoReflect.Descriptor instead.
 func (*RetryPolicy) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{1}
+	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *RetryPolicy) GetMaxAttempts() uint32 {
@@ -697,14 +771,16 @@ type Job struct {
 	// The job this one was made from by Retry.
 	OriginJobId string `protobuf:"bytes,15,opt,name=origin_job_id,json=originJobId,proto3" json:"origin_job_id,omitempty"`
 	// The newest attempts, oldest first, at most 16.
-	Attempts      []*Attempt `protobuf:"bytes,16,rep,name=attempts,proto3" json:"attempts,omitempty"`
+	Attempts []*Attempt `protobuf:"bytes,16,rep,name=attempts,proto3" json:"attempts,omitempty"`
+	// Name of the principal that submitted the job: its owner. Empty if the caller was anonymous.
+	Owner         string `protobuf:"bytes,17,opt,name=owner,proto3" json:"owner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_jobstream_v1_job_proto_msgTypes[2]
+	mi := &file_jobstream_v1_job_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -716,7 +792,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_job_proto_msgTypes[2]
+	mi := &file_jobstream_v1_job_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -729,7 +805,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{2}
+	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Job) GetJobId() string {
@@ -844,6 +920,13 @@ func (x *Job) GetAttempts() []*Attempt {
 	return nil
 }
 
+func (x *Job) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
 // Attempt is one try at a job.
 type Attempt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -863,7 +946,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_jobstream_v1_job_proto_msgTypes[3]
+	mi := &file_jobstream_v1_job_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -875,7 +958,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_job_proto_msgTypes[3]
+	mi := &file_jobstream_v1_job_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -888,7 +971,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{3}
+	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Attempt) GetAttempt() uint32 {
@@ -943,7 +1026,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_jobstream_v1_job_proto_msgTypes[4]
+	mi := &file_jobstream_v1_job_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -955,7 +1038,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_job_proto_msgTypes[4]
+	mi := &file_jobstream_v1_job_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -968,7 +1051,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{4}
+	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Outcome) GetEnd() isOutcome_End {
@@ -1036,14 +1119,16 @@ type Cancellation struct {
 	// The reason of the Cancel call.
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	// True if the handler did not stop within the grace period and its lease was revoked.
-	Forced        bool `protobuf:"varint,2,opt,name=forced,proto3" json:"forced,omitempty"`
+	Forced bool `protobuf:"varint,2,opt,name=forced,proto3" json:"forced,omitempty"`
+	// Name of the principal that cancelled the job. Empty if the caller was anonymous, and after PurgeQueue.
+	Principal     string `protobuf:"bytes,3,opt,name=principal,proto3" json:"principal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Cancellation) Reset() {
 	*x = Cancellation{}
-	mi := &file_jobstream_v1_job_proto_msgTypes[5]
+	mi := &file_jobstream_v1_job_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1055,7 +1140,7 @@ func (x *Cancellation) String() string {
 func (*Cancellation) ProtoMessage() {}
 
 func (x *Cancellation) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_job_proto_msgTypes[5]
+	mi := &file_jobstream_v1_job_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1068,7 +1153,7 @@ func (x *Cancellation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancellation.ProtoReflect.Descriptor instead.
 func (*Cancellation) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{5}
+	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Cancellation) GetReason() string {
@@ -1083,6 +1168,13 @@ func (x *Cancellation) GetForced() bool {
 		return x.Forced
 	}
 	return false
+}
+
+func (x *Cancellation) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
 }
 
 // Failure describes why an attempt failed, and with the last attempt the job.
@@ -1106,7 +1198,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_jobstream_v1_job_proto_msgTypes[6]
+	mi := &file_jobstream_v1_job_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1118,7 +1210,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_job_proto_msgTypes[6]
+	mi := &file_jobstream_v1_job_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1131,7 +1223,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{6}
+	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Failure) GetReason() FailureReason {
@@ -1195,7 +1287,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_jobstream_v1_job_proto_msgTypes[7]
+	mi := &file_jobstream_v1_job_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1207,7 +1299,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_job_proto_msgTypes[7]
+	mi := &file_jobstream_v1_job_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1220,7 +1312,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{7}
+	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Progress) GetFraction() float64 {
@@ -1282,7 +1374,7 @@ type JobEvent struct {
 
 func (x *JobEvent) Reset() {
 	*x = JobEvent{}
-	mi := &file_jobstream_v1_job_proto_msgTypes[8]
+	mi := &file_jobstream_v1_job_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1294,7 +1386,7 @@ func (x *JobEvent) String() string {
 func (*JobEvent) ProtoMessage() {}
 
 func (x *JobEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_job_proto_msgTypes[8]
+	mi := &file_jobstream_v1_job_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1307,7 +1399,7 @@ func (x *JobEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobEvent.ProtoReflect.Descriptor instead.
 func (*JobEvent) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{8}
+	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *JobEvent) GetSequence() uint32 {
@@ -1421,13 +1513,15 @@ type StateChange struct {
 	Outcome *Outcome `protobuf:"bytes,5,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	// True once Cancel was accepted while an attempt was running.
 	CancelRequested bool `protobuf:"varint,6,opt,name=cancel_requested,json=cancelRequested,proto3" json:"cancel_requested,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Name of the principal that called Cancel, in the event of the cancel. Empty if the caller was anonymous.
+	Principal     string `protobuf:"bytes,7,opt,name=principal,proto3" json:"principal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StateChange) Reset() {
 	*x = StateChange{}
-	mi := &file_jobstream_v1_job_proto_msgTypes[9]
+	mi := &file_jobstream_v1_job_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1439,7 +1533,7 @@ func (x *StateChange) String() string {
 func (*StateChange) ProtoMessage() {}
 
 func (x *StateChange) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_job_proto_msgTypes[9]
+	mi := &file_jobstream_v1_job_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1452,7 +1546,7 @@ func (x *StateChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateChange.ProtoReflect.Descriptor instead.
 func (*StateChange) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{9}
+	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StateChange) GetState() JobState {
@@ -1497,6 +1591,13 @@ func (x *StateChange) GetCancelRequested() bool {
 	return false
 }
 
+func (x *StateChange) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
+}
+
 // Output is a chunk of output, sent while the handler runs. A RUNNING event of a later attempt invalidates the chunks
 // of earlier attempts.
 type Output struct {
@@ -1511,7 +1612,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_jobstream_v1_job_proto_msgTypes[10]
+	mi := &file_jobstream_v1_job_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1523,7 +1624,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_job_proto_msgTypes[10]
+	mi := &file_jobstream_v1_job_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1536,7 +1637,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{10}
+	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Output) GetPayload() *Payload {
@@ -1568,7 +1669,7 @@ type Log struct {
 
 func (x *Log) Reset() {
 	*x = Log{}
-	mi := &file_jobstream_v1_job_proto_msgTypes[11]
+	mi := &file_jobstream_v1_job_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1580,7 +1681,7 @@ func (x *Log) String() string {
 func (*Log) ProtoMessage() {}
 
 func (x *Log) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_job_proto_msgTypes[11]
+	mi := &file_jobstream_v1_job_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1593,7 +1694,7 @@ func (x *Log) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Log.ProtoReflect.Descriptor instead.
 func (*Log) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{11}
+	return file_jobstream_v1_job_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Log) GetLevel() LogLevel {
@@ -1621,7 +1722,7 @@ var File_jobstream_v1_job_proto protoreflect.FileDescriptor
 
 const file_jobstream_v1_job_proto_rawDesc = "" +
 	"\n" +
-	"\x16jobstream/v1/job.proto\x12\fjobstream.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ajobstream/v1/payload.proto\"\xee\x05\n" +
+	"\x16jobstream/v1/job.proto\x12\fjobstream.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ajobstream/v1/payload.proto\"\xaf\x06\n" +
 	"\aJobSpec\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +
@@ -1638,14 +1739,21 @@ const file_jobstream_v1_job_proto_rawDesc = "" +
 	" \x01(\v2\x19.jobstream.v1.RetryPolicyR\x05retry\x127\n" +
 	"\tretention\x18\v \x01(\v2\x19.google.protobuf.DurationR\tretention\x129\n" +
 	"\x06labels\x18\f \x03(\v2!.jobstream.v1.JobSpec.LabelsEntryR\x06labels\x12<\n" +
-	"\aheaders\x18\r \x03(\v2\".jobstream.v1.JobSpec.HeadersEntryR\aheaders\x1a9\n" +
+	"\aheaders\x18\r \x03(\v2\".jobstream.v1.JobSpec.HeadersEntryR\aheaders\x12?\n" +
+	"\rtrace_context\x18\x0e \x01(\v2\x1a.jobstream.v1.TraceContextR\ftraceContext\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\a\n" +
-	"\x05start\"\xa4\x02\n" +
+	"\x05start\"j\n" +
+	"\fTraceContext\x12 \n" +
+	"\vtraceparent\x18\x01 \x01(\tR\vtraceparent\x12\x1e\n" +
+	"\n" +
+	"tracestate\x18\x02 \x01(\tR\n" +
+	"tracestate\x12\x18\n" +
+	"\abaggage\x18\x03 \x01(\tR\abaggage\"\xa4\x02\n" +
 	"\vRetryPolicy\x12!\n" +
 	"\fmax_attempts\x18\x01 \x01(\rR\vmaxAttempts\x12B\n" +
 	"\x0finitial_backoff\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x0einitialBackoff\x12\x1e\n" +
@@ -1656,7 +1764,7 @@ const file_jobstream_v1_job_proto_rawDesc = "" +
 	"maxBackoff\x12\x1b\n" +
 	"\x06jitter\x18\x05 \x01(\x01H\x00R\x06jitter\x88\x01\x01\x12*\n" +
 	"\x11max_lost_attempts\x18\x06 \x01(\rR\x0fmaxLostAttemptsB\t\n" +
-	"\a_jitter\"\x87\x06\n" +
+	"\a_jitter\"\x9d\x06\n" +
 	"\x03Job\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12)\n" +
 	"\x04spec\x18\x02 \x01(\v2\x15.jobstream.v1.JobSpecR\x04spec\x12,\n" +
@@ -1679,7 +1787,8 @@ const file_jobstream_v1_job_proto_rawDesc = "" +
 	"expireTime\x12\x1a\n" +
 	"\bsequence\x18\x0e \x01(\rR\bsequence\x12\"\n" +
 	"\rorigin_job_id\x18\x0f \x01(\tR\voriginJobId\x121\n" +
-	"\battempts\x18\x10 \x03(\v2\x15.jobstream.v1.AttemptR\battempts\"\xe4\x01\n" +
+	"\battempts\x18\x10 \x03(\v2\x15.jobstream.v1.AttemptR\battempts\x12\x14\n" +
+	"\x05owner\x18\x11 \x01(\tR\x05owner\"\xe4\x01\n" +
 	"\aAttempt\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x129\n" +
 	"\n" +
@@ -1692,10 +1801,11 @@ const file_jobstream_v1_job_proto_rawDesc = "" +
 	"\x06result\x18\x01 \x01(\v2\x15.jobstream.v1.PayloadH\x00R\x06result\x121\n" +
 	"\afailure\x18\x02 \x01(\v2\x15.jobstream.v1.FailureH\x00R\afailure\x12@\n" +
 	"\fcancellation\x18\x03 \x01(\v2\x1a.jobstream.v1.CancellationH\x00R\fcancellationB\x05\n" +
-	"\x03end\">\n" +
+	"\x03end\"\\\n" +
 	"\fCancellation\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
-	"\x06forced\x18\x02 \x01(\bR\x06forced\"\xd5\x01\n" +
+	"\x06forced\x18\x02 \x01(\bR\x06forced\x12\x1c\n" +
+	"\tprincipal\x18\x03 \x01(\tR\tprincipal\"\xd5\x01\n" +
 	"\aFailure\x123\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1b.jobstream.v1.FailureReasonR\x06reason\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n" +
@@ -1720,7 +1830,7 @@ const file_jobstream_v1_job_proto_rawDesc = "" +
 	"\bprogress\x18\x05 \x01(\v2\x16.jobstream.v1.ProgressH\x00R\bprogress\x12.\n" +
 	"\x06output\x18\x06 \x01(\v2\x14.jobstream.v1.OutputH\x00R\x06output\x12%\n" +
 	"\x03log\x18\a \x01(\v2\x11.jobstream.v1.LogH\x00R\x03logB\a\n" +
-	"\x05event\"\xcb\x02\n" +
+	"\x05event\"\xe9\x02\n" +
 	"\vStateChange\x12,\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x16.jobstream.v1.JobStateR\x05state\x129\n" +
 	"\vwait_reason\x18\x02 \x01(\x0e2\x18.jobstream.v1.WaitReasonR\n" +
@@ -1728,7 +1838,8 @@ const file_jobstream_v1_job_proto_rawDesc = "" +
 	"\afailure\x18\x03 \x01(\v2\x15.jobstream.v1.FailureR\afailure\x12F\n" +
 	"\x11next_attempt_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x0fnextAttemptTime\x12/\n" +
 	"\aoutcome\x18\x05 \x01(\v2\x15.jobstream.v1.OutcomeR\aoutcome\x12)\n" +
-	"\x10cancel_requested\x18\x06 \x01(\bR\x0fcancelRequested\"S\n" +
+	"\x10cancel_requested\x18\x06 \x01(\bR\x0fcancelRequested\x12\x1c\n" +
+	"\tprincipal\x18\a \x01(\tR\tprincipal\"S\n" +
 	"\x06Output\x12/\n" +
 	"\apayload\x18\x01 \x01(\v2\x15.jobstream.v1.PayloadR\apayload\x12\x18\n" +
 	"\achannel\x18\x02 \x01(\tR\achannel\"x\n" +
@@ -1794,7 +1905,7 @@ func file_jobstream_v1_job_proto_rawDescGZIP() []byte {
 }
 
 var file_jobstream_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_jobstream_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_jobstream_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_jobstream_v1_job_proto_goTypes = []any{
 	(JobState)(0),                 // 0: jobstream.v1.JobState
 	(WaitReason)(0),               // 1: jobstream.v1.WaitReason
@@ -1802,72 +1913,74 @@ var file_jobstream_v1_job_proto_goTypes = []any{
 	(LogLevel)(0),                 // 3: jobstream.v1.LogLevel
 	(LogStream)(0),                // 4: jobstream.v1.LogStream
 	(*JobSpec)(nil),               // 5: jobstream.v1.JobSpec
-	(*RetryPolicy)(nil),           // 6: jobstream.v1.RetryPolicy
-	(*Job)(nil),                   // 7: jobstream.v1.Job
-	(*Attempt)(nil),               // 8: jobstream.v1.Attempt
-	(*Outcome)(nil),               // 9: jobstream.v1.Outcome
-	(*Cancellation)(nil),          // 10: jobstream.v1.Cancellation
-	(*Failure)(nil),               // 11: jobstream.v1.Failure
-	(*Progress)(nil),              // 12: jobstream.v1.Progress
-	(*JobEvent)(nil),              // 13: jobstream.v1.JobEvent
-	(*StateChange)(nil),           // 14: jobstream.v1.StateChange
-	(*Output)(nil),                // 15: jobstream.v1.Output
-	(*Log)(nil),                   // 16: jobstream.v1.Log
-	nil,                           // 17: jobstream.v1.JobSpec.LabelsEntry
-	nil,                           // 18: jobstream.v1.JobSpec.HeadersEntry
-	(*Payload)(nil),               // 19: jobstream.v1.Payload
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
+	(*TraceContext)(nil),          // 6: jobstream.v1.TraceContext
+	(*RetryPolicy)(nil),           // 7: jobstream.v1.RetryPolicy
+	(*Job)(nil),                   // 8: jobstream.v1.Job
+	(*Attempt)(nil),               // 9: jobstream.v1.Attempt
+	(*Outcome)(nil),               // 10: jobstream.v1.Outcome
+	(*Cancellation)(nil),          // 11: jobstream.v1.Cancellation
+	(*Failure)(nil),               // 12: jobstream.v1.Failure
+	(*Progress)(nil),              // 13: jobstream.v1.Progress
+	(*JobEvent)(nil),              // 14: jobstream.v1.JobEvent
+	(*StateChange)(nil),           // 15: jobstream.v1.StateChange
+	(*Output)(nil),                // 16: jobstream.v1.Output
+	(*Log)(nil),                   // 17: jobstream.v1.Log
+	nil,                           // 18: jobstream.v1.JobSpec.LabelsEntry
+	nil,                           // 19: jobstream.v1.JobSpec.HeadersEntry
+	(*Payload)(nil),               // 20: jobstream.v1.Payload
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
 }
 var file_jobstream_v1_job_proto_depIdxs = []int32{
-	19, // 0: jobstream.v1.JobSpec.payload:type_name -> jobstream.v1.Payload
-	20, // 1: jobstream.v1.JobSpec.start_time:type_name -> google.protobuf.Timestamp
-	21, // 2: jobstream.v1.JobSpec.start_delay:type_name -> google.protobuf.Duration
-	21, // 3: jobstream.v1.JobSpec.attempt_timeout:type_name -> google.protobuf.Duration
-	21, // 4: jobstream.v1.JobSpec.timeout:type_name -> google.protobuf.Duration
-	6,  // 5: jobstream.v1.JobSpec.retry:type_name -> jobstream.v1.RetryPolicy
-	21, // 6: jobstream.v1.JobSpec.retention:type_name -> google.protobuf.Duration
-	17, // 7: jobstream.v1.JobSpec.labels:type_name -> jobstream.v1.JobSpec.LabelsEntry
-	18, // 8: jobstream.v1.JobSpec.headers:type_name -> jobstream.v1.JobSpec.HeadersEntry
-	21, // 9: jobstream.v1.RetryPolicy.initial_backoff:type_name -> google.protobuf.Duration
-	21, // 10: jobstream.v1.RetryPolicy.max_backoff:type_name -> google.protobuf.Duration
-	5,  // 11: jobstream.v1.Job.spec:type_name -> jobstream.v1.JobSpec
-	0,  // 12: jobstream.v1.Job.state:type_name -> jobstream.v1.JobState
-	1,  // 13: jobstream.v1.Job.wait_reason:type_name -> jobstream.v1.WaitReason
-	12, // 14: jobstream.v1.Job.progress:type_name -> jobstream.v1.Progress
-	9,  // 15: jobstream.v1.Job.outcome:type_name -> jobstream.v1.Outcome
-	20, // 16: jobstream.v1.Job.create_time:type_name -> google.protobuf.Timestamp
-	20, // 17: jobstream.v1.Job.start_time:type_name -> google.protobuf.Timestamp
-	20, // 18: jobstream.v1.Job.finish_time:type_name -> google.protobuf.Timestamp
-	20, // 19: jobstream.v1.Job.next_attempt_time:type_name -> google.protobuf.Timestamp
-	20, // 20: jobstream.v1.Job.expire_time:type_name -> google.protobuf.Timestamp
-	8,  // 21: jobstream.v1.Job.attempts:type_name -> jobstream.v1.Attempt
-	20, // 22: jobstream.v1.Attempt.start_time:type_name -> google.protobuf.Timestamp
-	20, // 23: jobstream.v1.Attempt.finish_time:type_name -> google.protobuf.Timestamp
-	11, // 24: jobstream.v1.Attempt.failure:type_name -> jobstream.v1.Failure
-	19, // 25: jobstream.v1.Outcome.result:type_name -> jobstream.v1.Payload
-	11, // 26: jobstream.v1.Outcome.failure:type_name -> jobstream.v1.Failure
-	10, // 27: jobstream.v1.Outcome.cancellation:type_name -> jobstream.v1.Cancellation
-	2,  // 28: jobstream.v1.Failure.reason:type_name -> jobstream.v1.FailureReason
-	19, // 29: jobstream.v1.Failure.details:type_name -> jobstream.v1.Payload
-	20, // 30: jobstream.v1.JobEvent.time:type_name -> google.protobuf.Timestamp
-	14, // 31: jobstream.v1.JobEvent.state_change:type_name -> jobstream.v1.StateChange
-	12, // 32: jobstream.v1.JobEvent.progress:type_name -> jobstream.v1.Progress
-	15, // 33: jobstream.v1.JobEvent.output:type_name -> jobstream.v1.Output
-	16, // 34: jobstream.v1.JobEvent.log:type_name -> jobstream.v1.Log
-	0,  // 35: jobstream.v1.StateChange.state:type_name -> jobstream.v1.JobState
-	1,  // 36: jobstream.v1.StateChange.wait_reason:type_name -> jobstream.v1.WaitReason
-	11, // 37: jobstream.v1.StateChange.failure:type_name -> jobstream.v1.Failure
-	20, // 38: jobstream.v1.StateChange.next_attempt_time:type_name -> google.protobuf.Timestamp
-	9,  // 39: jobstream.v1.StateChange.outcome:type_name -> jobstream.v1.Outcome
-	19, // 40: jobstream.v1.Output.payload:type_name -> jobstream.v1.Payload
-	3,  // 41: jobstream.v1.Log.level:type_name -> jobstream.v1.LogLevel
-	4,  // 42: jobstream.v1.Log.stream:type_name -> jobstream.v1.LogStream
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	20, // 0: jobstream.v1.JobSpec.payload:type_name -> jobstream.v1.Payload
+	21, // 1: jobstream.v1.JobSpec.start_time:type_name -> google.protobuf.Timestamp
+	22, // 2: jobstream.v1.JobSpec.start_delay:type_name -> google.protobuf.Duration
+	22, // 3: jobstream.v1.JobSpec.attempt_timeout:type_name -> google.protobuf.Duration
+	22, // 4: jobstream.v1.JobSpec.timeout:type_name -> google.protobuf.Duration
+	7,  // 5: jobstream.v1.JobSpec.retry:type_name -> jobstream.v1.RetryPolicy
+	22, // 6: jobstream.v1.JobSpec.retention:type_name -> google.protobuf.Duration
+	18, // 7: jobstream.v1.JobSpec.labels:type_name -> jobstream.v1.JobSpec.LabelsEntry
+	19, // 8: jobstream.v1.JobSpec.headers:type_name -> jobstream.v1.JobSpec.HeadersEntry
+	6,  // 9: jobstream.v1.JobSpec.trace_context:type_name -> jobstream.v1.TraceContext
+	22, // 10: jobstream.v1.RetryPolicy.initial_backoff:type_name -> google.protobuf.Duration
+	22, // 11: jobstream.v1.RetryPolicy.max_backoff:type_name -> google.protobuf.Duration
+	5,  // 12: jobstream.v1.Job.spec:type_name -> jobstream.v1.JobSpec
+	0,  // 13: jobstream.v1.Job.state:type_name -> jobstream.v1.JobState
+	1,  // 14: jobstream.v1.Job.wait_reason:type_name -> jobstream.v1.WaitReason
+	13, // 15: jobstream.v1.Job.progress:type_name -> jobstream.v1.Progress
+	10, // 16: jobstream.v1.Job.outcome:type_name -> jobstream.v1.Outcome
+	21, // 17: jobstream.v1.Job.create_time:type_name -> google.protobuf.Timestamp
+	21, // 18: jobstream.v1.Job.start_time:type_name -> google.protobuf.Timestamp
+	21, // 19: jobstream.v1.Job.finish_time:type_name -> google.protobuf.Timestamp
+	21, // 20: jobstream.v1.Job.next_attempt_time:type_name -> google.protobuf.Timestamp
+	21, // 21: jobstream.v1.Job.expire_time:type_name -> google.protobuf.Timestamp
+	9,  // 22: jobstream.v1.Job.attempts:type_name -> jobstream.v1.Attempt
+	21, // 23: jobstream.v1.Attempt.start_time:type_name -> google.protobuf.Timestamp
+	21, // 24: jobstream.v1.Attempt.finish_time:type_name -> google.protobuf.Timestamp
+	12, // 25: jobstream.v1.Attempt.failure:type_name -> jobstream.v1.Failure
+	20, // 26: jobstream.v1.Outcome.result:type_name -> jobstream.v1.Payload
+	12, // 27: jobstream.v1.Outcome.failure:type_name -> jobstream.v1.Failure
+	11, // 28: jobstream.v1.Outcome.cancellation:type_name -> jobstream.v1.Cancellation
+	2,  // 29: jobstream.v1.Failure.reason:type_name -> jobstream.v1.FailureReason
+	20, // 30: jobstream.v1.Failure.details:type_name -> jobstream.v1.Payload
+	21, // 31: jobstream.v1.JobEvent.time:type_name -> google.protobuf.Timestamp
+	15, // 32: jobstream.v1.JobEvent.state_change:type_name -> jobstream.v1.StateChange
+	13, // 33: jobstream.v1.JobEvent.progress:type_name -> jobstream.v1.Progress
+	16, // 34: jobstream.v1.JobEvent.output:type_name -> jobstream.v1.Output
+	17, // 35: jobstream.v1.JobEvent.log:type_name -> jobstream.v1.Log
+	0,  // 36: jobstream.v1.StateChange.state:type_name -> jobstream.v1.JobState
+	1,  // 37: jobstream.v1.StateChange.wait_reason:type_name -> jobstream.v1.WaitReason
+	12, // 38: jobstream.v1.StateChange.failure:type_name -> jobstream.v1.Failure
+	21, // 39: jobstream.v1.StateChange.next_attempt_time:type_name -> google.protobuf.Timestamp
+	10, // 40: jobstream.v1.StateChange.outcome:type_name -> jobstream.v1.Outcome
+	20, // 41: jobstream.v1.Output.payload:type_name -> jobstream.v1.Payload
+	3,  // 42: jobstream.v1.Log.level:type_name -> jobstream.v1.LogLevel
+	4,  // 43: jobstream.v1.Log.stream:type_name -> jobstream.v1.LogStream
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_jobstream_v1_job_proto_init() }
@@ -1880,14 +1993,14 @@ func file_jobstream_v1_job_proto_init() {
 		(*JobSpec_StartTime)(nil),
 		(*JobSpec_StartDelay)(nil),
 	}
-	file_jobstream_v1_job_proto_msgTypes[1].OneofWrappers = []any{}
-	file_jobstream_v1_job_proto_msgTypes[4].OneofWrappers = []any{
+	file_jobstream_v1_job_proto_msgTypes[2].OneofWrappers = []any{}
+	file_jobstream_v1_job_proto_msgTypes[5].OneofWrappers = []any{
 		(*Outcome_Result)(nil),
 		(*Outcome_Failure)(nil),
 		(*Outcome_Cancellation)(nil),
 	}
-	file_jobstream_v1_job_proto_msgTypes[7].OneofWrappers = []any{}
-	file_jobstream_v1_job_proto_msgTypes[8].OneofWrappers = []any{
+	file_jobstream_v1_job_proto_msgTypes[8].OneofWrappers = []any{}
+	file_jobstream_v1_job_proto_msgTypes[9].OneofWrappers = []any{
 		(*JobEvent_StateChange)(nil),
 		(*JobEvent_Progress)(nil),
 		(*JobEvent_Output)(nil),
@@ -1899,7 +2012,7 @@ func file_jobstream_v1_job_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobstream_v1_job_proto_rawDesc), len(file_jobstream_v1_job_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

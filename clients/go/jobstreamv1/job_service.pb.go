@@ -199,6 +199,59 @@ func (EventType) EnumDescriptor() ([]byte, []int) {
 	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{2}
 }
 
+// Which changes of jobs a feed has.
+type JobChanges int32
+
+const (
+	// Same as JOB_CHANGES_STATES.
+	JobChanges_JOB_CHANGES_UNSPECIFIED JobChanges = 0
+	// Every state change.
+	JobChanges_JOB_CHANGES_STATES JobChanges = 1
+	// Only changes to a final state.
+	JobChanges_JOB_CHANGES_OUTCOMES JobChanges = 2
+)
+
+// Enum value maps for JobChanges.
+var (
+	JobChanges_name = map[int32]string{
+		0: "JOB_CHANGES_UNSPECIFIED",
+		1: "JOB_CHANGES_STATES",
+		2: "JOB_CHANGES_OUTCOMES",
+	}
+	JobChanges_value = map[string]int32{
+		"JOB_CHANGES_UNSPECIFIED": 0,
+		"JOB_CHANGES_STATES":      1,
+		"JOB_CHANGES_OUTCOMES":    2,
+	}
+)
+
+func (x JobChanges) Enum() *JobChanges {
+	p := new(JobChanges)
+	*p = x
+	return p
+}
+
+func (x JobChanges) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (JobChanges) Descriptor() protoreflect.EnumDescriptor {
+	return file_jobstream_v1_job_service_proto_enumTypes[3].Descriptor()
+}
+
+func (JobChanges) Type() protoreflect.EnumType {
+	return &file_jobstream_v1_job_service_proto_enumTypes[3]
+}
+
+func (x JobChanges) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use JobChanges.Descriptor instead.
+func (JobChanges) EnumDescriptor() ([]byte, []int) {
+	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{3}
+}
+
 // SubmitRequest submits one job.
 type SubmitRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1501,6 +1554,397 @@ func (x *GetJobResponse) GetJob() *Job {
 	return nil
 }
 
+// WatchJobsRequest selects changes that match every filter.
+type WatchJobsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Changes to one of these states. Default any; at most 1,000 entries.
+	States []JobState `protobuf:"varint,1,rep,packed,name=states,proto3,enum=jobstream.v1.JobState" json:"states,omitempty"`
+	// Of jobs of this kind. Default any.
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Of jobs in this queue. Default any.
+	Queue string `protobuf:"bytes,3,opt,name=queue,proto3" json:"queue,omitempty"`
+	// Of jobs with all of these labels.
+	Labels map[string]string `protobuf:"bytes,4,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Continue after this cursor, of a message received before. Default: send the changes from now on. After a cursor of
+	// changes that the server does not retain, of another start of the server for example, there is one gap, and the
+	// stream continues with the oldest retained change.
+	AfterCursor string `protobuf:"bytes,5,opt,name=after_cursor,json=afterCursor,proto3" json:"after_cursor,omitempty"`
+	// Which changes to send. Default JOB_CHANGES_STATES.
+	Include JobChanges `protobuf:"varint,6,opt,name=include,proto3,enum=jobstream.v1.JobChanges" json:"include,omitempty"`
+	// A heartbeat message after each silence of this length. Default 15 s; 1 s to 1 h.
+	Heartbeat     *durationpb.Duration `protobuf:"bytes,7,opt,name=heartbeat,proto3" json:"heartbeat,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchJobsRequest) Reset() {
+	*x = WatchJobsRequest{}
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchJobsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchJobsRequest) ProtoMessage() {}
+
+func (x *WatchJobsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchJobsRequest.ProtoReflect.Descriptor instead.
+func (*WatchJobsRequest) Descriptor() ([]byte, []int) {
+	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *WatchJobsRequest) GetStates() []JobState {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *WatchJobsRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *WatchJobsRequest) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *WatchJobsRequest) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *WatchJobsRequest) GetAfterCursor() string {
+	if x != nil {
+		return x.AfterCursor
+	}
+	return ""
+}
+
+func (x *WatchJobsRequest) GetInclude() JobChanges {
+	if x != nil {
+		return x.Include
+	}
+	return JobChanges_JOB_CHANGES_UNSPECIFIED
+}
+
+func (x *WatchJobsRequest) GetHeartbeat() *durationpb.Duration {
+	if x != nil {
+		return x.Heartbeat
+	}
+	return nil
+}
+
+// WatchJobsResponse is one message of a feed.
+type WatchJobsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Resumes the feed after this message. An opaque text of at most 64 bytes.
+	Cursor string `protobuf:"bytes,1,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Exactly one of these.
+	//
+	// Types that are valid to be assigned to Message:
+	//
+	//	*WatchJobsResponse_Change
+	//	*WatchJobsResponse_Gap
+	//	*WatchJobsResponse_Heartbeat
+	Message       isWatchJobsResponse_Message `protobuf_oneof:"message"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchJobsResponse) Reset() {
+	*x = WatchJobsResponse{}
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchJobsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchJobsResponse) ProtoMessage() {}
+
+func (x *WatchJobsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchJobsResponse.ProtoReflect.Descriptor instead.
+func (*WatchJobsResponse) Descriptor() ([]byte, []int) {
+	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *WatchJobsResponse) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+func (x *WatchJobsResponse) GetMessage() isWatchJobsResponse_Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *WatchJobsResponse) GetChange() *JobChange {
+	if x != nil {
+		if x, ok := x.Message.(*WatchJobsResponse_Change); ok {
+			return x.Change
+		}
+	}
+	return nil
+}
+
+func (x *WatchJobsResponse) GetGap() *FeedGap {
+	if x != nil {
+		if x, ok := x.Message.(*WatchJobsResponse_Gap); ok {
+			return x.Gap
+		}
+	}
+	return nil
+}
+
+func (x *WatchJobsResponse) GetHeartbeat() *FeedHeartbeat {
+	if x != nil {
+		if x, ok := x.Message.(*WatchJobsResponse_Heartbeat); ok {
+			return x.Heartbeat
+		}
+	}
+	return nil
+}
+
+type isWatchJobsResponse_Message interface {
+	isWatchJobsResponse_Message()
+}
+
+type WatchJobsResponse_Change struct {
+	// A state change of a job.
+	Change *JobChange `protobuf:"bytes,2,opt,name=change,proto3,oneof"`
+}
+
+type WatchJobsResponse_Gap struct {
+	// Changes that the server does not retain.
+	Gap *FeedGap `protobuf:"bytes,3,opt,name=gap,proto3,oneof"`
+}
+
+type WatchJobsResponse_Heartbeat struct {
+	// The first message, and a message after each silence of the heartbeat interval. Its cursor includes the changes
+	// that do not match the filter.
+	Heartbeat *FeedHeartbeat `protobuf:"bytes,4,opt,name=heartbeat,proto3,oneof"`
+}
+
+func (*WatchJobsResponse_Change) isWatchJobsResponse_Message() {}
+
+func (*WatchJobsResponse_Gap) isWatchJobsResponse_Message() {}
+
+func (*WatchJobsResponse_Heartbeat) isWatchJobsResponse_Message() {}
+
+// A state change of a job.
+type JobChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the job.
+	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Its queue.
+	Queue string `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	// Its kind.
+	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Its labels.
+	Labels map[string]string `protobuf:"bytes,4,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Name of the principal that submitted it. Empty if the caller was anonymous.
+	Owner string `protobuf:"bytes,5,opt,name=owner,proto3" json:"owner,omitempty"`
+	// The event, which has a state change. It has no content of a result and no failure details: GetResult returns them.
+	Event         *JobEvent `protobuf:"bytes,6,opt,name=event,proto3" json:"event,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobChange) Reset() {
+	*x = JobChange{}
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobChange) ProtoMessage() {}
+
+func (x *JobChange) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobChange.ProtoReflect.Descriptor instead.
+func (*JobChange) Descriptor() ([]byte, []int) {
+	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *JobChange) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *JobChange) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *JobChange) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *JobChange) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *JobChange) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *JobChange) GetEvent() *JobEvent {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+// Changes that a feed does not have.
+type FeedGap struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The number of changes of all jobs, before the filter. 0 if it is not known: the cursor is of another start of the
+	// server, or of changes that are no longer retained because no stream was open.
+	Missed        uint64 `protobuf:"varint,1,opt,name=missed,proto3" json:"missed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeedGap) Reset() {
+	*x = FeedGap{}
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeedGap) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeedGap) ProtoMessage() {}
+
+func (x *FeedGap) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeedGap.ProtoReflect.Descriptor instead.
+func (*FeedGap) Descriptor() ([]byte, []int) {
+	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *FeedGap) GetMissed() uint64 {
+	if x != nil {
+		return x.Missed
+	}
+	return 0
+}
+
+// Shows that the stream is open.
+type FeedHeartbeat struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeedHeartbeat) Reset() {
+	*x = FeedHeartbeat{}
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeedHeartbeat) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeedHeartbeat) ProtoMessage() {}
+
+func (x *FeedHeartbeat) ProtoReflect() protoreflect.Message {
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeedHeartbeat.ProtoReflect.Descriptor instead.
+func (*FeedHeartbeat) Descriptor() ([]byte, []int) {
+	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{23}
+}
+
 // ListJobsRequest selects jobs that match every filter.
 type ListJobsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1528,7 +1972,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_jobstream_v1_job_service_proto_msgTypes[19]
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1540,7 +1984,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_job_service_proto_msgTypes[19]
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1553,7 +1997,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{19}
+	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListJobsRequest) GetStates() []JobState {
@@ -1632,7 +2076,7 @@ type ListJobsResponse struct {
 
 func (x *ListJobsResponse) Reset() {
 	*x = ListJobsResponse{}
-	mi := &file_jobstream_v1_job_service_proto_msgTypes[20]
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1644,7 +2088,7 @@ func (x *ListJobsResponse) String() string {
 func (*ListJobsResponse) ProtoMessage() {}
 
 func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_job_service_proto_msgTypes[20]
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1657,7 +2101,7 @@ func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsResponse.ProtoReflect.Descriptor instead.
 func (*ListJobsResponse) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{20}
+	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListJobsResponse) GetJobs() []*Job {
@@ -1690,7 +2134,7 @@ type CancelRequest struct {
 
 func (x *CancelRequest) Reset() {
 	*x = CancelRequest{}
-	mi := &file_jobstream_v1_job_service_proto_msgTypes[21]
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1702,7 +2146,7 @@ func (x *CancelRequest) String() string {
 func (*CancelRequest) ProtoMessage() {}
 
 func (x *CancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_job_service_proto_msgTypes[21]
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1715,7 +2159,7 @@ func (x *CancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequest.ProtoReflect.Descriptor instead.
 func (*CancelRequest) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{21}
+	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CancelRequest) GetJobId() string {
@@ -1752,7 +2196,7 @@ type CancelResponse struct {
 
 func (x *CancelResponse) Reset() {
 	*x = CancelResponse{}
-	mi := &file_jobstream_v1_job_service_proto_msgTypes[22]
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1764,7 +2208,7 @@ func (x *CancelResponse) String() string {
 func (*CancelResponse) ProtoMessage() {}
 
 func (x *CancelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_job_service_proto_msgTypes[22]
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1777,7 +2221,7 @@ func (x *CancelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelResponse.ProtoReflect.Descriptor instead.
 func (*CancelResponse) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{22}
+	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CancelResponse) GetState() JobState {
@@ -1811,7 +2255,7 @@ type RetryRequest struct {
 
 func (x *RetryRequest) Reset() {
 	*x = RetryRequest{}
-	mi := &file_jobstream_v1_job_service_proto_msgTypes[23]
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1823,7 +2267,7 @@ func (x *RetryRequest) String() string {
 func (*RetryRequest) ProtoMessage() {}
 
 func (x *RetryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_job_service_proto_msgTypes[23]
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1836,7 +2280,7 @@ func (x *RetryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRequest.ProtoReflect.Descriptor instead.
 func (*RetryRequest) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{23}
+	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RetryRequest) GetJobId() string {
@@ -1888,7 +2332,7 @@ type RetryResponse struct {
 
 func (x *RetryResponse) Reset() {
 	*x = RetryResponse{}
-	mi := &file_jobstream_v1_job_service_proto_msgTypes[24]
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1900,7 +2344,7 @@ func (x *RetryResponse) String() string {
 func (*RetryResponse) ProtoMessage() {}
 
 func (x *RetryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_job_service_proto_msgTypes[24]
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1913,7 +2357,7 @@ func (x *RetryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryResponse.ProtoReflect.Descriptor instead.
 func (*RetryResponse) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{24}
+	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RetryResponse) GetJobId() string {
@@ -1969,7 +2413,7 @@ type DeleteRequest struct {
 
 func (x *DeleteRequest) Reset() {
 	*x = DeleteRequest{}
-	mi := &file_jobstream_v1_job_service_proto_msgTypes[25]
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1981,7 +2425,7 @@ func (x *DeleteRequest) String() string {
 func (*DeleteRequest) ProtoMessage() {}
 
 func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_job_service_proto_msgTypes[25]
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1994,7 +2438,7 @@ func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{25}
+	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DeleteRequest) GetJobId() string {
@@ -2013,7 +2457,7 @@ type DeleteResponse struct {
 
 func (x *DeleteResponse) Reset() {
 	*x = DeleteResponse{}
-	mi := &file_jobstream_v1_job_service_proto_msgTypes[26]
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2025,7 +2469,7 @@ func (x *DeleteResponse) String() string {
 func (*DeleteResponse) ProtoMessage() {}
 
 func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_jobstream_v1_job_service_proto_msgTypes[26]
+	mi := &file_jobstream_v1_job_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2038,7 +2482,7 @@ func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteResponse.ProtoReflect.Descriptor instead.
 func (*DeleteResponse) Descriptor() ([]byte, []int) {
-	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{26}
+	return file_jobstream_v1_job_service_proto_rawDescGZIP(), []int{31}
 }
 
 var File_jobstream_v1_job_service_proto protoreflect.FileDescriptor
@@ -2126,7 +2570,37 @@ const file_jobstream_v1_job_service_proto_rawDesc = "" +
 	"\rGetJobRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"5\n" +
 	"\x0eGetJobResponse\x12#\n" +
-	"\x03job\x18\x01 \x01(\v2\x11.jobstream.v1.JobR\x03job\"\xe0\x03\n" +
+	"\x03job\x18\x01 \x01(\v2\x11.jobstream.v1.JobR\x03job\"\xfb\x02\n" +
+	"\x10WatchJobsRequest\x12.\n" +
+	"\x06states\x18\x01 \x03(\x0e2\x16.jobstream.v1.JobStateR\x06states\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05queue\x18\x03 \x01(\tR\x05queue\x12B\n" +
+	"\x06labels\x18\x04 \x03(\v2*.jobstream.v1.WatchJobsRequest.LabelsEntryR\x06labels\x12!\n" +
+	"\fafter_cursor\x18\x05 \x01(\tR\vafterCursor\x122\n" +
+	"\ainclude\x18\x06 \x01(\x0e2\x18.jobstream.v1.JobChangesR\ainclude\x127\n" +
+	"\theartbeat\x18\a \x01(\v2\x19.google.protobuf.DurationR\theartbeat\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd1\x01\n" +
+	"\x11WatchJobsResponse\x12\x16\n" +
+	"\x06cursor\x18\x01 \x01(\tR\x06cursor\x121\n" +
+	"\x06change\x18\x02 \x01(\v2\x17.jobstream.v1.JobChangeH\x00R\x06change\x12)\n" +
+	"\x03gap\x18\x03 \x01(\v2\x15.jobstream.v1.FeedGapH\x00R\x03gap\x12;\n" +
+	"\theartbeat\x18\x04 \x01(\v2\x1b.jobstream.v1.FeedHeartbeatH\x00R\theartbeatB\t\n" +
+	"\amessage\"\x88\x02\n" +
+	"\tJobChange\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
+	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12;\n" +
+	"\x06labels\x18\x04 \x03(\v2#.jobstream.v1.JobChange.LabelsEntryR\x06labels\x12\x14\n" +
+	"\x05owner\x18\x05 \x01(\tR\x05owner\x12,\n" +
+	"\x05event\x18\x06 \x01(\v2\x16.jobstream.v1.JobEventR\x05event\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"!\n" +
+	"\aFeedGap\x12\x16\n" +
+	"\x06missed\x18\x01 \x01(\x04R\x06missed\"\x0f\n" +
+	"\rFeedHeartbeat\"\xe0\x03\n" +
 	"\x0fListJobsRequest\x12.\n" +
 	"\x06states\x18\x01 \x03(\x0e2\x16.jobstream.v1.JobStateR\x06states\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +
@@ -2186,7 +2660,12 @@ const file_jobstream_v1_job_service_proto_rawDesc = "" +
 	"\x17EVENT_TYPE_STATE_CHANGE\x10\x01\x12\x17\n" +
 	"\x13EVENT_TYPE_PROGRESS\x10\x02\x12\x15\n" +
 	"\x11EVENT_TYPE_OUTPUT\x10\x03\x12\x12\n" +
-	"\x0eEVENT_TYPE_LOG\x10\x042\xd2\x06\n" +
+	"\x0eEVENT_TYPE_LOG\x10\x04*[\n" +
+	"\n" +
+	"JobChanges\x12\x1b\n" +
+	"\x17JOB_CHANGES_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12JOB_CHANGES_STATES\x10\x01\x12\x18\n" +
+	"\x14JOB_CHANGES_OUTCOMES\x10\x022\xa7\a\n" +
 	"\n" +
 	"JobService\x12C\n" +
 	"\x06Submit\x12\x1b.jobstream.v1.SubmitRequest\x1a\x1c.jobstream.v1.SubmitResponse\x12R\n" +
@@ -2194,7 +2673,8 @@ const file_jobstream_v1_job_service_proto_rawDesc = "" +
 	"\fSubmitStream\x12!.jobstream.v1.SubmitStreamRequest\x1a\".jobstream.v1.SubmitStreamResponse(\x010\x01\x12<\n" +
 	"\x03Run\x12\x18.jobstream.v1.RunRequest\x1a\x19.jobstream.v1.RunResponse0\x01\x12Q\n" +
 	"\tGetResult\x12\x1e.jobstream.v1.GetResultRequest\x1a\x1f.jobstream.v1.GetResultResponse\"\x03\x90\x02\x01\x12Y\n" +
-	"\vWatchResult\x12 .jobstream.v1.WatchResultRequest\x1a!.jobstream.v1.WatchResultResponse\"\x03\x90\x02\x010\x01\x12H\n" +
+	"\vWatchResult\x12 .jobstream.v1.WatchResultRequest\x1a!.jobstream.v1.WatchResultResponse\"\x03\x90\x02\x010\x01\x12S\n" +
+	"\tWatchJobs\x12\x1e.jobstream.v1.WatchJobsRequest\x1a\x1f.jobstream.v1.WatchJobsResponse\"\x03\x90\x02\x010\x01\x12H\n" +
 	"\x06GetJob\x12\x1b.jobstream.v1.GetJobRequest\x1a\x1c.jobstream.v1.GetJobResponse\"\x03\x90\x02\x01\x12N\n" +
 	"\bListJobs\x12\x1d.jobstream.v1.ListJobsRequest\x1a\x1e.jobstream.v1.ListJobsResponse\"\x03\x90\x02\x01\x12C\n" +
 	"\x06Cancel\x12\x1b.jobstream.v1.CancelRequest\x1a\x1c.jobstream.v1.CancelResponse\x12@\n" +
@@ -2214,124 +2694,143 @@ func file_jobstream_v1_job_service_proto_rawDescGZIP() []byte {
 	return file_jobstream_v1_job_service_proto_rawDescData
 }
 
-var file_jobstream_v1_job_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_jobstream_v1_job_service_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_jobstream_v1_job_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_jobstream_v1_job_service_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_jobstream_v1_job_service_proto_goTypes = []any{
 	(Durability)(0),               // 0: jobstream.v1.Durability
 	(Disposition)(0),              // 1: jobstream.v1.Disposition
 	(EventType)(0),                // 2: jobstream.v1.EventType
-	(*SubmitRequest)(nil),         // 3: jobstream.v1.SubmitRequest
-	(*SubmitResponse)(nil),        // 4: jobstream.v1.SubmitResponse
-	(*BatchSubmitRequest)(nil),    // 5: jobstream.v1.BatchSubmitRequest
-	(*BatchSubmitResponse)(nil),   // 6: jobstream.v1.BatchSubmitResponse
-	(*SubmitResult)(nil),          // 7: jobstream.v1.SubmitResult
-	(*SubmitStreamRequest)(nil),   // 8: jobstream.v1.SubmitStreamRequest
-	(*SubmitStreamResponse)(nil),  // 9: jobstream.v1.SubmitStreamResponse
-	(*SubmitAck)(nil),             // 10: jobstream.v1.SubmitAck
-	(*JobEnd)(nil),                // 11: jobstream.v1.JobEnd
-	(*RunRequest)(nil),            // 12: jobstream.v1.RunRequest
-	(*RunResponse)(nil),           // 13: jobstream.v1.RunResponse
-	(*GetResultRequest)(nil),      // 14: jobstream.v1.GetResultRequest
-	(*GetResultResponse)(nil),     // 15: jobstream.v1.GetResultResponse
-	(*WatchResultRequest)(nil),    // 16: jobstream.v1.WatchResultRequest
-	(*WatchResultResponse)(nil),   // 17: jobstream.v1.WatchResultResponse
-	(*Gap)(nil),                   // 18: jobstream.v1.Gap
-	(*Heartbeat)(nil),             // 19: jobstream.v1.Heartbeat
-	(*GetJobRequest)(nil),         // 20: jobstream.v1.GetJobRequest
-	(*GetJobResponse)(nil),        // 21: jobstream.v1.GetJobResponse
-	(*ListJobsRequest)(nil),       // 22: jobstream.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),      // 23: jobstream.v1.ListJobsResponse
-	(*CancelRequest)(nil),         // 24: jobstream.v1.CancelRequest
-	(*CancelResponse)(nil),        // 25: jobstream.v1.CancelResponse
-	(*RetryRequest)(nil),          // 26: jobstream.v1.RetryRequest
-	(*RetryResponse)(nil),         // 27: jobstream.v1.RetryResponse
-	(*DeleteRequest)(nil),         // 28: jobstream.v1.DeleteRequest
-	(*DeleteResponse)(nil),        // 29: jobstream.v1.DeleteResponse
-	nil,                           // 30: jobstream.v1.ListJobsRequest.LabelsEntry
-	(*JobSpec)(nil),               // 31: jobstream.v1.JobSpec
-	(JobState)(0),                 // 32: jobstream.v1.JobState
-	(WaitReason)(0),               // 33: jobstream.v1.WaitReason
-	(*status.Status)(nil),         // 34: google.rpc.Status
-	(*Outcome)(nil),               // 35: jobstream.v1.Outcome
-	(*durationpb.Duration)(nil),   // 36: google.protobuf.Duration
-	(*JobEvent)(nil),              // 37: jobstream.v1.JobEvent
-	(*timestamppb.Timestamp)(nil), // 38: google.protobuf.Timestamp
-	(*Job)(nil),                   // 39: jobstream.v1.Job
-	(*Payload)(nil),               // 40: jobstream.v1.Payload
+	(JobChanges)(0),               // 3: jobstream.v1.JobChanges
+	(*SubmitRequest)(nil),         // 4: jobstream.v1.SubmitRequest
+	(*SubmitResponse)(nil),        // 5: jobstream.v1.SubmitResponse
+	(*BatchSubmitRequest)(nil),    // 6: jobstream.v1.BatchSubmitRequest
+	(*BatchSubmitResponse)(nil),   // 7: jobstream.v1.BatchSubmitResponse
+	(*SubmitResult)(nil),          // 8: jobstream.v1.SubmitResult
+	(*SubmitStreamRequest)(nil),   // 9: jobstream.v1.SubmitStreamRequest
+	(*SubmitStreamResponse)(nil),  // 10: jobstream.v1.SubmitStreamResponse
+	(*SubmitAck)(nil),             // 11: jobstream.v1.SubmitAck
+	(*JobEnd)(nil),                // 12: jobstream.v1.JobEnd
+	(*RunRequest)(nil),            // 13: jobstream.v1.RunRequest
+	(*RunResponse)(nil),           // 14: jobstream.v1.RunResponse
+	(*GetResultRequest)(nil),      // 15: jobstream.v1.GetResultRequest
+	(*GetResultResponse)(nil),     // 16: jobstream.v1.GetResultResponse
+	(*WatchResultRequest)(nil),    // 17: jobstream.v1.WatchResultRequest
+	(*WatchResultResponse)(nil),   // 18: jobstream.v1.WatchResultResponse
+	(*Gap)(nil),                   // 19: jobstream.v1.Gap
+	(*Heartbeat)(nil),             // 20: jobstream.v1.Heartbeat
+	(*GetJobRequest)(nil),         // 21: jobstream.v1.GetJobRequest
+	(*GetJobResponse)(nil),        // 22: jobstream.v1.GetJobResponse
+	(*WatchJobsRequest)(nil),      // 23: jobstream.v1.WatchJobsRequest
+	(*WatchJobsResponse)(nil),     // 24: jobstream.v1.WatchJobsResponse
+	(*JobChange)(nil),             // 25: jobstream.v1.JobChange
+	(*FeedGap)(nil),               // 26: jobstream.v1.FeedGap
+	(*FeedHeartbeat)(nil),         // 27: jobstream.v1.FeedHeartbeat
+	(*ListJobsRequest)(nil),       // 28: jobstream.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),      // 29: jobstream.v1.ListJobsResponse
+	(*CancelRequest)(nil),         // 30: jobstream.v1.CancelRequest
+	(*CancelResponse)(nil),        // 31: jobstream.v1.CancelResponse
+	(*RetryRequest)(nil),          // 32: jobstream.v1.RetryRequest
+	(*RetryResponse)(nil),         // 33: jobstream.v1.RetryResponse
+	(*DeleteRequest)(nil),         // 34: jobstream.v1.DeleteRequest
+	(*DeleteResponse)(nil),        // 35: jobstream.v1.DeleteResponse
+	nil,                           // 36: jobstream.v1.WatchJobsRequest.LabelsEntry
+	nil,                           // 37: jobstream.v1.JobChange.LabelsEntry
+	nil,                           // 38: jobstream.v1.ListJobsRequest.LabelsEntry
+	(*JobSpec)(nil),               // 39: jobstream.v1.JobSpec
+	(JobState)(0),                 // 40: jobstream.v1.JobState
+	(WaitReason)(0),               // 41: jobstream.v1.WaitReason
+	(*status.Status)(nil),         // 42: google.rpc.Status
+	(*Outcome)(nil),               // 43: jobstream.v1.Outcome
+	(*durationpb.Duration)(nil),   // 44: google.protobuf.Duration
+	(*JobEvent)(nil),              // 45: jobstream.v1.JobEvent
+	(*timestamppb.Timestamp)(nil), // 46: google.protobuf.Timestamp
+	(*Job)(nil),                   // 47: jobstream.v1.Job
+	(*Payload)(nil),               // 48: jobstream.v1.Payload
 }
 var file_jobstream_v1_job_service_proto_depIdxs = []int32{
-	31, // 0: jobstream.v1.SubmitRequest.job:type_name -> jobstream.v1.JobSpec
+	39, // 0: jobstream.v1.SubmitRequest.job:type_name -> jobstream.v1.JobSpec
 	1,  // 1: jobstream.v1.SubmitResponse.disposition:type_name -> jobstream.v1.Disposition
-	32, // 2: jobstream.v1.SubmitResponse.state:type_name -> jobstream.v1.JobState
+	40, // 2: jobstream.v1.SubmitResponse.state:type_name -> jobstream.v1.JobState
 	0,  // 3: jobstream.v1.SubmitResponse.durability:type_name -> jobstream.v1.Durability
-	33, // 4: jobstream.v1.SubmitResponse.wait_reason:type_name -> jobstream.v1.WaitReason
-	31, // 5: jobstream.v1.BatchSubmitRequest.jobs:type_name -> jobstream.v1.JobSpec
-	7,  // 6: jobstream.v1.BatchSubmitResponse.results:type_name -> jobstream.v1.SubmitResult
-	4,  // 7: jobstream.v1.SubmitResult.submitted:type_name -> jobstream.v1.SubmitResponse
-	34, // 8: jobstream.v1.SubmitResult.error:type_name -> google.rpc.Status
-	31, // 9: jobstream.v1.SubmitStreamRequest.jobs:type_name -> jobstream.v1.JobSpec
-	10, // 10: jobstream.v1.SubmitStreamResponse.acks:type_name -> jobstream.v1.SubmitAck
-	11, // 11: jobstream.v1.SubmitStreamResponse.outcomes:type_name -> jobstream.v1.JobEnd
-	7,  // 12: jobstream.v1.SubmitAck.results:type_name -> jobstream.v1.SubmitResult
-	32, // 13: jobstream.v1.JobEnd.state:type_name -> jobstream.v1.JobState
-	35, // 14: jobstream.v1.JobEnd.outcome:type_name -> jobstream.v1.Outcome
-	31, // 15: jobstream.v1.RunRequest.job:type_name -> jobstream.v1.JobSpec
+	41, // 4: jobstream.v1.SubmitResponse.wait_reason:type_name -> jobstream.v1.WaitReason
+	39, // 5: jobstream.v1.BatchSubmitRequest.jobs:type_name -> jobstream.v1.JobSpec
+	8,  // 6: jobstream.v1.BatchSubmitResponse.results:type_name -> jobstream.v1.SubmitResult
+	5,  // 7: jobstream.v1.SubmitResult.submitted:type_name -> jobstream.v1.SubmitResponse
+	42, // 8: jobstream.v1.SubmitResult.error:type_name -> google.rpc.Status
+	39, // 9: jobstream.v1.SubmitStreamRequest.jobs:type_name -> jobstream.v1.JobSpec
+	11, // 10: jobstream.v1.SubmitStreamResponse.acks:type_name -> jobstream.v1.SubmitAck
+	12, // 11: jobstream.v1.SubmitStreamResponse.outcomes:type_name -> jobstream.v1.JobEnd
+	8,  // 12: jobstream.v1.SubmitAck.results:type_name -> jobstream.v1.SubmitResult
+	40, // 13: jobstream.v1.JobEnd.state:type_name -> jobstream.v1.JobState
+	43, // 14: jobstream.v1.JobEnd.outcome:type_name -> jobstream.v1.Outcome
+	39, // 15: jobstream.v1.RunRequest.job:type_name -> jobstream.v1.JobSpec
 	2,  // 16: jobstream.v1.RunRequest.types:type_name -> jobstream.v1.EventType
-	36, // 17: jobstream.v1.RunRequest.heartbeat:type_name -> google.protobuf.Duration
-	4,  // 18: jobstream.v1.RunResponse.submitted:type_name -> jobstream.v1.SubmitResponse
-	37, // 19: jobstream.v1.RunResponse.event:type_name -> jobstream.v1.JobEvent
-	18, // 20: jobstream.v1.RunResponse.gap:type_name -> jobstream.v1.Gap
-	19, // 21: jobstream.v1.RunResponse.heartbeat:type_name -> jobstream.v1.Heartbeat
-	36, // 22: jobstream.v1.GetResultRequest.wait:type_name -> google.protobuf.Duration
-	32, // 23: jobstream.v1.GetResultResponse.state:type_name -> jobstream.v1.JobState
-	35, // 24: jobstream.v1.GetResultResponse.outcome:type_name -> jobstream.v1.Outcome
-	33, // 25: jobstream.v1.GetResultResponse.wait_reason:type_name -> jobstream.v1.WaitReason
-	38, // 26: jobstream.v1.GetResultResponse.expire_time:type_name -> google.protobuf.Timestamp
+	44, // 17: jobstream.v1.RunRequest.heartbeat:type_name -> google.protobuf.Duration
+	5,  // 18: jobstream.v1.RunResponse.submitted:type_name -> jobstream.v1.SubmitResponse
+	45, // 19: jobstream.v1.RunResponse.event:type_name -> jobstream.v1.JobEvent
+	19, // 20: jobstream.v1.RunResponse.gap:type_name -> jobstream.v1.Gap
+	20, // 21: jobstream.v1.RunResponse.heartbeat:type_name -> jobstream.v1.Heartbeat
+	44, // 22: jobstream.v1.GetResultRequest.wait:type_name -> google.protobuf.Duration
+	40, // 23: jobstream.v1.GetResultResponse.state:type_name -> jobstream.v1.JobState
+	43, // 24: jobstream.v1.GetResultResponse.outcome:type_name -> jobstream.v1.Outcome
+	41, // 25: jobstream.v1.GetResultResponse.wait_reason:type_name -> jobstream.v1.WaitReason
+	46, // 26: jobstream.v1.GetResultResponse.expire_time:type_name -> google.protobuf.Timestamp
 	2,  // 27: jobstream.v1.WatchResultRequest.types:type_name -> jobstream.v1.EventType
-	36, // 28: jobstream.v1.WatchResultRequest.heartbeat:type_name -> google.protobuf.Duration
-	37, // 29: jobstream.v1.WatchResultResponse.event:type_name -> jobstream.v1.JobEvent
-	18, // 30: jobstream.v1.WatchResultResponse.gap:type_name -> jobstream.v1.Gap
-	19, // 31: jobstream.v1.WatchResultResponse.heartbeat:type_name -> jobstream.v1.Heartbeat
-	39, // 32: jobstream.v1.GetJobResponse.job:type_name -> jobstream.v1.Job
-	32, // 33: jobstream.v1.ListJobsRequest.states:type_name -> jobstream.v1.JobState
-	30, // 34: jobstream.v1.ListJobsRequest.labels:type_name -> jobstream.v1.ListJobsRequest.LabelsEntry
-	38, // 35: jobstream.v1.ListJobsRequest.create_time_from:type_name -> google.protobuf.Timestamp
-	38, // 36: jobstream.v1.ListJobsRequest.create_time_before:type_name -> google.protobuf.Timestamp
-	39, // 37: jobstream.v1.ListJobsResponse.jobs:type_name -> jobstream.v1.Job
-	36, // 38: jobstream.v1.CancelRequest.grace:type_name -> google.protobuf.Duration
-	32, // 39: jobstream.v1.CancelResponse.state:type_name -> jobstream.v1.JobState
-	40, // 40: jobstream.v1.RetryRequest.payload:type_name -> jobstream.v1.Payload
-	1,  // 41: jobstream.v1.RetryResponse.disposition:type_name -> jobstream.v1.Disposition
-	32, // 42: jobstream.v1.RetryResponse.state:type_name -> jobstream.v1.JobState
-	0,  // 43: jobstream.v1.RetryResponse.durability:type_name -> jobstream.v1.Durability
-	33, // 44: jobstream.v1.RetryResponse.wait_reason:type_name -> jobstream.v1.WaitReason
-	3,  // 45: jobstream.v1.JobService.Submit:input_type -> jobstream.v1.SubmitRequest
-	5,  // 46: jobstream.v1.JobService.BatchSubmit:input_type -> jobstream.v1.BatchSubmitRequest
-	8,  // 47: jobstream.v1.JobService.SubmitStream:input_type -> jobstream.v1.SubmitStreamRequest
-	12, // 48: jobstream.v1.JobService.Run:input_type -> jobstream.v1.RunRequest
-	14, // 49: jobstream.v1.JobService.GetResult:input_type -> jobstream.v1.GetResultRequest
-	16, // 50: jobstream.v1.JobService.WatchResult:input_type -> jobstream.v1.WatchResultRequest
-	20, // 51: jobstream.v1.JobService.GetJob:input_type -> jobstream.v1.GetJobRequest
-	22, // 52: jobstream.v1.JobService.ListJobs:input_type -> jobstream.v1.ListJobsRequest
-	24, // 53: jobstream.v1.JobService.Cancel:input_type -> jobstream.v1.CancelRequest
-	26, // 54: jobstream.v1.JobService.Retry:input_type -> jobstream.v1.RetryRequest
-	28, // 55: jobstream.v1.JobService.Delete:input_type -> jobstream.v1.DeleteRequest
-	4,  // 56: jobstream.v1.JobService.Submit:output_type -> jobstream.v1.SubmitResponse
-	6,  // 57: jobstream.v1.JobService.BatchSubmit:output_type -> jobstream.v1.BatchSubmitResponse
-	9,  // 58: jobstream.v1.JobService.SubmitStream:output_type -> jobstream.v1.SubmitStreamResponse
-	13, // 59: jobstream.v1.JobService.Run:output_type -> jobstream.v1.RunResponse
-	15, // 60: jobstream.v1.JobService.GetResult:output_type -> jobstream.v1.GetResultResponse
-	17, // 61: jobstream.v1.JobService.WatchResult:output_type -> jobstream.v1.WatchResultResponse
-	21, // 62: jobstream.v1.JobService.GetJob:output_type -> jobstream.v1.GetJobResponse
-	23, // 63: jobstream.v1.JobService.ListJobs:output_type -> jobstream.v1.ListJobsResponse
-	25, // 64: jobstream.v1.JobService.Cancel:output_type -> jobstream.v1.CancelResponse
-	27, // 65: jobstream.v1.JobService.Retry:output_type -> jobstream.v1.RetryResponse
-	29, // 66: jobstream.v1.JobService.Delete:output_type -> jobstream.v1.DeleteResponse
-	56, // [56:67] is the sub-list for method output_type
-	45, // [45:56] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	44, // 28: jobstream.v1.WatchResultRequest.heartbeat:type_name -> google.protobuf.Duration
+	45, // 29: jobstream.v1.WatchResultResponse.event:type_name -> jobstream.v1.JobEvent
+	19, // 30: jobstream.v1.WatchResultResponse.gap:type_name -> jobstream.v1.Gap
+	20, // 31: jobstream.v1.WatchResultResponse.heartbeat:type_name -> jobstream.v1.Heartbeat
+	47, // 32: jobstream.v1.GetJobResponse.job:type_name -> jobstream.v1.Job
+	40, // 33: jobstream.v1.WatchJobsRequest.states:type_name -> jobstream.v1.JobState
+	36, // 34: jobstream.v1.WatchJobsRequest.labels:type_name -> jobstream.v1.WatchJobsRequest.LabelsEntry
+	3,  // 35: jobstream.v1.WatchJobsRequest.include:type_name -> jobstream.v1.JobChanges
+	44, // 36: jobstream.v1.WatchJobsRequest.heartbeat:type_name -> google.protobuf.Duration
+	25, // 37: jobstream.v1.WatchJobsResponse.change:type_name -> jobstream.v1.JobChange
+	26, // 38: jobstream.v1.WatchJobsResponse.gap:type_name -> jobstream.v1.FeedGap
+	27, // 39: jobstream.v1.WatchJobsResponse.heartbeat:type_name -> jobstream.v1.FeedHeartbeat
+	37, // 40: jobstream.v1.JobChange.labels:type_name -> jobstream.v1.JobChange.LabelsEntry
+	45, // 41: jobstream.v1.JobChange.event:type_name -> jobstream.v1.JobEvent
+	40, // 42: jobstream.v1.ListJobsRequest.states:type_name -> jobstream.v1.JobState
+	38, // 43: jobstream.v1.ListJobsRequest.labels:type_name -> jobstream.v1.ListJobsRequest.LabelsEntry
+	46, // 44: jobstream.v1.ListJobsRequest.create_time_from:type_name -> google.protobuf.Timestamp
+	46, // 45: jobstream.v1.ListJobsRequest.create_time_before:type_name -> google.protobuf.Timestamp
+	47, // 46: jobstream.v1.ListJobsResponse.jobs:type_name -> jobstream.v1.Job
+	44, // 47: jobstream.v1.CancelRequest.grace:type_name -> google.protobuf.Duration
+	40, // 48: jobstream.v1.CancelResponse.state:type_name -> jobstream.v1.JobState
+	48, // 49: jobstream.v1.RetryRequest.payload:type_name -> jobstream.v1.Payload
+	1,  // 50: jobstream.v1.RetryResponse.disposition:type_name -> jobstream.v1.Disposition
+	40, // 51: jobstream.v1.RetryResponse.state:type_name -> jobstream.v1.JobState
+	0,  // 52: jobstream.v1.RetryResponse.durability:type_name -> jobstream.v1.Durability
+	41, // 53: jobstream.v1.RetryResponse.wait_reason:type_name -> jobstream.v1.WaitReason
+	4,  // 54: jobstream.v1.JobService.Submit:input_type -> jobstream.v1.SubmitRequest
+	6,  // 55: jobstream.v1.JobService.BatchSubmit:input_type -> jobstream.v1.BatchSubmitRequest
+	9,  // 56: jobstream.v1.JobService.SubmitStream:input_type -> jobstream.v1.SubmitStreamRequest
+	13, // 57: jobstream.v1.JobService.Run:input_type -> jobstream.v1.RunRequest
+	15, // 58: jobstream.v1.JobService.GetResult:input_type -> jobstream.v1.GetResultRequest
+	17, // 59: jobstream.v1.JobService.WatchResult:input_type -> jobstream.v1.WatchResultRequest
+	23, // 60: jobstream.v1.JobService.WatchJobs:input_type -> jobstream.v1.WatchJobsRequest
+	21, // 61: jobstream.v1.JobService.GetJob:input_type -> jobstream.v1.GetJobRequest
+	28, // 62: jobstream.v1.JobService.ListJobs:input_type -> jobstream.v1.ListJobsRequest
+	30, // 63: jobstream.v1.JobService.Cancel:input_type -> jobstream.v1.CancelRequest
+	32, // 64: jobstream.v1.JobService.Retry:input_type -> jobstream.v1.RetryRequest
+	34, // 65: jobstream.v1.JobService.Delete:input_type -> jobstream.v1.DeleteRequest
+	5,  // 66: jobstream.v1.JobService.Submit:output_type -> jobstream.v1.SubmitResponse
+	7,  // 67: jobstream.v1.JobService.BatchSubmit:output_type -> jobstream.v1.BatchSubmitResponse
+	10, // 68: jobstream.v1.JobService.SubmitStream:output_type -> jobstream.v1.SubmitStreamResponse
+	14, // 69: jobstream.v1.JobService.Run:output_type -> jobstream.v1.RunResponse
+	16, // 70: jobstream.v1.JobService.GetResult:output_type -> jobstream.v1.GetResultResponse
+	18, // 71: jobstream.v1.JobService.WatchResult:output_type -> jobstream.v1.WatchResultResponse
+	24, // 72: jobstream.v1.JobService.WatchJobs:output_type -> jobstream.v1.WatchJobsResponse
+	22, // 73: jobstream.v1.JobService.GetJob:output_type -> jobstream.v1.GetJobResponse
+	29, // 74: jobstream.v1.JobService.ListJobs:output_type -> jobstream.v1.ListJobsResponse
+	31, // 75: jobstream.v1.JobService.Cancel:output_type -> jobstream.v1.CancelResponse
+	33, // 76: jobstream.v1.JobService.Retry:output_type -> jobstream.v1.RetryResponse
+	35, // 77: jobstream.v1.JobService.Delete:output_type -> jobstream.v1.DeleteResponse
+	66, // [66:78] is the sub-list for method output_type
+	54, // [54:66] is the sub-list for method input_type
+	54, // [54:54] is the sub-list for extension type_name
+	54, // [54:54] is the sub-list for extension extendee
+	0,  // [0:54] is the sub-list for field type_name
 }
 
 func init() { file_jobstream_v1_job_service_proto_init() }
@@ -2356,13 +2855,18 @@ func file_jobstream_v1_job_service_proto_init() {
 		(*WatchResultResponse_Gap)(nil),
 		(*WatchResultResponse_Heartbeat)(nil),
 	}
+	file_jobstream_v1_job_service_proto_msgTypes[20].OneofWrappers = []any{
+		(*WatchJobsResponse_Change)(nil),
+		(*WatchJobsResponse_Gap)(nil),
+		(*WatchJobsResponse_Heartbeat)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_jobstream_v1_job_service_proto_rawDesc), len(file_jobstream_v1_job_service_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   28,
+			NumEnums:      4,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

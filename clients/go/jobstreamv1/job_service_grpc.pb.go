@@ -25,6 +25,7 @@ const (
 	JobService_Run_FullMethodName          = "/jobstream.v1.JobService/Run"
 	JobService_GetResult_FullMethodName    = "/jobstream.v1.JobService/GetResult"
 	JobService_WatchResult_FullMethodName  = "/jobstream.v1.JobService/WatchResult"
+	JobService_WatchJobs_FullMethodName    = "/jobstream.v1.JobService/WatchJobs"
 	JobService_GetJob_FullMethodName       = "/jobstream.v1.JobService/GetJob"
 	JobService_ListJobs_FullMethodName     = "/jobstream.v1.JobService/ListJobs"
 	JobService_Cancel_FullMethodName       = "/jobstream.v1.JobService/Cancel"
@@ -79,6 +80,20 @@ type JobServiceClient interface {
 	//
 	// Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), UNAVAILABLE (DRAINING, CONNECTION_CLOSING).
 	WatchResult(ctx context.Context, in *WatchResultRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResultResponse], error)
+	// WatchJobs sends the state changes of all jobs that match the filter and that the caller may list, in the order in
+	// which they happened, each once. The first message is a heartbeat with the cursor of the begin. To resume, call again
+	// with the cursor of the last message that you received.
+	//
+	// The server retains the newest changes of all jobs within a bound of bytes (feed_bytes, default 16 MiB, tens of
+	// thousands of changes), while a stream is open and for 10 minutes after the last one closed. A caller that is
+	// further behind receives one gap with the number of missed changes, and continues with the oldest retained change. A
+	// slow reader delays no other caller. Every open stream counts as a watch.
+	//
+	// The stream ends only with an error, with RetryInfo where resuming helps.
+	//
+	// Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS), UNAVAILABLE (DRAINING,
+	// CONNECTION_CLOSING).
+	WatchJobs(ctx context.Context, in *WatchJobsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchJobsResponse], error)
 	// GetJob returns the whole job.
 	//
 	// Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED).
@@ -192,6 +207,25 @@ func (c *jobServiceClient) WatchResult(ctx context.Context, in *WatchResultReque
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type JobService_WatchResultClient = grpc.ServerStreamingClient[WatchResultResponse]
 
+func (c *jobServiceClient) WatchJobs(ctx context.Context, in *WatchJobsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchJobsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &JobService_ServiceDesc.Streams[3], JobService_WatchJobs_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchJobsRequest, WatchJobsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type JobService_WatchJobsClient = grpc.ServerStreamingClient[WatchJobsResponse]
+
 func (c *jobServiceClient) GetJob(ctx context.Context, in *GetJobRequest, opts ...grpc.CallOption) (*GetJobResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetJobResponse)
@@ -289,6 +323,20 @@ type JobServiceServer interface {
 	//
 	// Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED), UNAVAILABLE (DRAINING, CONNECTION_CLOSING).
 	WatchResult(*WatchResultRequest, grpc.ServerStreamingServer[WatchResultResponse]) error
+	// WatchJobs sends the state changes of all jobs that match the filter and that the caller may list, in the order in
+	// which they happened, each once. The first message is a heartbeat with the cursor of the begin. To resume, call again
+	// with the cursor of the last message that you received.
+	//
+	// The server retains the newest changes of all jobs within a bound of bytes (feed_bytes, default 16 MiB, tens of
+	// thousands of changes), while a stream is open and for 10 minutes after the last one closed. A caller that is
+	// further behind receives one gap with the number of missed changes, and continues with the oldest retained change. A
+	// slow reader delays no other caller. Every open stream counts as a watch.
+	//
+	// The stream ends only with an error, with RetryInfo where resuming helps.
+	//
+	// Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS), UNAVAILABLE (DRAINING,
+	// CONNECTION_CLOSING).
+	WatchJobs(*WatchJobsRequest, grpc.ServerStreamingServer[WatchJobsResponse]) error
 	// GetJob returns the whole job.
 	//
 	// Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED).
@@ -338,6 +386,9 @@ func (UnimplementedJobServiceServer) GetResult(context.Context, *GetResultReques
 }
 func (UnimplementedJobServiceServer) WatchResult(*WatchResultRequest, grpc.ServerStreamingServer[WatchResultResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchResult not implemented")
+}
+func (UnimplementedJobServiceServer) WatchJobs(*WatchJobsRequest, grpc.ServerStreamingServer[WatchJobsResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchJobs not implemented")
 }
 func (UnimplementedJobServiceServer) GetJob(context.Context, *GetJobRequest) (*GetJobResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetJob not implemented")
@@ -457,6 +508,17 @@ func _JobService_WatchResult_Handler(srv interface{}, stream grpc.ServerStream) 
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type JobService_WatchResultServer = grpc.ServerStreamingServer[WatchResultResponse]
+
+func _JobService_WatchJobs_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchJobsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(JobServiceServer).WatchJobs(m, &grpc.GenericServerStream[WatchJobsRequest, WatchJobsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type JobService_WatchJobsServer = grpc.ServerStreamingServer[WatchJobsResponse]
 
 func _JobService_GetJob_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetJobRequest)
@@ -603,6 +665,11 @@ var JobService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "WatchResult",
 			Handler:       _JobService_WatchResult_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "WatchJobs",
+			Handler:       _JobService_WatchJobs_Handler,
 			ServerStreams: true,
 		},
 	},

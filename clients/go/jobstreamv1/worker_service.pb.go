@@ -116,7 +116,7 @@ type Hello struct {
 	// Name for people, shown with each attempt. Required; 1 to 128 characters of [A-Za-z0-9._:/-]. Need not be unique.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
-	// reconnect. Required. A process with several streams uses one for each.
+	// reconnect, among the workers of its principal. Required. A process with several streams uses one for each.
 	InstanceId string `protobuf:"bytes,3,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
 	// Kinds the worker runs. Required; at most 1,000.
 	Kinds []string `protobuf:"bytes,4,rep,name=kinds,proto3" json:"kinds,omitempty"`
@@ -913,7 +913,9 @@ type Assignment struct {
 	// As submitted.
 	Labels map[string]string `protobuf:"bytes,8,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// How long the attempt may run. After that the lease is revoked.
-	TimeLeft      *durationpb.Duration `protobuf:"bytes,9,opt,name=time_left,json=timeLeft,proto3" json:"time_left,omitempty"`
+	TimeLeft *durationpb.Duration `protobuf:"bytes,9,opt,name=time_left,json=timeLeft,proto3" json:"time_left,omitempty"`
+	// The trace context of the job: that of its submitter. Unset if it sent none.
+	TraceContext  *TraceContext `protobuf:"bytes,10,opt,name=trace_context,json=traceContext,proto3" json:"trace_context,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1007,6 +1009,13 @@ func (x *Assignment) GetLabels() map[string]string {
 func (x *Assignment) GetTimeLeft() *durationpb.Duration {
 	if x != nil {
 		return x.TimeLeft
+	}
+	return nil
+}
+
+func (x *Assignment) GetTraceContext() *TraceContext {
+	if x != nil {
+		return x.TraceContext
 	}
 	return nil
 }
@@ -1138,8 +1147,9 @@ type ReportRefusal struct {
 	ReportSequence uint64 `protobuf:"varint,1,opt,name=report_sequence,json=reportSequence,proto3" json:"report_sequence,omitempty"`
 	// Its lease.
 	LeaseId string `protobuf:"bytes,2,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
-	// FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
-	// chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+	// FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid or belongs to another principal, INVALID_ARGUMENT
+	// (PAYLOAD_TOO_LARGE) if an output chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many
+	// events.
 	Error         *status.Status `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1314,8 +1324,8 @@ type LeaseRequest struct {
 	// The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
 	// The id is known until the last lease of the response ended or expired. After that, and after a response without
 	// leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
-	// is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
-	// is a new request.
+	// is compared. Each principal has ids of its own. An anonymous caller that knows the id of another one can get its
+	// leases: do not publish it. Default: a repeat is a new request.
 	RequestId     string `protobuf:"bytes,8,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1631,7 +1641,7 @@ const file_jobstream_v1_worker_service_proto_rawDesc = "" +
 	"\x15acked_report_sequence\x18\n" +
 	" \x01(\x04R\x13ackedReportSequence\x12*\n" +
 	"\x11payload_bytes_max\x18\v \x01(\rR\x0fpayloadBytesMax\x12*\n" +
-	"\x11message_bytes_max\x18\f \x01(\rR\x0fmessageBytesMax\"\xe1\x03\n" +
+	"\x11message_bytes_max\x18\f \x01(\rR\x0fmessageBytesMax\"\xa2\x04\n" +
 	"\n" +
 	"Assignment\x12\x19\n" +
 	"\blease_id\x18\x01 \x01(\tR\aleaseId\x12\x15\n" +
@@ -1642,7 +1652,9 @@ const file_jobstream_v1_worker_service_proto_rawDesc = "" +
 	"\apayload\x18\x06 \x01(\v2\x15.jobstream.v1.PayloadR\apayload\x12?\n" +
 	"\aheaders\x18\a \x03(\v2%.jobstream.v1.Assignment.HeadersEntryR\aheaders\x12<\n" +
 	"\x06labels\x18\b \x03(\v2$.jobstream.v1.Assignment.LabelsEntryR\x06labels\x126\n" +
-	"\ttime_left\x18\t \x01(\v2\x19.google.protobuf.DurationR\btimeLeft\x1a:\n" +
+	"\ttime_left\x18\t \x01(\v2\x19.google.protobuf.DurationR\btimeLeft\x12?\n" +
+	"\rtrace_context\x18\n" +
+	" \x01(\v2\x1a.jobstream.v1.TraceContextR\ftraceContext\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a9\n" +
@@ -1732,7 +1744,8 @@ var file_jobstream_v1_worker_service_proto_goTypes = []any{
 	(*Payload)(nil),             // 25: jobstream.v1.Payload
 	(*Failure)(nil),             // 26: jobstream.v1.Failure
 	(*durationpb.Duration)(nil), // 27: google.protobuf.Duration
-	(*status.Status)(nil),       // 28: google.rpc.Status
+	(*TraceContext)(nil),        // 28: jobstream.v1.TraceContext
+	(*status.Status)(nil),       // 29: google.rpc.Status
 }
 var file_jobstream_v1_worker_service_proto_depIdxs = []int32{
 	1,  // 0: jobstream.v1.WorkRequest.hello:type_name -> jobstream.v1.Hello
@@ -1763,27 +1776,28 @@ var file_jobstream_v1_worker_service_proto_depIdxs = []int32{
 	20, // 25: jobstream.v1.Assignment.headers:type_name -> jobstream.v1.Assignment.HeadersEntry
 	21, // 26: jobstream.v1.Assignment.labels:type_name -> jobstream.v1.Assignment.LabelsEntry
 	27, // 27: jobstream.v1.Assignment.time_left:type_name -> google.protobuf.Duration
-	27, // 28: jobstream.v1.AttemptCancel.force_after:type_name -> google.protobuf.Duration
-	13, // 29: jobstream.v1.ReportAck.refusals:type_name -> jobstream.v1.ReportRefusal
-	28, // 30: jobstream.v1.ReportRefusal.error:type_name -> google.rpc.Status
-	27, // 31: jobstream.v1.Drain.time_left:type_name -> google.protobuf.Duration
-	27, // 32: jobstream.v1.LeaseRequest.wait:type_name -> google.protobuf.Duration
-	10, // 33: jobstream.v1.LeaseResponse.assignments:type_name -> jobstream.v1.Assignment
-	27, // 34: jobstream.v1.LeaseResponse.lease:type_name -> google.protobuf.Duration
-	3,  // 35: jobstream.v1.ReportRequest.reports:type_name -> jobstream.v1.AttemptReport
-	28, // 36: jobstream.v1.ReportResponse.results:type_name -> google.rpc.Status
-	11, // 37: jobstream.v1.ReportResponse.cancels:type_name -> jobstream.v1.AttemptCancel
-	0,  // 38: jobstream.v1.WorkerService.Work:input_type -> jobstream.v1.WorkRequest
-	16, // 39: jobstream.v1.WorkerService.Lease:input_type -> jobstream.v1.LeaseRequest
-	18, // 40: jobstream.v1.WorkerService.Report:input_type -> jobstream.v1.ReportRequest
-	8,  // 41: jobstream.v1.WorkerService.Work:output_type -> jobstream.v1.WorkResponse
-	17, // 42: jobstream.v1.WorkerService.Lease:output_type -> jobstream.v1.LeaseResponse
-	19, // 43: jobstream.v1.WorkerService.Report:output_type -> jobstream.v1.ReportResponse
-	41, // [41:44] is the sub-list for method output_type
-	38, // [38:41] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	28, // 28: jobstream.v1.Assignment.trace_context:type_name -> jobstream.v1.TraceContext
+	27, // 29: jobstream.v1.AttemptCancel.force_after:type_name -> google.protobuf.Duration
+	13, // 30: jobstream.v1.ReportAck.refusals:type_name -> jobstream.v1.ReportRefusal
+	29, // 31: jobstream.v1.ReportRefusal.error:type_name -> google.rpc.Status
+	27, // 32: jobstream.v1.Drain.time_left:type_name -> google.protobuf.Duration
+	27, // 33: jobstream.v1.LeaseRequest.wait:type_name -> google.protobuf.Duration
+	10, // 34: jobstream.v1.LeaseResponse.assignments:type_name -> jobstream.v1.Assignment
+	27, // 35: jobstream.v1.LeaseResponse.lease:type_name -> google.protobuf.Duration
+	3,  // 36: jobstream.v1.ReportRequest.reports:type_name -> jobstream.v1.AttemptReport
+	29, // 37: jobstream.v1.ReportResponse.results:type_name -> google.rpc.Status
+	11, // 38: jobstream.v1.ReportResponse.cancels:type_name -> jobstream.v1.AttemptCancel
+	0,  // 39: jobstream.v1.WorkerService.Work:input_type -> jobstream.v1.WorkRequest
+	16, // 40: jobstream.v1.WorkerService.Lease:input_type -> jobstream.v1.LeaseRequest
+	18, // 41: jobstream.v1.WorkerService.Report:input_type -> jobstream.v1.ReportRequest
+	8,  // 42: jobstream.v1.WorkerService.Work:output_type -> jobstream.v1.WorkResponse
+	17, // 43: jobstream.v1.WorkerService.Lease:output_type -> jobstream.v1.LeaseResponse
+	19, // 44: jobstream.v1.WorkerService.Report:output_type -> jobstream.v1.ReportResponse
+	42, // [42:45] is the sub-list for method output_type
+	39, // [39:42] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_jobstream_v1_worker_service_proto_init() }

@@ -12,11 +12,7 @@ import (
 func (a *agent) newWorker(c *command) (*jobstream.Worker, error) {
 	client := a.currentClient()
 	if c.Address != "" {
-		var limits []jobstream.Option
-		if c.MessageBytesMax != 0 {
-			limits = append(limits, jobstream.WithMessageBytesMax(c.MessageBytesMax))
-		}
-		own, err := jobstream.New(c.Address, limits...)
+		own, err := jobstream.New(c.Address, c.clientOptions()...)
 		if err != nil {
 			return nil, err
 		}

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jobstream/jobstream/clients/go"
@@ -19,6 +21,8 @@ type command struct {
 	CallTimeout *millis `json:"call_timeout"`
 	Patience    *millis `json:"patience"`
 	Tries       int     `json:"tries"`
+
+	credentials
 
 	submission
 	Wait *millis `json:"wait"`
@@ -47,6 +51,36 @@ type command struct {
 	Within millis `json:"within"`
 
 	worker *jobstream.Worker
+}
+
+// credentials are those of a secured server.
+type credentials struct {
+	CA                string            `json:"ca"`
+	ClientCertificate string            `json:"client_certificate"`
+	ClientKey         string            `json:"client_key"`
+	Token             string            `json:"token"`
+	Tokens            []string          `json:"tokens"`
+	Metadata          map[string]string `json:"metadata"`
+}
+
+func (c *credentials) credentialOptions() []jobstream.Option {
+	options := []jobstream.Option{jobstream.WithMetadata(c.Metadata)}
+	if c.CA != "" {
+		options = append(options, jobstream.WithCAFile(c.CA))
+	}
+	if c.ClientCertificate != "" {
+		options = append(options, jobstream.WithClientCertificateFiles(c.ClientCertificate, c.ClientKey))
+	}
+	if c.Token != "" {
+		options = append(options, jobstream.WithToken(c.Token))
+	}
+	if c.Tokens != nil {
+		var calls atomic.Int64
+		options = append(options, jobstream.WithTokenFunc(func(context.Context) (string, error) {
+			return c.Tokens[min(int(calls.Add(1)), len(c.Tokens))-1], nil
+		}))
+	}
+	return options
 }
 
 // submission is the fields of a job to submit.
@@ -82,7 +116,10 @@ func appendIf[Option any](options []Option, given *millis, option func(time.Dura
 }
 
 func (c *command) clientOptions() []jobstream.Option {
-	options := []jobstream.Option{jobstream.WithTries(jobstream.Tries{Max: c.Tries})}
+	options := append(c.credentialOptions(), jobstream.WithTries(jobstream.Tries{Max: c.Tries}))
+	if c.MessageBytesMax != 0 {
+		options = append(options, jobstream.WithMessageBytesMax(c.MessageBytesMax))
+	}
 	options = appendIf(options, c.CallTimeout, jobstream.WithCallTimeout)
 	return appendIf(options, c.Patience, jobstream.WithPatience)
 }
