@@ -144,12 +144,33 @@ export class IllegalState extends JobstreamError {
   override readonly name: string = "IllegalState";
 }
 
-/** A limit of the server is reached. The server stored nothing. With `retryAfter` the call may be retried. */
+/**
+ * The credential is missing, invalid or expired: `reason` is `CREDENTIAL_REQUIRED`, `CREDENTIAL_INVALID` or
+ * `CREDENTIAL_EXPIRED`; or `CLIENT_CERTIFICATE`, if the server requires or refuses a client certificate. Also HTTP
+ * status 401 of a proxy.
+ */
+export class Unauthenticated extends JobstreamError {
+  override readonly name: string = "Unauthenticated";
+}
+
+/** The credential does not allow the call. The message names the missing grant. Also HTTP status 403 of a proxy. */
+export class PermissionDenied extends JobstreamError {
+  override readonly name: string = "PermissionDenied";
+}
+
+/**
+ * A limit of the server is reached, or a quota of the caller (`reason` is `QUOTA`). The server stored nothing. With
+ * `retryAfter` the call may be retried.
+ */
 export class ResourceExhausted extends JobstreamError {
   override readonly name: string = "ResourceExhausted";
 }
 
-/** The server is unavailable or unreachable. */
+/**
+ * The server is unavailable or unreachable. If TLS is the cause, `reason` is `UNKNOWN_CA`, `INVALID_CERTIFICATE`,
+ * `NOT_TLS` or `TLS_FAILED`; the first three are not retried. `TOKEN_UNAVAILABLE` is the reason if the function of the token
+ * failed.
+ */
 export class Unavailable extends JobstreamError {
   override readonly name: string = "Unavailable";
 }

@@ -12,7 +12,11 @@ export type {
   ProgressEvent,
   StateEvent,
 } from "./client/events.js";
+export type { ChangeFilter, Feed, FeedGap, FeedItem, FeedOptions, JobChange } from "./client/feed.js";
 export { type CancelOptions, Job } from "./client/job.js";
+export type { HeaderOptions, TokenFunction } from "./client/headers.js";
+export type { OutgoingJob, SubmitInterceptor, Submitted } from "./client/interceptors.js";
+export type { RetryJobOptions } from "./client/finished.js";
 export type { JobFilter } from "./client/list.js";
 export type { ClientOptions, TriesOptions } from "./client/options.js";
 export type { QueueView } from "./client/queues.js";
@@ -25,4 +29,5 @@ export type { WatchOptions } from "./client/watch.js";
 export { parseJson, stringifyJson } from "./data/json.js";
 export type { Failure, FailureReason, JobState, Outcome, WaitReason } from "./data/outcome.js";
 export { Payload } from "./data/payload.js";
+export type { TraceContext } from "./data/trace_context.js";
 export * from "./errors.js";

@@ -107,3 +107,31 @@ test("a page follows a job over gRPC-Web, through cuts, every event once", { ski
     assert.ok(proxy.accepted > 1);
   });
 });
+
+test("a page follows the changes of all jobs, through a cut, each once", { skip }, async () => {
+  const script = await bundle();
+  await inBrowser(async (page, origin) => {
+    await using server = await startServer({ args: ["--cors-origin", origin] });
+    await using proxy = await Proxy.before(server.address);
+    const client = server.client();
+    const before = client.watchJobs({}, { afterCursor: "1-1" });
+    await before.next();
+    const first = await client.submit("idle");
+    const seen: string[] = [];
+    const second = gate<string>();
+    await page.exposeFunction("onChange", async (jobId: string) => {
+      seen.push(jobId);
+      if (jobId === first.id) {
+        proxy.cut();
+        second.open((await client.submit("idle")).id);
+      }
+    });
+    await page.addScriptTag({ content: script });
+    await page.evaluate(([address, cursor]) => globalThis.followAll(address, cursor, 2), [
+      proxy.address,
+      before.cursor,
+    ] as const);
+    assert.deepEqual(seen, [first.id, await second.passed]);
+    assert.ok(proxy.accepted > 1);
+  });
+});

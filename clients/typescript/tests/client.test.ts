@@ -195,9 +195,10 @@ test("a slow reader of one watch does not block other calls", async () => {
 
 test("long calls use further connections and release them", () => {
   const connection = new NodeConnection("http://127.0.0.1:1", {
-    ping: { after: 1_000, answer: 1_000 },
-    tls: {},
+    keepalive: { interval: 1_000, timeout: 1_000 },
+    tls: () => ({}),
     interceptors: [],
+    renewsToken: false,
     messageBytesMax: 1 << 24,
   });
   const links = Array.from({ length: 900 }, () => connection.forLongCall());

@@ -65,6 +65,19 @@ test("a stalled connection is closed after an unanswered PING", async () => {
   await assert.rejects(waiting, /was cancelled: seen/);
 });
 
+test("the server accepts a PING every few milliseconds", async () => {
+  await using proxy = await Proxy.before(server.address);
+  await using client = new Client(proxy.address, { keepalive: { interval: 2, timeout: 5_000 } });
+  const job = await client.submit("unserved");
+  const waiting = job.result();
+  while (proxy.pongs < 50) {
+    await sleep(5);
+  }
+  assert.equal(proxy.accepted, 1);
+  await job.cancel({ reason: "over" });
+  await assert.rejects(waiting, /was cancelled: over/);
+});
+
 test("no PING is sent after a connection is closed", async () => {
   // A PING on a destroyed connection would throw out of a timer and end the process.
   await using proxy = await Proxy.before(server.address);

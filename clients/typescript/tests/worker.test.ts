@@ -9,7 +9,6 @@ import {
   JobCancelled,
   JobFailed,
   type Context,
-  Payload,
   PermanentError,
   RetryLater,
   Worker,
@@ -72,43 +71,6 @@ test("any thrown value fails the attempt, and the worker continues", async () =>
   assert.equal((await failureOf(client, "deep", 1)).type, "RangeError");
   assert.equal((await failureOf(client, "cycle", 1)).type, "TypeError");
   assert.equal(await (await client.submit("fine")).result(), "fine");
-});
-
-test("each failed attempt is one warning without its payload", async () => {
-  await using client = new Client(server.address);
-  const logger = recordingLogger();
-  const prepare = (worker: Worker) => {
-    worker.handle("fails", () => {
-      throw new RangeError("too\n  far");
-    });
-    worker.handle("parses", { input: z.object({ width: z.int() }) }, ({ width }) => width);
-  };
-  await using _ = await working(client, prepare, { name: "failing", logger });
-  const failed = await client.submit("fails", "secret", { maxAttempts: 2, retry: { initialBackoff: 1 } });
-  await assert.rejects(failed.result({ timeout: 10_000 }), JobFailed);
-  const unfit = await client.submit("parses", Payload.text("secret", "application/json"));
-  await assert.rejects(unfit.result({ timeout: 10_000 }), JobFailed);
-  const failure = (attempt: number) =>
-    `warn jobstream: job ${failed.id} (kind fails, attempt ${attempt}) failed: RangeError: too far`;
-  assert.deepEqual(logger.lines, [
-    `info jobstream: worker failing is connected to ${server.address}`,
-    failure(1),
-    failure(2),
-    `warn jobstream: job ${unfit.id} (kind parses, attempt 1) failed: BAD_PAYLOAD: the input does not fit the handler, ` +
-      "the failure of the job has details",
-  ]);
-});
-
-test("an error of the logger does not end the worker", async () => {
-  await using client = new Client(server.address);
-  const fail = () => {
-    throw new Error("the log is full");
-  };
-  await using _ = await working(client, (worker) => worker.handle("fails", fail), {
-    logger: { info: fail, warn: fail },
-  });
-  assert.equal((await failureOf(client, "fails", 1)).message, "the log is full");
-  assert.equal((await failureOf(client, "fails", 1)).attempt, 2);
 });
 
 test("a PermanentError fails the job, RetryLater sets the delay", async () => {

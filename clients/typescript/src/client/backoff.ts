@@ -3,10 +3,14 @@
 import { now } from "../data/span.js";
 import { DeadlineExceeded, ResourceExhausted, Unavailable } from "../errors.js";
 import type { Tries } from "./options.js";
+import { isPermanentTlsFailure } from "./tls_errors.js";
 
 /** Whether a retry may succeed: the server is unavailable, or overloaded and requests a retry. */
 export function isTransient(error: unknown): error is Unavailable | ResourceExhausted {
-  return error instanceof Unavailable || (error instanceof ResourceExhausted && error.retryAfter !== undefined);
+  if (error instanceof Unavailable) {
+    return !isPermanentTlsFailure(error.reason);
+  }
+  return error instanceof ResourceExhausted && error.retryAfter !== undefined;
 }
 
 /** Exponential back-off with full jitter. */

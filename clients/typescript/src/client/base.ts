@@ -6,12 +6,14 @@ import type { Payload } from "../data/payload.js";
 import { type JobRequest, type SubmitResult, submitAll } from "./batch.js";
 import { Calls } from "./calls.js";
 import type { Connection } from "./connection.js";
-import { deleteJob, retryJob } from "./finished.js";
-import { Job, readResult, resultOf } from "./job.js";
+import { type ChangeFilter, Feed, type FeedOptions } from "./feed.js";
+import { type RetryJobOptions, deleteJob, retryJob } from "./finished.js";
+import { type SubmitInterceptor, intercept } from "./interceptors.js";
+import { Job, readResult } from "./job.js";
 import { type JobFilter, listJobs } from "./list.js";
 import { type ClientOptions, readOptions } from "./options.js";
 import { type QueueView, listQueues, readQueue } from "./queues.js";
-import { type RunJobOptions, runToEnd } from "./run.js";
+import { type RunJobOptions, runJob } from "./run.js";
 import { type Stubs, stubsOf } from "./stubs.js";
 import { type SubmitOptions, jobSpec } from "./submit.js";
 import { type JobView, readJob } from "./view.js";
@@ -25,9 +27,11 @@ export interface CallOptions {
 /** A client of one server. It connects at the first call. */
 export abstract class BaseClient {
   readonly #calls: Calls;
+  readonly #interceptors: readonly SubmitInterceptor[];
 
   protected constructor(connection: Connection, options: ClientOptions) {
     this.#calls = new Calls(connection, readOptions(options));
+    this.#interceptors = [...(options.submitInterceptors ?? [])];
   }
 
   /** The address of the server. */
@@ -52,10 +56,12 @@ export abstract class BaseClient {
    */
   async submit<Out = unknown>(kind: string, input?: unknown, options: SubmitOptions = {}): Promise<Job<Out>> {
     const calls = this.#calls;
-    const job = jobSpec(kind, input, options);
-    calls.boots.current();
-    const submitted = await calls.call(({ jobs }, given) => jobs.submit({ job }, given), options.signal);
-    return new Job<Out>(calls, submitted.jobId, calls.boots.current(), readWaitReason(submitted.waitReason));
+    const submitted = await intercept(this.#interceptors, jobSpec(kind, input, options), async (job) => {
+      calls.boots.current();
+      const { jobId, waitReason } = await calls.call(({ jobs }, given) => jobs.submit({ job }, given), options.signal);
+      return { jobId, waitReason: readWaitReason(waitReason) };
+    });
+    return new Job<Out>(calls, submitted.jobId, calls.boots.current(), submitted.waitReason);
   }
 
   /**
@@ -69,7 +75,7 @@ export abstract class BaseClient {
    * ```
    */
   submitAll<Out = unknown>(requests: Iterable<JobRequest>, { signal }: CallOptions = {}): Promise<SubmitResult<Out>[]> {
-    return submitAll(this.#calls, requests, signal);
+    return submitAll(this.#calls, this.#interceptors, requests, signal);
   }
 
   /**
@@ -126,12 +132,31 @@ export abstract class BaseClient {
   }
 
   /**
-   * Submits a finished job again as a new job with a new id. The finished job does not change.
+   * Follows the state changes of all jobs that match a filter, in order, each once: from now on, or after the cursor of an
+   * earlier feed. Resumes after lost connections. Changes that the server does not retain are one gap: after a restart of
+   * the server, and if the reader was too slow or away for too long.
+   *
+   * ```ts
+   * for await (const item of client.watchJobs({ states: ["SUCCEEDED", "FAILED"], queue: "images" })) {
+   *   if (item.type === "gap") console.log(`${item.missed} changes are missing`); // 0 if it is not known.
+   *   else console.log(item.jobId, item.event.state);
+   * }
+   * ```
+   *
+   * @throws InvalidRequest; the feed rejects with Unavailable if the server was unavailable for `patience`.
+   */
+  watchJobs(filter: ChangeFilter = {}, options: FeedOptions = {}): Feed {
+    return new Feed(this.#calls, filter, options);
+  }
+
+  /**
+   * Submits a finished job again as a new job with a new id. The finished job does not change. The interceptors are not
+   * called: the server has the job.
    *
    * @throws JobNotFound, ResultExpired; IllegalState if the job has not ended; otherwise like [submit].
    */
-  async retry<Out = unknown>(id: string, { signal }: CallOptions = {}): Promise<Job<Out>> {
-    return retryJob(this.#calls, checkedJobId("job_id", id), signal);
+  async retry<Out = unknown>(id: string, options: RetryJobOptions = {}): Promise<Job<Out>> {
+    return retryJob(this.#calls, checkedJobId("job_id", id), options);
   }
 
   /**
@@ -188,9 +213,7 @@ export abstract class BaseClient {
     this.#calls.close();
   }
 
-  async #run(kind: string, input: unknown, options: RunJobOptions): Promise<{ jobId: string; payload: Payload }> {
-    const spec = jobSpec(kind, input, options);
-    const { jobId } = spec;
-    return { jobId, payload: resultOf(jobId, await runToEnd(this.#calls, spec, options)) };
+  #run(kind: string, input: unknown, options: RunJobOptions): Promise<{ jobId: string; payload: Payload }> {
+    return runJob(this.#calls, this.#interceptors, jobSpec(kind, input, options), options);
   }
 }

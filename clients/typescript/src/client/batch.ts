@@ -3,9 +3,10 @@
 import { toBinary } from "@bufbuild/protobuf";
 
 import { readWaitReason, unreadable } from "../data/outcome.js";
-import { InvalidRequest, JobstreamError } from "../errors.js";
+import { JobstreamError } from "../errors.js";
 import { type JobSpec, JobSpecSchema } from "../gen/jobstream/v1/job_pb.js";
 import type { Calls } from "./calls.js";
+import { type SubmitInterceptor, intercept } from "./interceptors.js";
 import { Job } from "./job.js";
 import { readStatus } from "./status.js";
 import { type SubmitOptions, jobSpec } from "./submit.js";
@@ -28,14 +29,15 @@ export type SubmitResult<Out = unknown> =
 /** Submits the jobs, one call after the other. The results are in the order of the requests. */
 export async function submitAll<Out>(
   calls: Calls,
+  interceptors: readonly SubmitInterceptor[],
   requests: Iterable<JobRequest>,
   signal: AbortSignal | undefined,
 ): Promise<SubmitResult<Out>[]> {
-  const specs = Array.from(requests, specOrError);
+  const prepared = await Promise.all(Array.from(requests, (request) => prepare<Out>(calls, interceptors, request)));
   const results = new Map<JobSpec, SubmitResult<Out>>();
   let failure = unreadable("the results of a batch");
   try {
-    for (const batch of batches(specs.filter(isSpec))) {
+    for (const batch of batches(prepared.filter(isSpec))) {
       await submitBatch(calls, batch, results, signal);
     }
   } catch (error) {
@@ -44,22 +46,32 @@ export async function submitAll<Out>(
     }
     failure = error;
   }
-  return specs.map((spec) => (isSpec(spec) ? (results.get(spec) ?? { error: failure }) : { error: spec }));
+  return prepared.map((job) => (isSpec(job) ? (results.get(job) ?? { error: failure }) : job));
 }
 
-function specOrError({ kind, input, ...options }: JobRequest): JobSpec | InvalidRequest {
+/** The job as the interceptors have changed it; or its result if it is not to be sent. */
+async function prepare<Out>(
+  calls: Calls,
+  interceptors: readonly SubmitInterceptor[],
+  { kind, input, ...options }: JobRequest,
+): Promise<JobSpec | SubmitResult<Out>> {
+  let spec: JobSpec | undefined;
   try {
-    return jobSpec(kind, input, options);
+    const { jobId } = await intercept(interceptors, jobSpec(kind, input, options), (job) => {
+      spec = job;
+      return Promise.resolve({ jobId: job.jobId, waitReason: undefined });
+    });
+    return spec ?? { job: new Job<Out>(calls, jobId) };
   } catch (error) {
-    if (error instanceof InvalidRequest) {
-      return error;
+    if (error instanceof JobstreamError) {
+      return { error };
     }
     throw error;
   }
 }
 
-function isSpec(spec: JobSpec | InvalidRequest): spec is JobSpec {
-  return !(spec instanceof InvalidRequest);
+function isSpec(job: JobSpec | SubmitResult): job is JobSpec {
+  return "$typeName" in job;
 }
 
 /** Splits jobs into calls. */

@@ -3,7 +3,7 @@
 import type { CallOptions } from "@connectrpc/connect";
 
 import { now } from "../data/span.js";
-import { DeadlineExceeded, JobstreamError, Unavailable } from "../errors.js";
+import { DeadlineExceeded, JobstreamError, Unauthenticated, Unavailable } from "../errors.js";
 import { Backoff, isTransient } from "./backoff.js";
 import { BootCache } from "./boot_cache.js";
 import type { Connection, Link } from "./connection.js";
@@ -45,19 +45,24 @@ export class Calls {
     return this.#sendOnce(now() + this.settings.callTimeout, send, signal);
   }
 
-  /** Sends a call once over this link. `deadline` is a time of [now]. */
+  /**
+   * Sends a call once over this link, and once more with a new token if it was refused for its token. `deadline` is a
+   * time of [now].
+   */
   async once<A>(link: Link, deadline: number, send: Send<A>, signal?: AbortSignal): Promise<A> {
-    const scope = this.scope(signal);
     try {
-      scope.signal.throwIfAborted();
-      const options = { signal: scope.signal, timeoutMs: Math.max(1, Math.ceil(deadline - now())) };
-      return await send(stubsOf(link.transport), options);
-    } catch (thrown) {
-      scope.signal.throwIfAborted();
-      throw this.readError(thrown);
-    } finally {
-      scope.close();
+      return await this.#attempt(link, deadline, send, signal);
+    } catch (error) {
+      if (!this.mayRenewToken(error)) {
+        throw error;
+      }
+      return await this.#attempt(link, deadline, send, signal);
     }
+  }
+
+  /** Whether a call with this error was refused for its token, and there may be a new one. */
+  mayRenewToken(error: unknown): boolean {
+    return this.connection.renewsToken && isRefusedToken(error);
   }
 
   /** A scope that ends with the caller's signal and with the client. */
@@ -72,7 +77,7 @@ export class Calls {
 
   /** Converts the error of a call. Invalidates the boot id if the server is unavailable. */
   readError(thrown: unknown): unknown {
-    const error = readError(thrown, this.connection.address);
+    const error = readError(thrown, this.connection);
     if (error instanceof Unavailable) {
       this.boots.invalidate();
     }
@@ -85,6 +90,20 @@ export class Calls {
       scope.abort(closedError());
     }
     this.connection.close();
+  }
+
+  async #attempt<A>(link: Link, deadline: number, send: Send<A>, signal?: AbortSignal): Promise<A> {
+    const scope = this.scope(signal);
+    try {
+      scope.signal.throwIfAborted();
+      const options = { signal: scope.signal, timeoutMs: Math.max(1, Math.ceil(deadline - now())) };
+      return await send(stubsOf(link.transport), options);
+    } catch (thrown) {
+      scope.signal.throwIfAborted();
+      throw this.readError(thrown);
+    } finally {
+      scope.close();
+    }
   }
 
   async #sendOnce<A>(deadline: number, send: Send<A>, signal?: AbortSignal): Promise<A> {
@@ -127,6 +146,11 @@ export class Calls {
   async #lookUpBoot(): Promise<string> {
     return (await this.call(({ admin }, options) => admin.getServerInfo({}, options))).bootId;
   }
+}
+
+/** Whether a call was refused for its token. */
+export function isRefusedToken(error: unknown): boolean {
+  return error instanceof Unauthenticated && error.reason !== "CLIENT_CERTIFICATE";
 }
 
 function closedError(): JobstreamError {

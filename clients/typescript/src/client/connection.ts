@@ -6,6 +6,10 @@ import type { Transport } from "@connectrpc/connect";
 export interface Connection {
   /** Base URL of the server. */
   readonly address: string;
+  /** Whether a call that is refused for its token may succeed with the next token. */
+  readonly renewsToken: boolean;
+  /** A likely reason why the last connection ended, if there is one. */
+  readonly hint?: string | undefined;
   /** The transport of all calls. It stays valid when connections are replaced. */
   readonly transport: Transport;
   /** A link for a short call. */

@@ -2,15 +2,28 @@
 
 import { newJobId } from "../data/job_id.js";
 import { readWaitReason } from "../data/outcome.js";
+import { type TraceContext, traceHeaders } from "../data/trace_context.js";
 import { JobNotFound, ResultExpired, Unavailable } from "../errors.js";
+import type { CallOptions } from "./base.js";
 import type { Calls } from "./calls.js";
 import { Job } from "./job.js";
 
+/** Options of a retry. */
+export interface RetryJobOptions extends CallOptions {
+  /** The trace that the new job belongs to. `currentTraceContext` of `jobstream/otel` returns the current one. */
+  readonly traceContext?: TraceContext | undefined;
+}
+
 /** Submits a finished job again as a new job. The id of the new job is generated once for all tries. */
-export async function retryJob<Out>(calls: Calls, jobId: string, signal: AbortSignal | undefined): Promise<Job<Out>> {
+export async function retryJob<Out>(
+  calls: Calls,
+  jobId: string,
+  { signal, traceContext }: RetryJobOptions,
+): Promise<Job<Out>> {
+  const headers = traceHeaders(traceContext);
   const request = { jobId, newJobId: newJobId() };
   calls.boots.current();
-  const response = await calls.call(({ jobs }, given) => jobs.retry(request, given), signal);
+  const response = await calls.call(({ jobs }, given) => jobs.retry(request, { ...given, headers }), signal);
   return new Job<Out>(calls, response.jobId, calls.boots.current(), readWaitReason(response.waitReason));
 }
 

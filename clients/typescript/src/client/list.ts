@@ -5,6 +5,7 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 
 import { type JobState, writeState } from "../data/outcome.js";
 import { InvalidRequest } from "../errors.js";
+import type { JobState as WireState } from "../gen/jobstream/v1/job_pb.js";
 import { type ListJobsRequest, ListJobsRequestSchema } from "../gen/jobstream/v1/job_service_pb.js";
 import type { Calls } from "./calls.js";
 import { type JobView, readJob } from "./view.js";
@@ -46,12 +47,12 @@ export async function* listJobs(
 /** The request of the first page; undefined if no job can match. */
 function firstPage(filter: JobFilter): ListJobsRequest | undefined {
   const { states, kind, queue, labels, createdFrom, createdBefore } = filter;
-  const listed = typeof states === "string" ? [states] : states;
-  if (listed?.length === 0) {
+  const written = writeStates(states);
+  if (written === undefined) {
     return undefined;
   }
   return create(ListJobsRequestSchema, {
-    states: (listed ?? []).map(writeState),
+    states: written,
     kind: kind ?? "",
     queue: queue ?? "",
     labels: { ...labels },
@@ -59,6 +60,12 @@ function firstPage(filter: JobFilter): ListJobsRequest | undefined {
     ...(createdFrom && { createTimeFrom: timestamp("created_from", createdFrom) }),
     ...(createdBefore && { createTimeBefore: timestamp("created_before", createdBefore) }),
   });
+}
+
+/** Encodes the states of a filter; undefined if no state matches it. @throws InvalidRequest if one is unknown. */
+export function writeStates(states: JobFilter["states"]): WireState[] | undefined {
+  const listed = typeof states === "string" ? [states] : states;
+  return listed?.length === 0 ? undefined : (listed ?? []).map(writeState);
 }
 
 function timestamp(field: string, date: Date) {

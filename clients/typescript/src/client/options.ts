@@ -3,9 +3,11 @@
 import type { Interceptor } from "@connectrpc/connect";
 
 import { InvalidRequest } from "../errors.js";
+import type { HeaderOptions } from "./headers.js";
+import type { SubmitInterceptor } from "./interceptors.js";
 
-/** Timeouts and retry limits of a client. All durations are in milliseconds. */
-export interface ClientOptions {
+/** Credentials, timeouts and retry limits of a client. All durations are in milliseconds. */
+export interface ClientOptions extends HeaderOptions {
   /** Deadline of one call including its retries. Does not limit waits for a result and watches. Default 30 000. */
   readonly callTimeout?: number | undefined;
   /** The retry policy of calls. */
@@ -14,7 +16,9 @@ export interface ClientOptions {
   readonly patience?: number | undefined;
   /** Longest wait of one long poll for a result, at most 60 000. Default 30 000. */
   readonly longPoll?: number | undefined;
-  /** Interceptors of @connectrpc/connect for every call, for example to add headers for a proxy. */
+  /** Called around the submit of each job. The first is the outermost. */
+  readonly submitInterceptors?: readonly SubmitInterceptor[] | undefined;
+  /** Interceptors of @connectrpc/connect for every call. None of them receives the token. */
   readonly interceptors?: Interceptor[] | undefined;
 }
 

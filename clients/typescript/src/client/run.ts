@@ -4,13 +4,17 @@
 import type { CallOptions } from "@connectrpc/connect";
 
 import { type Outcome, readOutcome, unreadable } from "../data/outcome.js";
+import type { Payload } from "../data/payload.js";
 import { durationOf, now } from "../data/span.js";
 import { DeadlineExceeded, NotFinished } from "../errors.js";
 import type { JobSpec } from "../gen/jobstream/v1/job_pb.js";
 import { EventType } from "../gen/jobstream/v1/job_service_pb.js";
 import { Backoff, isTransient } from "./backoff.js";
 import type { Calls } from "./calls.js";
+import { type SubmitInterceptor, intercept } from "./interceptors.js";
+import { resultOf } from "./job.js";
 import { span } from "./options.js";
+import { awaitOutcome } from "./result.js";
 import type { Scope } from "./scope.js";
 import type { Stubs } from "./stubs.js";
 import type { SubmitOptions } from "./submit.js";
@@ -24,11 +28,43 @@ export interface RunJobOptions extends SubmitOptions {
   readonly wait?: number | undefined;
 }
 
-/** Submits the job and waits for its outcome. */
-export async function runToEnd(calls: Calls, spec: JobSpec, options: RunJobOptions): Promise<Outcome> {
-  const wait = span("wait", options.wait, Infinity);
+/** Submits the job through the interceptors, waits for its outcome and returns its result. */
+export async function runJob(
+  calls: Calls,
+  interceptors: readonly SubmitInterceptor[],
+  spec: JobSpec,
+  options: RunJobOptions,
+): Promise<{ jobId: string; payload: Payload }> {
   const scope = calls.scope(options.signal);
-  const run = new RunCall(calls, spec, scope);
+  let outcome: Promise<Outcome> | undefined;
+  try {
+    const { jobId } = await intercept(interceptors, spec, async (job) => {
+      await new Promise<void>((resolve, reject) => {
+        outcome = runToEnd(calls, job, options, scope, resolve);
+        outcome.catch(reject);
+      });
+      return { jobId: job.jobId, waitReason: undefined };
+    });
+    // An interceptor that did not call `next` has returned the id of another job.
+    const ended = outcome ?? awaitOutcome(calls, jobId, undefined, { timeout: options.wait, signal: options.signal });
+    return { jobId, payload: resultOf(jobId, await ended) };
+  } finally {
+    // Ends the stream if an interceptor has failed after the submit.
+    scope.abort(undefined);
+    scope.close();
+  }
+}
+
+/** Submits the job and waits for its outcome. Calls `onSubmitted` once the server has accepted it. */
+async function runToEnd(
+  calls: Calls,
+  spec: JobSpec,
+  options: RunJobOptions,
+  scope: Scope,
+  onSubmitted: () => void,
+): Promise<Outcome> {
+  const wait = span("wait", options.wait, Infinity);
+  const run = new RunCall(calls, spec, scope, onSubmitted);
   if (wait < Infinity) {
     scope.abortAfter(wait, () => run.waitTimedOut(wait));
   }
@@ -38,7 +74,6 @@ export async function runToEnd(calls: Calls, spec: JobSpec, options: RunJobOptio
     }
   } finally {
     run.drop();
-    scope.close();
   }
   if (run.outcome === undefined) {
     throw unreadable("an end");
@@ -57,6 +92,7 @@ class RunCall extends Watcher {
     calls: Calls,
     readonly spec: JobSpec,
     scope: Scope,
+    readonly onSubmitted: () => void,
   ) {
     super(calls, spec.jobId, undefined, HEARTBEAT, scope, [EventType.STATE_CHANGE], 0);
     this.#deadline = now() + calls.settings.callTimeout;
@@ -101,6 +137,7 @@ class RunCall extends Watcher {
 
   protected override received(): void {
     this.#isSubmitted = true;
+    this.onSubmitted();
     super.received();
   }
 }

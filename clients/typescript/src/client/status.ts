@@ -11,13 +11,17 @@ import {
   JobIdReused,
   JobNotFound,
   JobstreamError,
+  PermissionDenied,
   ResourceExhausted,
   ResultExpired,
   type StatusCode,
+  Unauthenticated,
   Unavailable,
 } from "../errors.js";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb.js";
 import type { Status } from "../gen/google/rpc/status_pb.js";
+import type { Connection } from "./connection.js";
+import { type TlsFailure, explainTlsFailure } from "./tls_errors.js";
 
 const DOMAIN = "jobstream";
 
@@ -50,9 +54,17 @@ const ERROR_BY_REASON: Record<string, typeof JobstreamError> = {
 const ERROR_BY_CODE: Partial<Record<Code, typeof JobstreamError>> = {
   [Code.InvalidArgument]: InvalidRequest,
   [Code.FailedPrecondition]: IllegalState,
+  [Code.PermissionDenied]: PermissionDenied,
   [Code.ResourceExhausted]: ResourceExhausted,
+  [Code.Unauthenticated]: Unauthenticated,
   [Code.Unavailable]: Unavailable,
   [Code.DeadlineExceeded]: DeadlineExceeded,
+};
+
+const HTTP_ERROR_BY_CODE: Partial<Record<Code, typeof JobstreamError>> = {
+  [Code.PermissionDenied]: PermissionDenied,
+  [Code.Unauthenticated]: Unauthenticated,
+  [Code.Unavailable]: Unavailable,
 };
 
 /** Without an ErrorInfo of the server these mean a broken connection, or an error of a proxy. */
@@ -61,19 +73,27 @@ const TRANSPORT_CODES = [Code.Unavailable, Code.Canceled, Code.Aborted, Code.Unk
 /** The message of an HTTP error status. Its code is the one of the gRPC specification for the status. */
 const HTTP_ERROR = /^HTTP (\d{3})$/;
 
-/** Converts the error of a call to the server at this address. Other errors are returned unchanged. */
-export function readError(thrown: unknown, address: string): unknown {
-  return thrown instanceof ConnectError ? readConnectError(thrown, address) : thrown;
+/** Converts the error of a call over this connection. Other errors are returned unchanged. */
+export function readError(thrown: unknown, { address, hint }: Pick<Connection, "address" | "hint">): unknown {
+  if (!(thrown instanceof ConnectError)) {
+    return thrown;
+  }
+  if (thrown.cause instanceof JobstreamError) {
+    // There was no call, because there is no token.
+    return thrown.cause;
+  }
+  const failure = explainTlsFailure(thrown.cause);
+  return failure === undefined ? readConnectError(thrown, address, hint) : tlsError(address, failure, thrown);
 }
 
-function readConnectError(thrown: ConnectError, address: string): JobstreamError {
+function readConnectError(thrown: ConnectError, address: string, hint = ""): JobstreamError {
   const info = thrown.findDetails(ErrorInfoSchema).find(({ domain }) => domain === DOMAIN);
   const httpStatus = info === undefined ? HTTP_ERROR.exec(thrown.rawMessage)?.[1] : undefined;
   if (httpStatus !== undefined) {
     return httpError(address, httpStatus, thrown);
   }
   if (info === undefined && TRANSPORT_CODES.includes(thrown.code)) {
-    return unreachable(address, thrown.rawMessage, thrown);
+    return unreachable(address, `${thrown.rawMessage}${hint}`, thrown);
   }
   if (info === undefined && thrown.code === Code.DeadlineExceeded) {
     return timedOut(address, thrown);
@@ -89,9 +109,14 @@ function readConnectError(thrown: ConnectError, address: string): JobstreamError
     cause: thrown,
   };
   const Class = ERROR_BY_REASON[reason] ?? ERROR_BY_CODE[thrown.code] ?? JobstreamError;
-  const hint =
-    thrown.code === Code.Unimplemented ? ": check that it is a jobstream server and not older than this client" : "";
-  return new Class(`${thrown.rawMessage} (${reason || code}, server ${address})${hint}`, facts);
+  return new Class(`${thrown.rawMessage} (${reason || code}, server ${address})${wayOut(thrown.code, reason)}`, facts);
+}
+
+function wayOut(code: Code, reason: string): string {
+  if (code === Code.Unimplemented) {
+    return ": check that it is a jobstream server and not older than this client";
+  }
+  return reason === "CREDENTIAL_REQUIRED" ? ": set token, or JOBSTREAM_TOKEN" : "";
 }
 
 function isCode(code: number): code is Code {
@@ -108,9 +133,17 @@ export function readStatus({ code, message, details }: Status, address: string):
 /** The error of an HTTP response without a gRPC status. A proxy between client and server sent it. */
 function httpError(address: string, status: string, cause: ConnectError): JobstreamError {
   const code = NAMES[cause.code];
-  const Class = cause.code === Code.Unavailable ? Unavailable : JobstreamError;
+  const Class = HTTP_ERROR_BY_CODE[cause.code] ?? JobstreamError;
   const message = `HTTP status ${status} (${code}) from ${address}: check the address and the proxies before the server`;
   return new Class(message, { code, cause });
+}
+
+/** The error of a failed TLS handshake. */
+function tlsError(address: string, { reason, text }: TlsFailure, cause: ConnectError): JobstreamError {
+  const message = `cannot use the server at ${address}: ${text}`;
+  return reason === "CLIENT_CERTIFICATE"
+    ? new Unauthenticated(message, { code: "UNAUTHENTICATED", reason, cause })
+    : new Unavailable(message, { code: "UNAVAILABLE", reason, cause });
 }
 
 /** The error of an unreachable server or a broken connection. */

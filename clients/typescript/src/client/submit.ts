@@ -6,6 +6,7 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { checkedJobId, newJobId } from "../data/job_id.js";
 import { Payload } from "../data/payload.js";
 import { durationOf, optionalDuration } from "../data/span.js";
+import { type TraceContext, writeTraceContext } from "../data/trace_context.js";
 import { InvalidRequest } from "../errors.js";
 import { type JobSpec, JobSpecSchema, type RetryPolicy, RetryPolicySchema } from "../gen/jobstream/v1/job_pb.js";
 
@@ -38,6 +39,8 @@ export interface SubmitOptions {
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /** Headers for the handler. At most 16; keys up to 64 bytes, values up to 256. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** The trace that the job belongs to, for the handler. The interceptors of `jobstream/otel` set it. */
+  readonly traceContext?: TraceContext | undefined;
   /** Aborts the call. The job may or may not be accepted. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -81,6 +84,7 @@ export function jobSpec(kind: string, input: unknown, options: SubmitOptions): J
     ...(attemptTimeout && { attemptTimeout }),
     ...(retention && { retention }),
     ...(retry && { retry }),
+    ...(options.traceContext && { traceContext: writeTraceContext(options.traceContext) }),
   });
 }
 

@@ -12,6 +12,7 @@ import {
   unreadable,
 } from "../data/outcome.js";
 import { Payload } from "../data/payload.js";
+import { type TraceContext, readTraceContext } from "../data/trace_context.js";
 import type * as wire from "../gen/jobstream/v1/job_pb.js";
 import { type Progress, readProgress, readTime } from "./events.js";
 
@@ -24,6 +25,7 @@ export interface JobView {
   readonly payload: Payload;
   readonly labels: Readonly<Record<string, string>>;
   readonly headers: Readonly<Record<string, string>>;
+  readonly traceContext: TraceContext | undefined;
   readonly state: JobState;
   /** Why a waiting job is not running. */
   readonly waitReason: WaitReason | undefined;
@@ -70,6 +72,7 @@ export function readJob(job: wire.Job | undefined): JobView {
     payload: Payload.read(spec.payload),
     labels: spec.labels,
     headers: spec.headers,
+    traceContext: readTraceContext(spec.traceContext),
     state: readState(job.state),
     waitReason: readWaitReason(job.waitReason),
     attempt: job.attempt,

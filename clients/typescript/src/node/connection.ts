@@ -22,21 +22,37 @@ class PooledSession extends Session {
   isReplaced = false;
 }
 
+/** Options of the connections to one server. */
+export interface ConnectionOptions extends Omit<SessionOptions, "ended"> {
+  /** Whether a function returns the token. */
+  readonly renewsToken: boolean;
+}
+
 export class NodeConnection implements Connection {
   readonly transport: Transport;
   readonly #sessions: PooledSession[];
   readonly #replaced = new Set<PooledSession>();
   readonly #dedicated = new Set<Session>();
 
+  #hint: string | undefined;
+
   constructor(
     readonly address: string,
-    readonly options: SessionOptions,
+    readonly options: ConnectionOptions,
   ) {
-    this.#sessions = [new PooledSession(address, options)];
+    this.#sessions = [this.#pooled()];
     this.transport = {
       unary: (...call) => this.#first.transport.unary(...call),
       stream: (...call) => this.#first.transport.stream(...call),
     };
+  }
+
+  get renewsToken(): boolean {
+    return this.options.renewsToken;
+  }
+
+  get hint(): string | undefined {
+    return this.#hint;
   }
 
   forShortCall(): Link {
@@ -50,7 +66,7 @@ export class NodeConnection implements Connection {
 
   /** A separate connection for a worker. The caller closes it with [closeDedicated]. */
   dedicated(): Session {
-    const session = new Session(this.address, this.options);
+    const session = new Session(this.address, this.#sessionOptions());
     this.#dedicated.add(session);
     return session;
   }
@@ -80,12 +96,23 @@ export class NodeConnection implements Connection {
     return first;
   }
 
+  #pooled(): PooledSession {
+    return new PooledSession(this.address, this.#sessionOptions());
+  }
+
+  #sessionOptions(): SessionOptions {
+    const ended = (hint: string | undefined) => {
+      this.#hint = hint;
+    };
+    return { ...this.options, ended };
+  }
+
   #another(): PooledSession {
     const any = this.#sessions[Math.floor(Math.random() * CONNECTIONS_MAX)];
     if (any !== undefined && this.#sessions.length >= CONNECTIONS_MAX) {
       return any;
     }
-    const session = new PooledSession(this.address, this.options);
+    const session = this.#pooled();
     this.#sessions.push(session);
     return session;
   }
@@ -114,7 +141,7 @@ export class NodeConnection implements Connection {
   #replace(session: PooledSession): void {
     const index = this.#sessions.indexOf(session);
     if (index !== -1) {
-      this.#sessions[index] = new PooledSession(this.address, this.options);
+      this.#sessions[index] = this.#pooled();
       this.#replaced.add(session);
       session.isReplaced = true;
     }

@@ -26,7 +26,7 @@ export class TestServer implements AsyncDisposable {
 
   /** @internal */
   constructor(
-    /** The address as `http://host:port`. */
+    /** The address as `http://host:port`, with `--tls-cert` as `https://host:port`. */
     readonly address: string,
     readonly process: ChildProcess,
   ) {}
@@ -77,7 +77,7 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
         pipe.unref();
       }
     }
-    return new TestServer(`http://${address}`, child);
+    return new TestServer(address.includes("://") ? address : `http://${address}`, child);
   } catch (error) {
     await end(child, "SIGKILL");
     throw error;

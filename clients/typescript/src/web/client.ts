@@ -5,6 +5,7 @@ import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { DEFAULT_ADDRESS, readAddress } from "../client/address.js";
 import { BaseClient } from "../client/base.js";
 import type { Connection } from "../client/connection.js";
+import { headersOf } from "../client/headers.js";
 import type { ClientOptions } from "../client/options.js";
 
 export interface WebClientOptions extends ClientOptions {
@@ -29,12 +30,13 @@ export class Client extends BaseClient {
 
 /** The browser manages the connections. */
 function connect(address: string, options: WebClientOptions): Connection {
+  const { interceptor, renewsToken } = headersOf(address, options);
   const transport = createGrpcWebTransport({
     baseUrl: address,
-    interceptors: options.interceptors ?? [],
+    interceptors: [...(options.interceptors ?? []), interceptor],
     ...(options.fetch && { fetch: options.fetch }),
   });
   const nothing = () => undefined;
   const link = { transport, replace: nothing, release: nothing };
-  return { address, transport, forShortCall: () => link, forLongCall: () => link, close: nothing };
+  return { address, renewsToken, transport, forShortCall: () => link, forLongCall: () => link, close: nothing };
 }

@@ -3,10 +3,11 @@
 import type { Assignment } from "../gen/jobstream/v1/worker_service_pb.js";
 import { Condition } from "./condition.js";
 import { Context } from "./context.js";
-import { type AttemptResult, type RegisteredHandler, runHandler } from "./handler.js";
+import { type AttemptResult, type HandlerInterceptor, type RegisteredHandler, runHandler } from "./handler.js";
 import type { WorkerLog } from "./log.js";
 import type { ReportBuffer } from "./report_buffer.js";
 import { failed, release, stopped } from "./final_report.js";
+import { Settlement, leaseLost } from "./settlement.js";
 
 /** Why an attempt is cancelled: its job was cancelled, its lease was lost, or the worker is draining. */
 export type StopReason = "cancelled" | "lost" | "ending";
@@ -18,10 +19,11 @@ const REASON_TEXT: Record<StopReason, string> = {
 };
 
 /** The result of an attempt that was cancelled before its handler started. */
-const NOT_STARTED: AttemptResult = { body: release(), bytes: 0, hasThrown: true };
+const NOT_STARTED: AttemptResult = { body: release(), bytes: 0, hasThrown: true, thrown: [] };
 
 interface Running {
   readonly controller: AbortController;
+  readonly settlement: Settlement;
   reason: StopReason | undefined;
 }
 
@@ -32,6 +34,7 @@ export class AttemptRunner {
 
   constructor(
     readonly handlers: ReadonlyMap<string, RegisteredHandler>,
+    readonly interceptors: readonly HandlerInterceptor[],
     readonly buffer: ReportBuffer,
     readonly log: WorkerLog,
   ) {}
@@ -44,9 +47,10 @@ export class AttemptRunner {
   /** Starts an attempt. */
   run(assignment: Assignment): void {
     const lease = assignment.leaseId;
-    const running: Running = { controller: new AbortController(), reason: undefined };
+    const settlement = new Settlement(assignment, this.log);
+    const running: Running = { controller: new AbortController(), settlement, reason: undefined };
     this.#running.set(lease, running);
-    this.buffer.begin(lease);
+    this.buffer.begin(lease, settlement);
     // This promise never rejects: errors become the failure of the attempt.
     void this.#attempt(assignment, running);
   }
@@ -69,7 +73,9 @@ export class AttemptRunner {
 
   /** Releases the running attempts. Their handlers may keep running. */
   abandonAll(): void {
-    for (const lease of this.#running.keys()) {
+    for (const [lease, { settlement }] of this.#running) {
+      // What the handler still returns is not used.
+      settlement.settle(leaseLost());
       this.buffer.end(lease, release(), 0);
     }
     this.#running.clear();
@@ -83,11 +89,13 @@ export class AttemptRunner {
 
   async #attempt(assignment: Assignment, running: Running): Promise<void> {
     const lease = assignment.leaseId;
-    const { signal } = running.controller;
+    const { controller, settlement } = running;
+    const { signal } = controller;
     // The handler starts only after the acceptance was sent: the server assigns a job that is not accepted to another
     // worker.
     await this.buffer.waitAccepted(lease, signal);
-    const result = signal.aborted ? NOT_STARTED : await this.#runHandler(assignment, signal);
+    const result = signal.aborted ? NOT_STARTED : await this.#runHandler(assignment, signal, settlement);
+    settlement.returned();
     if (this.#running.get(lease) !== running) {
       return;
     }
@@ -101,20 +109,20 @@ export class AttemptRunner {
     this.#changed.notify();
   }
 
-  #end(assignment: Assignment, { body, bytes }: AttemptResult): void {
+  #end(assignment: Assignment, { body, bytes, thrown }: AttemptResult): void {
     this.buffer.end(assignment.leaseId, body, bytes);
     if (body.case === "fail" && body.value.failure !== undefined) {
-      this.log.attemptFailed(assignment, body.value.failure);
+      this.log.attemptFailed(assignment, body.value.failure, thrown);
     }
   }
 
-  async #runHandler(assignment: Assignment, signal: AbortSignal): Promise<AttemptResult> {
+  async #runHandler(assignment: Assignment, signal: AbortSignal, settlement: Settlement): Promise<AttemptResult> {
     try {
-      const context = new Context(assignment, this.buffer, signal);
-      return await runHandler(this.handlers.get(assignment.kind), context, this.buffer.limits);
+      const context = Context.of(assignment, this.buffer, signal, settlement);
+      return await runHandler(this.handlers.get(assignment.kind), this.interceptors, context, this.buffer.limits);
     } catch (error) {
       // The payload has a form that this client does not know.
-      return { body: failed("BAD_PAYLOAD", String(error)), bytes: 0, hasThrown: false };
+      return { body: failed("BAD_PAYLOAD", String(error)), bytes: 0, hasThrown: false, thrown: [] };
     }
   }
 }

@@ -6,10 +6,12 @@ import { type LogLevel, writeLevel } from "../client/events.js";
 import { Payload } from "../data/payload.js";
 import { spanOf } from "../data/span.js";
 import { truncateText } from "../data/text.js";
+import { type TraceContext, readTraceContext } from "../data/trace_context.js";
 import { InvalidRequest } from "../errors.js";
 import { OutputSchema, type Progress, ProgressSchema } from "../gen/jobstream/v1/job_pb.js";
 import type { Assignment } from "../gen/jobstream/v1/worker_service_pb.js";
 import type { ReportBuffer } from "./report_buffer.js";
+import type { SettledCallback, Settlement } from "./settlement.js";
 
 const PROGRESS_MESSAGE_BYTES_MAX = 1024;
 const UNIT_BYTES_MAX = 64;
@@ -23,19 +25,18 @@ export class Context {
   readonly attempt: number;
   readonly kind: string;
   readonly queue: string;
-  /** When the attempt times out, by the clock of this machine. */
-  readonly deadline: Date;
   /** As submitted. */
   readonly headers: Readonly<Record<string, string>>;
   /** As submitted. */
   readonly labels: Readonly<Record<string, string>>;
-  /** The undecoded input. */
-  readonly payload: Payload;
+  /** The trace of the submitter. */
+  readonly traceContext: TraceContext | undefined;
+  readonly #assignment: Assignment;
   readonly #buffer: ReportBuffer;
   readonly #lease: string;
+  readonly #settlement: Settlement;
 
-  /** @internal */
-  constructor(
+  private constructor(
     assignment: Assignment,
     buffer: ReportBuffer,
     /**
@@ -44,17 +45,36 @@ export class Context {
      * returned value is its result.
      */
     readonly signal: AbortSignal,
+    /** When the attempt times out, by the clock of this machine. */
+    readonly deadline: Date,
+    /** The undecoded input, as the interceptors have changed it. */
+    readonly payload: Payload,
+    settlement: Settlement,
   ) {
     this.jobId = assignment.jobId;
     this.attempt = assignment.attempt;
     this.kind = assignment.kind;
     this.queue = assignment.queue;
-    this.deadline = new Date(Math.min(Date.now() + spanOf(assignment.timeLeft), DATE_MAX));
     this.headers = assignment.headers;
     this.labels = assignment.labels;
-    this.payload = Payload.read(assignment.payload);
+    this.traceContext = readTraceContext(assignment.traceContext);
+    this.#assignment = assignment;
     this.#buffer = buffer;
     this.#lease = assignment.leaseId;
+    this.#settlement = settlement;
+  }
+
+  /** @internal */
+  static of(assignment: Assignment, buffer: ReportBuffer, signal: AbortSignal, settlement: Settlement): Context {
+    const deadline = new Date(Math.min(Date.now() + spanOf(assignment.timeLeft), DATE_MAX));
+    return new Context(assignment, buffer, signal, deadline, Payload.read(assignment.payload), settlement);
+  }
+
+  /** The same attempt with another input. @internal */
+  with(payload: Payload): Context {
+    return payload === this.payload
+      ? this
+      : new Context(this.#assignment, this.#buffer, this.signal, this.deadline, payload, this.#settlement);
   }
 
   /**
@@ -107,6 +127,31 @@ export class Context {
   /** Sends a log line to watchers, truncated to 16 KiB. Lines are dropped and counted while the send buffer is full. */
   log(text: string, level: LogLevel = "info"): void {
     this.#buffer.log(this.#lease, writeLevel(level), text);
+  }
+
+  /**
+   * Registers a callback for the end of the attempt, for example to remove a temporary file or to commit an offset only
+   * once the server has the result. It is called once, after the handler and the interceptors have returned:
+   *
+   * - without an error once the server has acknowledged the result, the failure or the release of the attempt; with a
+   *   log they are durable then;
+   * - with an error of reason `LEASE_LOST`, or the error with which the server refused it, if the attempt did not count,
+   *   also because a drain released the job before the handler returned;
+   * - with Unavailable if the worker ended before an acknowledgement arrived: then it is not known.
+   *
+   * Callbacks run in the order of their registration and must not block. A promise is not awaited. An error of a
+   * callback is logged.
+   *
+   * ```ts
+   * context.onSettled(async (error) => {
+   *   if (error === undefined) await rm(file);
+   * });
+   * ```
+   *
+   * @throws IllegalState if the handler has returned.
+   */
+  onSettled(callback: SettledCallback): void {
+    this.#settlement.add(callback);
   }
 
   #report(progress: Partial<Pick<Progress, "fraction" | "done" | "total" | "unit" | "message">>): void {

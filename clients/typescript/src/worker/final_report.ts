@@ -101,9 +101,13 @@ export function failedWith(error: unknown): ReportBody {
   return fail(failure_, error instanceof RetryLater ? error.after : undefined);
 }
 
-/** The report of an invalid input. */
-export function badPayload(error: unknown): ReportBody {
-  return failed("BAD_PAYLOAD", `invalid payload: ${describeIssues(error)}`);
+/** The input does not fit the handler. The message may quote the input. */
+export class BadPayload extends Error {
+  override readonly name: string = "BadPayload";
+
+  constructor(cause: unknown) {
+    super(`invalid payload: ${describeIssues(cause)}`, { cause });
+  }
 }
 
 function fail(failure: Failure, after?: number): ReportBody {
@@ -129,7 +133,8 @@ function withCauses(error: Error): string {
   return cause instanceof Error && cause !== error ? `${error.message}: ${cause.message}` : error.message;
 }
 
-function typeName(error: unknown): string {
+/** The name of the type of any thrown value. */
+export function typeName(error: unknown): string {
   if (!(error instanceof Error)) {
     return typeof error;
   }

@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 
 import { InvalidRequest } from "../errors.js";
 import { span } from "../client/options.js";
+import type { HandlerInterceptor } from "./handler.js";
 import { type Logger, STDERR_LOGGER } from "./log.js";
 
 export interface WorkerOptions {
@@ -19,11 +20,12 @@ export interface WorkerOptions {
   /** Time in milliseconds for running attempts to finish after a signal. Default 10 000. */
   readonly drainTimeout?: number | undefined;
   /**
-   * Receives a warning for each failed attempt and each lost connection, and an info line for each connect and once the
-   * worker is drained.
-   * No line has a payload. Default: the console, on stderr.
+   * Receives a warning for each failed attempt, at most ten a second, and each lost connection, and an info line for each
+   * connect and once the worker is drained. No line has a payload. Default: the console, on stderr.
    */
   readonly logger?: Logger | undefined;
+  /** Called around each run of a handler. The first is the outermost. */
+  readonly interceptors?: readonly HandlerInterceptor[] | undefined;
   /** Called after each connect. */
   readonly onConnected?: ((connected: Connected) => void) | undefined;
   /** Called when a connection breaks or cannot be established. */
@@ -55,6 +57,7 @@ export function readWorkerOptions(options: WorkerOptions) {
     name: options.name ?? defaultName(),
     queues: [...(options.queues ?? [])],
     logger: options.logger ?? STDERR_LOGGER,
+    interceptors: [...(options.interceptors ?? [])],
     drainTimeout: span("drainTimeout", options.drainTimeout, 10_000),
   };
 }

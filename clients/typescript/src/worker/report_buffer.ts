@@ -3,12 +3,14 @@
 
 import { create } from "@bufbuild/protobuf";
 
+import type { JobstreamError } from "../errors.js";
 import { now } from "../data/span.js";
 import { byteLength, truncateText } from "../data/text.js";
 import { LogLevel, LogSchema, LogStream, type Output, type Progress, type Log } from "../gen/jobstream/v1/job_pb.js";
 import { Condition } from "./condition.js";
 import { ByteSemaphore } from "./byte_semaphore.js";
 import type { Limits, ReportBody } from "./final_report.js";
+import { type Settlement, leaseLost, notAcknowledged } from "./settlement.js";
 
 /**
  * Most bytes of unacknowledged progress, output and logs. Above it output waits and log lines are dropped and counted.
@@ -36,6 +38,8 @@ export interface Entry {
   /** Undefined if the lease was lost. */
   body: ReportBody | undefined;
   acquired: number;
+  /** That of the attempt, if this is its final report. */
+  readonly settlement?: Settlement | undefined;
 }
 
 interface Attempt {
@@ -47,7 +51,16 @@ interface Attempt {
   leaseLost: boolean;
   /** Whether the acceptance was sent. */
   isAccepted: boolean;
+  readonly settlement: Settlement | undefined;
 }
+
+const NEW_ATTEMPT: Attempt = {
+  progress: undefined,
+  dropped: 0,
+  leaseLost: false,
+  isAccepted: false,
+  settlement: undefined,
+};
 
 /** Buffers the reports of one worker across its connections. */
 export class ReportBuffer {
@@ -123,8 +136,8 @@ export class ReportBuffer {
   }
 
   /** Records a new attempt and accepts its lease. */
-  begin(lease: string): void {
-    this.#attempts.set(lease, { progress: undefined, dropped: 0, leaseLost: false, isAccepted: false });
+  begin(lease: string, settlement?: Settlement): void {
+    this.#attempts.set(lease, { ...NEW_ATTEMPT, settlement });
     this.acceptedLeases.push(lease);
     this.changed.notify();
   }
@@ -197,7 +210,7 @@ export class ReportBuffer {
       if (attempt.progress !== undefined) {
         this.#push(lease, { case: "progress", value: attempt.progress }, REPORT_BYTES, 0);
       }
-      this.#push(lease, end, REPORT_BYTES + bytes, 0);
+      this.#push(lease, end, REPORT_BYTES + bytes, 0, attempt.settlement);
     }
     this.#attempts.delete(lease);
     this.changed.notify();
@@ -215,6 +228,26 @@ export class ReportBuffer {
     }
   }
 
+  /** The server accepts no report of this attempt any more. */
+  lose(lease: string, error: JobstreamError): void {
+    const ended = this.reports.filter((entry) => entry.lease === lease);
+    for (const attempt of [...ended, this.#attempts.get(lease)]) {
+      attempt?.settlement?.settle(error);
+    }
+  }
+
+  /** The server has refused the report of this number. */
+  refuse(number: number, error: JobstreamError): void {
+    this.reports[number - this.first]?.settlement?.settle(error);
+  }
+
+  /** Ends the buffer with the worker: no acknowledgement arrives any more. */
+  close(): void {
+    for (const { settlement } of this.reports) {
+      settlement?.settle(notAcknowledged());
+    }
+  }
+
   /** Removes the reports up to this number. */
   acknowledge(upTo: number): void {
     let done = 0;
@@ -225,22 +258,29 @@ export class ReportBuffer {
       this.space.release(entry.acquired);
       done += 1;
     }
-    this.reports.splice(0, done);
+    const acknowledged = this.reports.splice(0, done);
     this.first += done;
+    for (const { settlement } of acknowledged) {
+      settlement?.settle();
+    }
     this.changed.notify();
   }
 
   /** Applies Welcome. Returns the attempts whose leases are lost. */
   welcome(limits: ServerLimits): string[] {
     this.#limits = limits;
+    // First, because an attempt whose end was acknowledged has no lease either.
+    this.acknowledge(limits.acked);
     const lost = this.running().filter((lease) => !limits.standing.has(lease));
     for (const lease of lost) {
-      this.#attempts.set(lease, { progress: undefined, dropped: 0, leaseLost: true, isAccepted: true });
+      this.lose(lease, leaseLost());
+      this.#attempts.set(lease, { ...NEW_ATTEMPT, leaseLost: true, isAccepted: true });
     }
     for (const entry of this.reports.filter(({ lease }) => !limits.standing.has(lease))) {
       entry.body = undefined;
       this.space.release(entry.acquired);
       entry.acquired = 0;
+      entry.settlement?.settle(leaseLost());
     }
     this.acknowledge(limits.acked);
     this.acceptedLeases = this.running();
@@ -266,8 +306,8 @@ export class ReportBuffer {
     }
   }
 
-  #push(lease: string, body: ReportBody, bytes: number, acquired: number): void {
-    this.reports.push({ lease, body, bytes, acquired });
+  #push(lease: string, body: ReportBody, bytes: number, acquired: number, settlement?: Settlement): void {
+    this.reports.push({ lease, body, bytes, acquired, settlement });
     this.changed.notify();
   }
 }

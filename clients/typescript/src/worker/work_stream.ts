@@ -1,9 +1,12 @@
 // One Work stream of a worker, from Hello to its end.
 
+import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 
 import { Scope, pause } from "../client/scope.js";
+import { readStatus } from "../client/status.js";
 import { now, spanOf } from "../data/span.js";
+import { StatusSchema } from "../gen/google/rpc/status_pb.js";
 import type { NodeConnection } from "../node/connection.js";
 import {
   type AttemptCancel,
@@ -17,6 +20,7 @@ import {
 import type { AttemptRunner } from "./attempt_runner.js";
 import type { ReportBuffer } from "./report_buffer.js";
 import { Requests } from "./requests.js";
+import { leaseLost } from "./settlement.js";
 
 /** Longest time in milliseconds for the server to respond to Hello. */
 const WELCOME_TIME_MAX = 10_000;
@@ -63,7 +67,7 @@ export class WorkStream {
       this.#restartTimer();
       for await (const response of workers.work(this.#requests, { signal: this.#scope.signal })) {
         this.#restartTimer();
-        this.#handle(response);
+        this.#handle(response, connection.address);
       }
       if (!this.#isWelcome) {
         throw new ConnectError("the server closed the stream before Welcome", Code.Unavailable);
@@ -103,7 +107,7 @@ export class WorkStream {
   }
 
   /** Handles a message in the order of its fields. */
-  #handle({ welcome, assignments, cancels, ack, ping, drain }: WorkResponse): void {
+  #handle({ welcome, assignments, cancels, ack, ping, drain }: WorkResponse, address: string): void {
     if (welcome !== undefined) {
       this.#welcome(welcome);
     }
@@ -117,7 +121,7 @@ export class WorkStream {
       this.#cancel(cancel);
     }
     if (ack !== undefined) {
-      this.#acknowledge(ack);
+      this.#acknowledge(ack, address);
     }
     if (ping !== undefined) {
       this.buffer.heartbeatRequested = true;
@@ -148,14 +152,19 @@ export class WorkStream {
 
   #cancel({ leaseId, revoked }: AttemptCancel): void {
     this.runner.stop(leaseId, revoked ? "lost" : "cancelled");
+    if (revoked) {
+      this.buffer.lose(leaseId, leaseLost());
+    }
   }
 
-  #acknowledge({ reportSequence, refusals }: ReportAck): void {
-    for (const { leaseId, error } of refusals) {
-      if (error?.code === LEASE_LOST) {
+  #acknowledge({ reportSequence, refusals }: ReportAck, address: string): void {
+    for (const { leaseId, reportSequence: refused, error = create(StatusSchema) } of refusals) {
+      if (error.code === LEASE_LOST) {
         this.runner.stop(leaseId, "lost");
+        this.buffer.lose(leaseId, readStatus(error, address));
       } else {
-        this.listener.onRejection(`the server rejected a report: ${error?.message ?? ""}`);
+        this.listener.onRejection(`the server rejected a report: ${error.message}`);
+        this.buffer.refuse(Number(refused), readStatus(error, address));
       }
     }
     this.buffer.acknowledge(Number(reportSequence));

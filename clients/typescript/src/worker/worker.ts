@@ -102,7 +102,9 @@ export class Worker implements AsyncDisposable {
     }
     try {
       this.#ended = session.run();
-      await this.#ended;
+      await this.#ended.finally(() => {
+        this.#log.flush();
+      });
       this.#log.drained();
     } finally {
       ignoreSignals();
@@ -145,6 +147,7 @@ export class Worker implements AsyncDisposable {
         this.#log.disconnected(reason, retryIn);
         this.#callSafely(() => onDisconnected?.({ reason, retryIn }));
       },
+      interceptors: this.#settings.interceptors,
       log: this.#log,
     });
   }

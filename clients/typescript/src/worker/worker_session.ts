@@ -7,16 +7,18 @@ import { Code, ConnectError } from "@connectrpc/connect";
 
 import { Backoff } from "../client/backoff.js";
 import { Scope, pause } from "../client/scope.js";
+import { isRefusedToken } from "../client/calls.js";
 import { readError } from "../client/status.js";
+import { isPermanentTlsFailure } from "../client/tls_errors.js";
 import { now, timerSpan } from "../data/span.js";
-import { JobstreamError } from "../errors.js";
+import { JobstreamError, type StatusCode } from "../errors.js";
 import { HelloSchema, type Welcome } from "../gen/jobstream/v1/worker_service_pb.js";
 import type { NodeConnection } from "../node/connection.js";
 import { VERSION } from "../version.js";
 import { Condition } from "./condition.js";
 import { WorkStream, ACKNOWLEDGE_TIME_MAX, releaseRunning, within } from "./work_stream.js";
 import { AttemptRunner } from "./attempt_runner.js";
-import type { RegisteredHandler } from "./handler.js";
+import type { HandlerInterceptor, RegisteredHandler } from "./handler.js";
 import type { WorkerLog } from "./log.js";
 import { ReportBuffer } from "./report_buffer.js";
 
@@ -26,7 +28,7 @@ const BACKOFF = { firstPause: 50, longestPause: 5_000 };
 /** Time in milliseconds to wait for the server to close the stream. */
 const CLOSE_TIME_MAX = 500;
 /** Status codes that a retry cannot change. */
-const PERMANENT = [Code.InvalidArgument, Code.Unimplemented, Code.Unauthenticated, Code.PermissionDenied];
+const PERMANENT: StatusCode[] = ["INVALID_ARGUMENT", "UNIMPLEMENTED", "UNAUTHENTICATED", "PERMISSION_DENIED"];
 
 export interface SessionOptions {
   readonly name: string;
@@ -34,6 +36,7 @@ export interface SessionOptions {
   readonly slots: number;
   readonly connected: (welcome: Welcome) => void;
   readonly disconnected: (reason: string, retryIn: number) => void;
+  readonly interceptors: readonly HandlerInterceptor[];
   readonly log: WorkerLog;
 }
 
@@ -45,6 +48,10 @@ export class WorkerSession {
   /** Aborted once all reports were acknowledged: no connection is needed any more. */
   readonly #closed = new Scope();
   #stream: WorkStream | undefined;
+  /** Whether the server has accepted the worker. */
+  #wasWelcome = false;
+  /** Whether the last stream was refused for its token. */
+  #isRefused = false;
   #drainDeadline = Infinity;
   #leaseTimer: NodeJS.Timeout | undefined;
 
@@ -54,7 +61,7 @@ export class WorkerSession {
     readonly options: SessionOptions,
   ) {
     this.#buffer = new ReportBuffer(options.slots);
-    this.#runner = new AttemptRunner(handlers, this.#buffer, options.log);
+    this.#runner = new AttemptRunner(handlers, options.interceptors, this.#buffer, options.log);
   }
 
   /** Starts to drain with this deadline, or moves the deadline closer. */
@@ -76,6 +83,7 @@ export class WorkerSession {
       this.#closed.abort(undefined);
       this.#stream?.abort("the worker ended");
       await releaseRunning(this.#runner);
+      this.#buffer.close();
     }
   }
 
@@ -88,8 +96,8 @@ export class WorkerSession {
       if (this.#closed.signal.aborted) {
         return;
       }
-      const error = readError(broken, this.connection.address);
-      if (broken instanceof ConnectError && PERMANENT.includes(broken.code)) {
+      const error = readError(broken, this.connection);
+      if (this.#isPermanent(error)) {
         throw error;
       }
       if (now() - began > BACKOFF.longestPause) {
@@ -99,6 +107,20 @@ export class WorkerSession {
       this.options.disconnected(error instanceof Error ? error.message : String(error), span);
       await pause(span, this.#closed.signal).catch(() => undefined);
     }
+  }
+
+  /**
+   * Whether a retry cannot fix the error. A stream that was refused for its token is opened once more with a new one. The
+   * certificate of a server that has accepted the worker may be renewed.
+   */
+  #isPermanent(error: unknown): boolean {
+    if (!(error instanceof JobstreamError)) {
+      return false;
+    }
+    const mayRenewToken = this.connection.renewsToken && !this.#isRefused && isRefusedToken(error);
+    this.#isRefused ||= mayRenewToken;
+    const isPermanent = error.code !== undefined && PERMANENT.includes(error.code);
+    return (isPermanent && !mayRenewToken) || (!this.#wasWelcome && isPermanentTlsFailure(error.reason));
   }
 
   /** Runs one connection. Returns the error that ended it. */
@@ -117,6 +139,8 @@ export class WorkerSession {
     });
     const onWelcome = (welcome: Welcome) => {
       this.#expireLeases();
+      this.#wasWelcome = true;
+      this.#isRefused = false;
       connected(welcome);
     };
     const onDrain = (timeLeft: number) => {

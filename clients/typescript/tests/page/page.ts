@@ -1,4 +1,4 @@
-// Runs in the browser: submits a job, watches it and passes every event to the test.
+// Runs in the browser: submits a job, watches it and passes every event to the test; follows the changes of all jobs.
 
 import { Client, type JobEvent } from "jobstream/web";
 
@@ -7,6 +7,10 @@ declare global {
   function onEvent(event: { type: string; sequence: number | undefined }): Promise<void>;
   /** Called by the test. Returns the result. */
   function follow(address: string, kind: string, chunks: number): Promise<string>;
+  /** Provided by the test. */
+  function onChange(jobId: string): Promise<void>;
+  /** Called by the test. Passes this number of changes of all jobs to the test. */
+  function followAll(address: string, afterCursor: string, changes: number): Promise<void>;
 }
 
 globalThis.follow = async (address, kind, chunks) => {
@@ -18,6 +22,19 @@ globalThis.follow = async (address, kind, chunks) => {
   const result = await job.result();
   client.close();
   return String(result);
+};
+
+globalThis.followAll = async (address, afterCursor, changes) => {
+  const client = new Client(address);
+  let left = changes;
+  for await (const item of client.watchJobs({}, { afterCursor, heartbeat: 1_000 })) {
+    await globalThis.onChange(item.type === "change" ? item.jobId : item.type);
+    left -= 1;
+    if (left === 0) {
+      break;
+    }
+  }
+  client.close();
 };
 
 function sequenceOf(event: JobEvent): number | undefined {

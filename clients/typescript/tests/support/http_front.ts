@@ -1,14 +1,17 @@
 // An HTTP/2 server that answers each request with an error page, like a proxy in front of a server.
 
 import { once } from "node:events";
-import { type ServerHttp2Session, createServer } from "node:http2";
+import { type IncomingHttpHeaders, type ServerHttp2Session, createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
 
 export class HttpFront implements AsyncDisposable {
   /** The paths of the requests. */
   readonly paths: string[] = [];
+  /** The headers of the requests. */
+  readonly headers: IncomingHttpHeaders[] = [];
   readonly #server = createServer((request, response) => {
     this.paths.push(request.url);
+    this.headers.push(request.headers);
     response.writeHead(this.status, { "content-type": "text/html" }).end("<!doctype html><title>proxy</title>");
   });
   readonly #sessions = new Set<ServerHttp2Session>();

@@ -3,9 +3,15 @@
 import { once } from "node:events";
 import * as net from "node:net";
 
+const PING = 6;
+/** Size of a PING frame. */
+const PING_BYTES = 17;
+
 export class Proxy implements AsyncDisposable {
   /** Number of accepted connections. */
   accepted = 0;
+  /** Number of responses to PINGs that the server sent in a segment of their own. */
+  pongs = 0;
   readonly #server = net.createServer((client) => {
     this.#open(client);
   });
@@ -76,6 +82,7 @@ export class Proxy implements AsyncDisposable {
     };
     forward(client, server, (data) => server.write(data));
     forward(server, client, (data) => {
+      this.pongs += data.length === PING_BYTES && data[3] === PING ? 1 : 0;
       client.write(data.subarray(0, left));
       left -= data.length;
       if (left < 0) {

@@ -14,8 +14,14 @@ export function gate<T = void>() {
 /** Collects the log lines of a worker. */
 export function recordingLogger() {
   const lines: string[] = [];
-  const record = (level: string) => (line: string) => void lines.push(`${level} ${line}`);
-  return { lines, info: record("info"), warn: record("warn") };
+  const errors: unknown[] = [];
+  const record =
+    (level: string) =>
+    (line: string, ...error: unknown[]) => {
+      lines.push(`${level} ${line}`);
+      errors.push(...error);
+    };
+  return { lines, errors, info: record("info"), warn: record("warn") };
 }
 
 /** Runs a worker until the end of the block. It logs nothing by default. */

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file jobstream/v1/admin_service.proto.
  */
 export const file_jobstream_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBqb2JzdHJlYW0vdjEvYWRtaW5fc2VydmljZS5wcm90bxIMam9ic3RyZWFtLnYxIhYKFEdldFNlcnZlckluZm9SZXF1ZXN0IvUCChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIMCgRtb2RlGAIgASgJEiwKCmR1cmFiaWxpdHkYAyABKA4yGC5qb2JzdHJlYW0udjEuRHVyYWJpbGl0eRIkCgZsaW1pdHMYBCABKAsyFC5qb2JzdHJlYW0udjEuTGltaXRzEi4KCnN0YXJ0X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBnVwdGltZRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIPCgdib290X2lkGAcgASgJEhAKCGRyYWluaW5nGAggASgIEg0KBWtpbmRzGAkgAygJEgwKBGpvYnMYCiABKA0SEAoId2F0Y2hlcnMYCyABKA0SEwoLa2luZHNfdG90YWwYDCABKA0SJwoGbWVtb3J5GA0gAygLMhcuam9ic3RyZWFtLnYxLk1lbW9yeVVzZSJGCglNZW1vcnlVc2USEAoIY2F0ZWdvcnkYASABKAkSEgoKdXNlZF9ieXRlcxgCIAEoAxITCgtsaW1pdF9ieXRlcxgDIAEoAyKvBAoGTGltaXRzEhkKEXBheWxvYWRfYnl0ZXNfbWF4GAEgASgNEhkKEW1lc3NhZ2VfYnl0ZXNfbWF4GAIgASgNEhAKCGpvYnNfbWF4GAMgASgNEhUKDWpvYl9ieXRlc19tYXgYBCABKAMSLAoJcmV0ZW50aW9uGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhsKE3JldGVudGlvbl9ieXRlc19tYXgYBiABKAMSHAoUZXZlbnRfcmluZ19ieXRlc19tYXgYByABKA0SFgoOYmF0Y2hfam9ic19tYXgYCCABKA0SMgoPcmVzdWx0X3dhaXRfbWF4GAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhQKDHdhdGNoZXJzX21heBgKIAEoDRI1ChJpZGVtcG90ZW5jeV93aW5kb3cYDCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SGwoTaWRlbXBvdGVuY3lfaWRzX21heBgNIAEoDRIcChRjb25uZWN0aW9uX2J5dGVzX21heBgOIAEoAxIdChVjb25uZWN0aW9uc19ieXRlc19tYXgYDyABKAMSFwoPY29ubmVjdGlvbnNfbWF4GBAgASgNEiMKG2Nvbm5lY3Rpb25zX3Blcl9hZGRyZXNzX21heBgRIAEoDRIYChBtZW1vcnlfYnl0ZXNfbWF4GAsgASgDEhIKCnF1ZXVlc19tYXgYEiABKA0iOgoRTGlzdFF1ZXVlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkiUgoSTGlzdFF1ZXVlc1Jlc3BvbnNlEiMKBnF1ZXVlcxgBIAMoCzITLmpvYnN0cmVhbS52MS5RdWV1ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAki2QEKBVF1ZXVlEg0KBXF1ZXVlGAEgASgJEg4KBnBhdXNlZBgCIAEoCBIpCgZjb3VudHMYAyABKAsyGS5qb2JzdHJlYW0udjEuU3RhdGVDb3VudHMSNAoRb2xkZXN0X3F1ZXVlZF9hZ2UYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SGwoTYWNjZXB0ZWRfcGVyX3NlY29uZBgFIAEoARIbChNmaW5pc2hlZF9wZXJfc2Vjb25kGAYgASgBEhYKDnVuc2VydmVkX2tpbmRzGAcgAygJIncKC1N0YXRlQ291bnRzEhEKCXNjaGVkdWxlZBgBIAEoDRIOCgZxdWV1ZWQYAiABKA0SDwoHcnVubmluZxgDIAEoDRIRCglzdWNjZWVkZWQYBCABKA0SDgoGZmFpbGVkGAUgASgNEhEKCWNhbmNlbGxlZBgGIAEoDSIiChFQYXVzZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSI4ChJQYXVzZVF1ZXVlUmVzcG9uc2USIgoFcXVldWUYASABKAsyEy5qb2JzdHJlYW0udjEuUXVldWUiIwoSUmVzdW1lUXVldWVSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJIjkKE1Jlc3VtZVF1ZXVlUmVzcG9uc2USIgoFcXVldWUYASABKAsyEy5qb2JzdHJlYW0udjEuUXVldWUiIgoRUHVyZ2VRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiJAoSUHVyZ2VRdWV1ZVJlc3BvbnNlEg4KBnB1cmdlZBgBIAEoDSLrAgoGV29ya2VyEhEKCXdvcmtlcl9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEiYKBGxpbmsYAyABKA4yGC5qb2JzdHJlYW0udjEuV29ya2VyTGluaxIoCgVzdGF0ZRgEIAEoDjIZLmpvYnN0cmVhbS52MS5Xb3JrZXJTdGF0ZRINCgVraW5kcxgFIAMoCRIOCgZxdWV1ZXMYBiADKAkSDQoFc2xvdHMYByABKA0SEwoLc2xvdHNfdGFrZW4YCCABKA0SLwoLY3JlYXRlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKDmxhc3RfaGVhcmRfYWdlGAogASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgsKA3NkaxgLIAEoCRIPCgdhZGRyZXNzGAwgASgJEhMKC2tpbmRzX3RvdGFsGA0gASgNEhQKDHF1ZXVlc190b3RhbBgOIAEoDSI7ChJMaXN0V29ya2Vyc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgNEhIKCnBhZ2VfdG9rZW4YAiABKAkiVQoTTGlzdFdvcmtlcnNSZXNwb25zZRIlCgd3b3JrZXJzGAEgAygLMhQuam9ic3RyZWFtLnYxLldvcmtlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiTwoSRHJhaW5Xb3JrZXJSZXF1ZXN0Eg4KBndvcmtlchgBIAEoCRIpCgZ3aXRoaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iPAoTRHJhaW5Xb3JrZXJSZXNwb25zZRIlCgd3b3JrZXJzGAEgAygLMhQuam9ic3RyZWFtLnYxLldvcmtlcipuCgpXb3JrZXJMaW5rEhsKF1dPUktFUl9MSU5LX1VOU1BFQ0lGSUVEEAASFAoQV09SS0VSX0xJTktfUE9PTBABEhYKEldPUktFUl9MSU5LX1NUUkVBTRACEhUKEVdPUktFUl9MSU5LX1VOQVJZEAMqgQEKC1dvcmtlclN0YXRlEhwKGFdPUktFUl9TVEFURV9VTlNQRUNJRklFRBAAEhoKFldPUktFUl9TVEFURV9DT05ORUNURUQQARIZChVXT1JLRVJfU1RBVEVfRFJBSU5JTkcQAhIdChlXT1JLRVJfU1RBVEVfRElTQ09OTkVDVEVEEAMy5gQKDEFkbWluU2VydmljZRJdCg1HZXRTZXJ2ZXJJbmZvEiIuam9ic3RyZWFtLnYxLkdldFNlcnZlckluZm9SZXF1ZXN0GiMuam9ic3RyZWFtLnYxLkdldFNlcnZlckluZm9SZXNwb25zZSIDkAIBElQKCkxpc3RRdWV1ZXMSHy5qb2JzdHJlYW0udjEuTGlzdFF1ZXVlc1JlcXVlc3QaIC5qb2JzdHJlYW0udjEuTGlzdFF1ZXVlc1Jlc3BvbnNlIgOQAgESTwoKUGF1c2VRdWV1ZRIfLmpvYnN0cmVhbS52MS5QYXVzZVF1ZXVlUmVxdWVzdBogLmpvYnN0cmVhbS52MS5QYXVzZVF1ZXVlUmVzcG9uc2USUgoLUmVzdW1lUXVldWUSIC5qb2JzdHJlYW0udjEuUmVzdW1lUXVldWVSZXF1ZXN0GiEuam9ic3RyZWFtLnYxLlJlc3VtZVF1ZXVlUmVzcG9uc2USTwoKUHVyZ2VRdWV1ZRIfLmpvYnN0cmVhbS52MS5QdXJnZVF1ZXVlUmVxdWVzdBogLmpvYnN0cmVhbS52MS5QdXJnZVF1ZXVlUmVzcG9uc2USVwoLTGlzdFdvcmtlcnMSIC5qb2JzdHJlYW0udjEuTGlzdFdvcmtlcnNSZXF1ZXN0GiEuam9ic3RyZWFtLnYxLkxpc3RXb3JrZXJzUmVzcG9uc2UiA5ACARJSCgtEcmFpbldvcmtlchIgLmpvYnN0cmVhbS52MS5EcmFpbldvcmtlclJlcXVlc3QaIS5qb2JzdHJlYW0udjEuRHJhaW5Xb3JrZXJSZXNwb25zZUJRChZpby5naXRodWIuam9ic3RyZWFtLnYxUAFaNWdpdGh1Yi5jb20vam9ic3RyZWFtL2pvYnN0cmVhbS9jbGllbnRzL2dvL2pvYnN0cmVhbXYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_jobstream_v1_job_service]);
+  fileDesc("CiBqb2JzdHJlYW0vdjEvYWRtaW5fc2VydmljZS5wcm90bxIMam9ic3RyZWFtLnYxIhYKFEdldFNlcnZlckluZm9SZXF1ZXN0IogDChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIMCgRtb2RlGAIgASgJEiwKCmR1cmFiaWxpdHkYAyABKA4yGC5qb2JzdHJlYW0udjEuRHVyYWJpbGl0eRIkCgZsaW1pdHMYBCABKAsyFC5qb2JzdHJlYW0udjEuTGltaXRzEi4KCnN0YXJ0X3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBnVwdGltZRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIPCgdib290X2lkGAcgASgJEhAKCGRyYWluaW5nGAggASgIEg0KBWtpbmRzGAkgAygJEgwKBGpvYnMYCiABKA0SEAoId2F0Y2hlcnMYCyABKA0SEwoLa2luZHNfdG90YWwYDCABKA0SJwoGbWVtb3J5GA0gAygLMhcuam9ic3RyZWFtLnYxLk1lbW9yeVVzZRIRCglsb2dfbGV2ZWwYDiABKAkiRgoJTWVtb3J5VXNlEhAKCGNhdGVnb3J5GAEgASgJEhIKCnVzZWRfYnl0ZXMYAiABKAMSEwoLbGltaXRfYnl0ZXMYAyABKAMirwQKBkxpbWl0cxIZChFwYXlsb2FkX2J5dGVzX21heBgBIAEoDRIZChFtZXNzYWdlX2J5dGVzX21heBgCIAEoDRIQCghqb2JzX21heBgDIAEoDRIVCg1qb2JfYnl0ZXNfbWF4GAQgASgDEiwKCXJldGVudGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIbChNyZXRlbnRpb25fYnl0ZXNfbWF4GAYgASgDEhwKFGV2ZW50X3JpbmdfYnl0ZXNfbWF4GAcgASgNEhYKDmJhdGNoX2pvYnNfbWF4GAggASgNEjIKD3Jlc3VsdF93YWl0X21heBgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgx3YXRjaGVyc19tYXgYCiABKA0SNQoSaWRlbXBvdGVuY3lfd2luZG93GAwgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhsKE2lkZW1wb3RlbmN5X2lkc19tYXgYDSABKA0SHAoUY29ubmVjdGlvbl9ieXRlc19tYXgYDiABKAMSHQoVY29ubmVjdGlvbnNfYnl0ZXNfbWF4GA8gASgDEhcKD2Nvbm5lY3Rpb25zX21heBgQIAEoDRIjChtjb25uZWN0aW9uc19wZXJfYWRkcmVzc19tYXgYESABKA0SGAoQbWVtb3J5X2J5dGVzX21heBgLIAEoAxISCgpxdWV1ZXNfbWF4GBIgASgNIjoKEUxpc3RRdWV1ZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDRISCgpwYWdlX3Rva2VuGAIgASgJIlIKEkxpc3RRdWV1ZXNSZXNwb25zZRIjCgZxdWV1ZXMYASADKAsyEy5qb2JzdHJlYW0udjEuUXVldWUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJItkBCgVRdWV1ZRINCgVxdWV1ZRgBIAEoCRIOCgZwYXVzZWQYAiABKAgSKQoGY291bnRzGAMgASgLMhkuam9ic3RyZWFtLnYxLlN0YXRlQ291bnRzEjQKEW9sZGVzdF9xdWV1ZWRfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhsKE2FjY2VwdGVkX3Blcl9zZWNvbmQYBSABKAESGwoTZmluaXNoZWRfcGVyX3NlY29uZBgGIAEoARIWCg51bnNlcnZlZF9raW5kcxgHIAMoCSJ3CgtTdGF0ZUNvdW50cxIRCglzY2hlZHVsZWQYASABKA0SDgoGcXVldWVkGAIgASgNEg8KB3J1bm5pbmcYAyABKA0SEQoJc3VjY2VlZGVkGAQgASgNEg4KBmZhaWxlZBgFIAEoDRIRCgljYW5jZWxsZWQYBiABKA0iIgoRUGF1c2VRdWV1ZVJlcXVlc3QSDQoFcXVldWUYASABKAkiOAoSUGF1c2VRdWV1ZVJlc3BvbnNlEiIKBXF1ZXVlGAEgASgLMhMuam9ic3RyZWFtLnYxLlF1ZXVlIiMKElJlc3VtZVF1ZXVlUmVxdWVzdBINCgVxdWV1ZRgBIAEoCSI5ChNSZXN1bWVRdWV1ZVJlc3BvbnNlEiIKBXF1ZXVlGAEgASgLMhMuam9ic3RyZWFtLnYxLlF1ZXVlIiIKEVB1cmdlUXVldWVSZXF1ZXN0Eg0KBXF1ZXVlGAEgASgJIiQKElB1cmdlUXVldWVSZXNwb25zZRIOCgZwdXJnZWQYASABKA0i6wIKBldvcmtlchIRCgl3b3JrZXJfaWQYASABKAkSDAoEbmFtZRgCIAEoCRImCgRsaW5rGAMgASgOMhguam9ic3RyZWFtLnYxLldvcmtlckxpbmsSKAoFc3RhdGUYBCABKA4yGS5qb2JzdHJlYW0udjEuV29ya2VyU3RhdGUSDQoFa2luZHMYBSADKAkSDgoGcXVldWVzGAYgAygJEg0KBXNsb3RzGAcgASgNEhMKC3Nsb3RzX3Rha2VuGAggASgNEi8KC2NyZWF0ZV90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIxCg5sYXN0X2hlYXJkX2FnZRgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhILCgNzZGsYCyABKAkSDwoHYWRkcmVzcxgMIAEoCRITCgtraW5kc190b3RhbBgNIAEoDRIUCgxxdWV1ZXNfdG90YWwYDiABKA0iOwoSTGlzdFdvcmtlcnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDRISCgpwYWdlX3Rva2VuGAIgASgJIlUKE0xpc3RXb3JrZXJzUmVzcG9uc2USJQoHd29ya2VycxgBIAMoCzIULmpvYnN0cmVhbS52MS5Xb3JrZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIk8KEkRyYWluV29ya2VyUmVxdWVzdBIOCgZ3b3JrZXIYASABKAkSKQoGd2l0aGluGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjwKE0RyYWluV29ya2VyUmVzcG9uc2USJQoHd29ya2VycxgBIAMoCzIULmpvYnN0cmVhbS52MS5Xb3JrZXIigQEKD0dldFN0YXRzUmVxdWVzdBIoCgVyYW5nZRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhInCgRzdGVwGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg0KBXF1ZXVlGAMgASgJEgwKBGtpbmQYBCABKAkijgEKEEdldFN0YXRzUmVzcG9uc2USJwoEc3RlcBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgZwb2ludHMYAiADKAsyGC5qb2JzdHJlYW0udjEuU3RhdHNQb2ludBInCgV0b3RhbBgDIAEoCzIYLmpvYnN0cmVhbS52MS5TdGF0c1BvaW50Ip4CCgpTdGF0c1BvaW50Ei4KCnN0YXJ0X3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXN1Ym1pdHRlZBgCIAEoBBIPCgdzdGFydGVkGAMgASgEEhEKCXN1Y2NlZWRlZBgEIAEoBBIOCgZmYWlsZWQYBSABKAQSEQoJY2FuY2VsbGVkGAYgASgEEhcKD2ZhaWxlZF9hdHRlbXB0cxgHIAEoBBIPCgd3YWl0aW5nGAggASgEEg8KB3J1bm5pbmcYCSABKAQSJQoEd2FpdBgKIAEoCzIXLmpvYnN0cmVhbS52MS5RdWFudGlsZXMSJAoDcnVuGAsgASgLMhcuam9ic3RyZWFtLnYxLlF1YW50aWxlcyKSAQoJUXVhbnRpbGVzEg0KBWNvdW50GAEgASgEEiYKA3A1MBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhImCgNwOTAYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJgoDcDk5GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIiMKElNldExvZ0xldmVsUmVxdWVzdBINCgVsZXZlbBgBIAEoCSI8ChNTZXRMb2dMZXZlbFJlc3BvbnNlEhYKDnByZXZpb3VzX2xldmVsGAEgASgJEg0KBWxldmVsGAIgASgJKm4KCldvcmtlckxpbmsSGwoXV09SS0VSX0xJTktfVU5TUEVDSUZJRUQQABIUChBXT1JLRVJfTElOS19QT09MEAESFgoSV09SS0VSX0xJTktfU1RSRUFNEAISFQoRV09SS0VSX0xJTktfVU5BUlkQAyqBAQoLV29ya2VyU3RhdGUSHAoYV09SS0VSX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWV09SS0VSX1NUQVRFX0NPTk5FQ1RFRBABEhkKFVdPUktFUl9TVEFURV9EUkFJTklORxACEh0KGVdPUktFUl9TVEFURV9ESVNDT05ORUNURUQQAzKKBgoMQWRtaW5TZXJ2aWNlEl0KDUdldFNlcnZlckluZm8SIi5qb2JzdHJlYW0udjEuR2V0U2VydmVySW5mb1JlcXVlc3QaIy5qb2JzdHJlYW0udjEuR2V0U2VydmVySW5mb1Jlc3BvbnNlIgOQAgESVAoKTGlzdFF1ZXVlcxIfLmpvYnN0cmVhbS52MS5MaXN0UXVldWVzUmVxdWVzdBogLmpvYnN0cmVhbS52MS5MaXN0UXVldWVzUmVzcG9uc2UiA5ACARJPCgpQYXVzZVF1ZXVlEh8uam9ic3RyZWFtLnYxLlBhdXNlUXVldWVSZXF1ZXN0GiAuam9ic3RyZWFtLnYxLlBhdXNlUXVldWVSZXNwb25zZRJSCgtSZXN1bWVRdWV1ZRIgLmpvYnN0cmVhbS52MS5SZXN1bWVRdWV1ZVJlcXVlc3QaIS5qb2JzdHJlYW0udjEuUmVzdW1lUXVldWVSZXNwb25zZRJPCgpQdXJnZVF1ZXVlEh8uam9ic3RyZWFtLnYxLlB1cmdlUXVldWVSZXF1ZXN0GiAuam9ic3RyZWFtLnYxLlB1cmdlUXVldWVSZXNwb25zZRJXCgtMaXN0V29ya2VycxIgLmpvYnN0cmVhbS52MS5MaXN0V29ya2Vyc1JlcXVlc3QaIS5qb2JzdHJlYW0udjEuTGlzdFdvcmtlcnNSZXNwb25zZSIDkAIBElIKC0RyYWluV29ya2VyEiAuam9ic3RyZWFtLnYxLkRyYWluV29ya2VyUmVxdWVzdBohLmpvYnN0cmVhbS52MS5EcmFpbldvcmtlclJlc3BvbnNlElIKC1NldExvZ0xldmVsEiAuam9ic3RyZWFtLnYxLlNldExvZ0xldmVsUmVxdWVzdBohLmpvYnN0cmVhbS52MS5TZXRMb2dMZXZlbFJlc3BvbnNlEk4KCEdldFN0YXRzEh0uam9ic3RyZWFtLnYxLkdldFN0YXRzUmVxdWVzdBoeLmpvYnN0cmVhbS52MS5HZXRTdGF0c1Jlc3BvbnNlIgOQAgFCUQoWaW8uZ2l0aHViLmpvYnN0cmVhbS52MVABWjVnaXRodWIuY29tL2pvYnN0cmVhbS9qb2JzdHJlYW0vY2xpZW50cy9nby9qb2JzdHJlYW12MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_jobstream_v1_job_service]);
 
 /**
  * GetServerInfoRequest is empty.
@@ -128,6 +128,13 @@ export type GetServerInfoResponse = Message<"jobstream.v1.GetServerInfoResponse"
    * @generated from field: repeated jobstream.v1.MemoryUse memory = 13;
    */
   memory: MemoryUse[];
+
+  /**
+   * Level of the server's log. Empty without the grant `admin`, and if the server does not know it.
+   *
+   * @generated from field: string log_level = 14;
+   */
+  logLevel: string;
 };
 
 /**
@@ -146,11 +153,13 @@ export type MemoryUse = Message<"jobstream.v1.MemoryUse"> & {
   /**
    * "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
    * "job_records": the records of those jobs, 512 bytes each.
+   * "statistics": the counts of GetStats.
    * "workers": names, kinds and queues of workers.
    * "finished_jobs": the resident parts of finished jobs.
    * "removed_ids": tombstones, the ids of removed jobs.
    * "queues": pairs of queue and kind that hold jobs, 1 KiB each.
    * "watches": open watches, 5 KiB each.
+   * "feed": retained changes of WatchJobs. At its bound the oldest are dropped.
    * "log_queue": records that are queued for the disk; only with a data directory.
    * Other categories may follow.
    *
@@ -849,6 +858,268 @@ export const DrainWorkerResponseSchema: GenMessage<DrainWorkerResponse> = /*@__P
   messageDesc(file_jobstream_v1_admin_service, 18);
 
 /**
+ * GetStatsRequest selects jobs and a window that ends now.
+ *
+ * @generated from message jobstream.v1.GetStatsRequest
+ */
+export type GetStatsRequest = Message<"jobstream.v1.GetStatsRequest"> & {
+  /**
+   * Length of the window, rounded up to whole steps. Default 30 min; 1 s to 24 h.
+   *
+   * @generated from field: google.protobuf.Duration range = 1;
+   */
+  range?: Duration | undefined;
+
+  /**
+   * Length of a step; 1 s to 24 h. Default and shortest: 10 s, for a range above 30 min 5 min. Rounded up to a multiple
+   * of the shortest, and at most the range.
+   *
+   * @generated from field: google.protobuf.Duration step = 2;
+   */
+  step?: Duration | undefined;
+
+  /**
+   * Only jobs in this queue. Default any.
+   *
+   * @generated from field: string queue = 3;
+   */
+  queue: string;
+
+  /**
+   * Only jobs of this kind. Default any.
+   *
+   * @generated from field: string kind = 4;
+   */
+  kind: string;
+};
+
+/**
+ * Describes the message jobstream.v1.GetStatsRequest.
+ * Use `create(GetStatsRequestSchema)` to create a new message.
+ */
+export const GetStatsRequestSchema: GenMessage<GetStatsRequest> = /*@__PURE__*/
+  messageDesc(file_jobstream_v1_admin_service, 19);
+
+/**
+ * GetStatsResponse has the counts of the window. The server counts 200 pairs of queue and kind apart; later ones are
+ * counted as one pair, whose queue and kind is `_other`.
+ *
+ * @generated from message jobstream.v1.GetStatsResponse
+ */
+export type GetStatsResponse = Message<"jobstream.v1.GetStatsResponse"> & {
+  /**
+   * Length of a step.
+   *
+   * @generated from field: google.protobuf.Duration step = 1;
+   */
+  step?: Duration | undefined;
+
+  /**
+   * The steps, oldest first, at most 288. The last one has not ended.
+   *
+   * @generated from field: repeated jobstream.v1.StatsPoint points = 2;
+   */
+  points: StatsPoint[];
+
+  /**
+   * The window as one step.
+   *
+   * @generated from field: jobstream.v1.StatsPoint total = 3;
+   */
+  total?: StatsPoint | undefined;
+};
+
+/**
+ * Describes the message jobstream.v1.GetStatsResponse.
+ * Use `create(GetStatsResponseSchema)` to create a new message.
+ */
+export const GetStatsResponseSchema: GenMessage<GetStatsResponse> = /*@__PURE__*/
+  messageDesc(file_jobstream_v1_admin_service, 20);
+
+/**
+ * StatsPoint has the counts of one step.
+ *
+ * @generated from message jobstream.v1.StatsPoint
+ */
+export type StatsPoint = Message<"jobstream.v1.StatsPoint"> & {
+  /**
+   * When the step began.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 1;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * Jobs that were accepted.
+   *
+   * @generated from field: uint64 submitted = 2;
+   */
+  submitted: bigint;
+
+  /**
+   * Attempts that began.
+   *
+   * @generated from field: uint64 started = 3;
+   */
+  started: bigint;
+
+  /**
+   * Jobs that ended with a result.
+   *
+   * @generated from field: uint64 succeeded = 4;
+   */
+  succeeded: bigint;
+
+  /**
+   * Jobs that ended with a failure.
+   *
+   * @generated from field: uint64 failed = 5;
+   */
+  failed: bigint;
+
+  /**
+   * Jobs that were cancelled.
+   *
+   * @generated from field: uint64 cancelled = 6;
+   */
+  cancelled: bigint;
+
+  /**
+   * Attempts that failed, those that were retried included.
+   *
+   * @generated from field: uint64 failed_attempts = 7;
+   */
+  failedAttempts: bigint;
+
+  /**
+   * Jobs that waited (SCHEDULED or QUEUED) at the end of the step.
+   *
+   * @generated from field: uint64 waiting = 8;
+   */
+  waiting: bigint;
+
+  /**
+   * Jobs that ran at the end of the step.
+   *
+   * @generated from field: uint64 running = 9;
+   */
+  running: bigint;
+
+  /**
+   * How long jobs had waited in QUEUED when the attempts of the step began.
+   *
+   * @generated from field: jobstream.v1.Quantiles wait = 10;
+   */
+  wait?: Quantiles | undefined;
+
+  /**
+   * How long the attempts had run that ended in the step.
+   *
+   * @generated from field: jobstream.v1.Quantiles run = 11;
+   */
+  run?: Quantiles | undefined;
+};
+
+/**
+ * Describes the message jobstream.v1.StatsPoint.
+ * Use `create(StatsPointSchema)` to create a new message.
+ */
+export const StatsPointSchema: GenMessage<StatsPoint> = /*@__PURE__*/
+  messageDesc(file_jobstream_v1_admin_service, 21);
+
+/**
+ * Quantiles of durations, estimated from buckets with bounds from 1 ms to 1 h. A longer duration counts as 1 h.
+ *
+ * @generated from message jobstream.v1.Quantiles
+ */
+export type Quantiles = Message<"jobstream.v1.Quantiles"> & {
+  /**
+   * The number of durations. The quantiles are unset if it is 0.
+   *
+   * @generated from field: uint64 count = 1;
+   */
+  count: bigint;
+
+  /**
+   * Half of the durations are not longer.
+   *
+   * @generated from field: google.protobuf.Duration p50 = 2;
+   */
+  p50?: Duration | undefined;
+
+  /**
+   * 90 % of the durations are not longer.
+   *
+   * @generated from field: google.protobuf.Duration p90 = 3;
+   */
+  p90?: Duration | undefined;
+
+  /**
+   * 99 % of the durations are not longer.
+   *
+   * @generated from field: google.protobuf.Duration p99 = 4;
+   */
+  p99?: Duration | undefined;
+};
+
+/**
+ * Describes the message jobstream.v1.Quantiles.
+ * Use `create(QuantilesSchema)` to create a new message.
+ */
+export const QuantilesSchema: GenMessage<Quantiles> = /*@__PURE__*/
+  messageDesc(file_jobstream_v1_admin_service, 22);
+
+/**
+ * SetLogLevelRequest has the new level.
+ *
+ * @generated from message jobstream.v1.SetLogLevelRequest
+ */
+export type SetLogLevelRequest = Message<"jobstream.v1.SetLogLevelRequest"> & {
+  /**
+   * `off`, `error`, `warn`, `info`, `debug` or `trace`. Parts after a comma set the level of one target and those below
+   * it, such as `info,jobstream::jobs=debug`. Required; at most 1,024 bytes.
+   *
+   * @generated from field: string level = 1;
+   */
+  level: string;
+};
+
+/**
+ * Describes the message jobstream.v1.SetLogLevelRequest.
+ * Use `create(SetLogLevelRequestSchema)` to create a new message.
+ */
+export const SetLogLevelRequestSchema: GenMessage<SetLogLevelRequest> = /*@__PURE__*/
+  messageDesc(file_jobstream_v1_admin_service, 23);
+
+/**
+ * SetLogLevelResponse has the levels before and after the call.
+ *
+ * @generated from message jobstream.v1.SetLogLevelResponse
+ */
+export type SetLogLevelResponse = Message<"jobstream.v1.SetLogLevelResponse"> & {
+  /**
+   * The level before.
+   *
+   * @generated from field: string previous_level = 1;
+   */
+  previousLevel: string;
+
+  /**
+   * The level in force.
+   *
+   * @generated from field: string level = 2;
+   */
+  level: string;
+};
+
+/**
+ * Describes the message jobstream.v1.SetLogLevelResponse.
+ * Use `create(SetLogLevelResponseSchema)` to create a new message.
+ */
+export const SetLogLevelResponseSchema: GenMessage<SetLogLevelResponse> = /*@__PURE__*/
+  messageDesc(file_jobstream_v1_admin_service, 24);
+
+/**
  * WorkerLink is how a worker is connected to the server.
  *
  * @generated from enum jobstream.v1.WorkerLink
@@ -1012,6 +1283,30 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof DrainWorkerRequestSchema;
     output: typeof DrainWorkerResponseSchema;
+  },
+  /**
+   * SetLogLevel changes the level of the server's log until the next change, reload of the config file or restart.
+   *
+   * Errors: UNIMPLEMENTED if the program that the server is part of does not let it change its log.
+   *
+   * @generated from rpc jobstream.v1.AdminService.SetLogLevel
+   */
+  setLogLevel: {
+    methodKind: "unary";
+    input: typeof SetLogLevelRequestSchema;
+    output: typeof SetLogLevelResponseSchema;
+  },
+  /**
+   * GetStats returns how many jobs were submitted, started and ended, how many waited and ran, and how long they waited
+   * and ran, in steps of the last 24 hours at most, and not before the start of the server. It counts the jobs of queues
+   * and kinds of which the caller may list every job.
+   *
+   * @generated from rpc jobstream.v1.AdminService.GetStats
+   */
+  getStats: {
+    methodKind: "unary";
+    input: typeof GetStatsRequestSchema;
+    output: typeof GetStatsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_jobstream_v1_admin_service, 0);

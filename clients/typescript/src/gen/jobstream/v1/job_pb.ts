@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file jobstream/v1/job.proto.
  */
 export const file_jobstream_v1_job: GenFile = /*@__PURE__*/
-  fileDesc("ChZqb2JzdHJlYW0vdjEvam9iLnByb3RvEgxqb2JzdHJlYW0udjEi3AQKB0pvYlNwZWMSDgoGam9iX2lkGAEgASgJEgwKBGtpbmQYAiABKAkSDQoFcXVldWUYAyABKAkSJgoHcGF5bG9hZBgEIAEoCzIVLmpvYnN0cmVhbS52MS5QYXlsb2FkEhAKCHByaW9yaXR5GAUgASgFEjAKCnN0YXJ0X3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSAASMAoLc3RhcnRfZGVsYXkYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25IABIyCg9hdHRlbXB0X3RpbWVvdXQYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgVyZXRyeRgKIAEoCzIZLmpvYnN0cmVhbS52MS5SZXRyeVBvbGljeRIsCglyZXRlbnRpb24YCyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMQoGbGFiZWxzGAwgAygLMiEuam9ic3RyZWFtLnYxLkpvYlNwZWMuTGFiZWxzRW50cnkSMwoHaGVhZGVycxgNIAMoCzIiLmpvYnN0cmVhbS52MS5Kb2JTcGVjLkhlYWRlcnNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgcKBXN0YXJ0ItYBCgtSZXRyeVBvbGljeRIUCgxtYXhfYXR0ZW1wdHMYASABKA0SMgoPaW5pdGlhbF9iYWNrb2ZmGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKCm11bHRpcGxpZXIYAyABKAESLgoLbWF4X2JhY2tvZmYYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoGaml0dGVyGAUgASgBSACIAQESGQoRbWF4X2xvc3RfYXR0ZW1wdHMYBiABKA1CCQoHX2ppdHRlciLZBAoDSm9iEg4KBmpvYl9pZBgBIAEoCRIjCgRzcGVjGAIgASgLMhUuam9ic3RyZWFtLnYxLkpvYlNwZWMSJQoFc3RhdGUYAyABKA4yFi5qb2JzdHJlYW0udjEuSm9iU3RhdGUSLQoLd2FpdF9yZWFzb24YBCABKA4yGC5qb2JzdHJlYW0udjEuV2FpdFJlYXNvbhIPCgdhdHRlbXB0GAUgASgNEigKCHByb2dyZXNzGAYgASgLMhYuam9ic3RyZWFtLnYxLlByb2dyZXNzEiYKB291dGNvbWUYByABKAsyFS5qb2JzdHJlYW0udjEuT3V0Y29tZRIYChBjYW5jZWxfcmVxdWVzdGVkGAggASgIEi8KC2NyZWF0ZV90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGFydF90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRbmV4dF9hdHRlbXB0X3RpbWUYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghzZXF1ZW5jZRgOIAEoDRIVCg1vcmlnaW5fam9iX2lkGA8gASgJEicKCGF0dGVtcHRzGBAgAygLMhUuam9ic3RyZWFtLnYxLkF0dGVtcHQiswEKB0F0dGVtcHQSDwoHYXR0ZW1wdBgBIAEoDRIuCgpzdGFydF90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtmaW5pc2hfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoHZmFpbHVyZRgEIAEoCzIVLmpvYnN0cmVhbS52MS5GYWlsdXJlEg4KBndvcmtlchgFIAEoCSKXAQoHT3V0Y29tZRInCgZyZXN1bHQYASABKAsyFS5qb2JzdHJlYW0udjEuUGF5bG9hZEgAEigKB2ZhaWx1cmUYAiABKAsyFS5qb2JzdHJlYW0udjEuRmFpbHVyZUgAEjIKDGNhbmNlbGxhdGlvbhgDIAEoCzIaLmpvYnN0cmVhbS52MS5DYW5jZWxsYXRpb25IAEIFCgNlbmQiLgoMQ2FuY2VsbGF0aW9uEg4KBnJlYXNvbhgBIAEoCRIOCgZmb3JjZWQYAiABKAgioQEKB0ZhaWx1cmUSKwoGcmVhc29uGAEgASgOMhsuam9ic3RyZWFtLnYxLkZhaWx1cmVSZWFzb24SDAoEdHlwZRgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEiYKB2RldGFpbHMYBCABKAsyFS5qb2JzdHJlYW0udjEuUGF5bG9hZBIPCgdhdHRlbXB0GAUgASgNEhEKCXJldHJ5YWJsZRgGIAEoCCKHAQoIUHJvZ3Jlc3MSFQoIZnJhY3Rpb24YASABKAFIAIgBARIRCgRkb25lGAIgASgBSAGIAQESEgoFdG90YWwYAyABKAFIAogBARIMCgR1bml0GAQgASgJEg8KB21lc3NhZ2UYBSABKAlCCwoJX2ZyYWN0aW9uQgcKBV9kb25lQggKBl90b3RhbCKJAgoISm9iRXZlbnQSEAoIc2VxdWVuY2UYASABKA0SKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHYXR0ZW1wdBgDIAEoDRIxCgxzdGF0ZV9jaGFuZ2UYBCABKAsyGS5qb2JzdHJlYW0udjEuU3RhdGVDaGFuZ2VIABIqCghwcm9ncmVzcxgFIAEoCzIWLmpvYnN0cmVhbS52MS5Qcm9ncmVzc0gAEiYKBm91dHB1dBgGIAEoCzIULmpvYnN0cmVhbS52MS5PdXRwdXRIABIgCgNsb2cYByABKAsyES5qb2JzdHJlYW0udjEuTG9nSABCBwoFZXZlbnQihAIKC1N0YXRlQ2hhbmdlEiUKBXN0YXRlGAEgASgOMhYuam9ic3RyZWFtLnYxLkpvYlN0YXRlEi0KC3dhaXRfcmVhc29uGAIgASgOMhguam9ic3RyZWFtLnYxLldhaXRSZWFzb24SJgoHZmFpbHVyZRgDIAEoCzIVLmpvYnN0cmVhbS52MS5GYWlsdXJlEjUKEW5leHRfYXR0ZW1wdF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCgdvdXRjb21lGAUgASgLMhUuam9ic3RyZWFtLnYxLk91dGNvbWUSGAoQY2FuY2VsX3JlcXVlc3RlZBgGIAEoCCJBCgZPdXRwdXQSJgoHcGF5bG9hZBgBIAEoCzIVLmpvYnN0cmVhbS52MS5QYXlsb2FkEg8KB2NoYW5uZWwYAiABKAkiYwoDTG9nEiUKBWxldmVsGAEgASgOMhYuam9ic3RyZWFtLnYxLkxvZ0xldmVsEgwKBHRleHQYAiABKAkSJwoGc3RyZWFtGAMgASgOMhcuam9ic3RyZWFtLnYxLkxvZ1N0cmVhbSqzAQoISm9iU3RhdGUSGQoVSk9CX1NUQVRFX1VOU1BFQ0lGSUVEEAASFwoTSk9CX1NUQVRFX1NDSEVEVUxFRBABEhQKEEpPQl9TVEFURV9RVUVVRUQQAhIVChFKT0JfU1RBVEVfUlVOTklORxADEhcKE0pPQl9TVEFURV9TVUNDRUVERUQQBBIUChBKT0JfU1RBVEVfRkFJTEVEEAUSFwoTSk9CX1NUQVRFX0NBTkNFTExFRBAGKoUCCgpXYWl0UmVhc29uEhsKF1dBSVRfUkVBU09OX1VOU1BFQ0lGSUVEEAASFwoTV0FJVF9SRUFTT05fTk9UX0RVRRABEhgKFFdBSVRfUkVBU09OX0JBQ0tfT0ZGEAISHAoYV0FJVF9SRUFTT05fUVVFVUVfUEFVU0VEEAMSGQoVV0FJVF9SRUFTT05fTk9fV09SS0VSEAQSHAoYV0FJVF9SRUFTT05fV09SS0VSU19CVVNZEAUSGAoUV0FJVF9SRUFTT05fRFJBSU5JTkcQBhIYChRXQUlUX1JFQVNPTl9TVEFSVElORxAHEhwKGFdBSVRfUkVBU09OX1dPUktFUl9MSU1JVBAIKuwCCg1GYWlsdXJlUmVhc29uEh4KGkZBSUxVUkVfUkVBU09OX1VOU1BFQ0lGSUVEEAASGgoWRkFJTFVSRV9SRUFTT05fSEFORExFUhABEhgKFEZBSUxVUkVfUkVBU09OX1BBTklDEAISIgoeRkFJTFVSRV9SRUFTT05fQVRURU1QVF9USU1FT1VUEAMSHgoaRkFJTFVSRV9SRUFTT05fV09SS0VSX0xPU1QQBBIbChdGQUlMVVJFX1JFQVNPTl9ERUFETElORRAFEh4KGkZBSUxVUkVfUkVBU09OX0VYSVRfU1RBVFVTEAYSHwobRkFJTFVSRV9SRUFTT05fVU5LTk9XTl9LSU5EEAcSHgoaRkFJTFVSRV9SRUFTT05fQkFEX1BBWUxPQUQQCBIjCh9GQUlMVVJFX1JFQVNPTl9SRVNVTFRfVE9PX0xBUkdFEAkSHgoaRkFJTFVSRV9SRUFTT05fTk9UX1NUQVJURUQQCip3CghMb2dMZXZlbBIZChVMT0dfTEVWRUxfVU5TUEVDSUZJRUQQABITCg9MT0dfTEVWRUxfREVCVUcQARISCg5MT0dfTEVWRUxfSU5GTxACEhIKDkxPR19MRVZFTF9XQVJOEAMSEwoPTE9HX0xFVkVMX0VSUk9SEAQqaQoJTG9nU3RyZWFtEhoKFkxPR19TVFJFQU1fVU5TUEVDSUZJRUQQABIVChFMT0dfU1RSRUFNX1NURE9VVBABEhUKEUxPR19TVFJFQU1fU1RERVJSEAISEgoOTE9HX1NUUkVBTV9MT0cQA0JRChZpby5naXRodWIuam9ic3RyZWFtLnYxUAFaNWdpdGh1Yi5jb20vam9ic3RyZWFtL2pvYnN0cmVhbS9jbGllbnRzL2dvL2pvYnN0cmVhbXYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_jobstream_v1_payload]);
+  fileDesc("ChZqb2JzdHJlYW0vdjEvam9iLnByb3RvEgxqb2JzdHJlYW0udjEijwUKB0pvYlNwZWMSDgoGam9iX2lkGAEgASgJEgwKBGtpbmQYAiABKAkSDQoFcXVldWUYAyABKAkSJgoHcGF5bG9hZBgEIAEoCzIVLmpvYnN0cmVhbS52MS5QYXlsb2FkEhAKCHByaW9yaXR5GAUgASgFEjAKCnN0YXJ0X3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSAASMAoLc3RhcnRfZGVsYXkYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25IABIyCg9hdHRlbXB0X3RpbWVvdXQYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHdGltZW91dBgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIoCgVyZXRyeRgKIAEoCzIZLmpvYnN0cmVhbS52MS5SZXRyeVBvbGljeRIsCglyZXRlbnRpb24YCyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMQoGbGFiZWxzGAwgAygLMiEuam9ic3RyZWFtLnYxLkpvYlNwZWMuTGFiZWxzRW50cnkSMwoHaGVhZGVycxgNIAMoCzIiLmpvYnN0cmVhbS52MS5Kb2JTcGVjLkhlYWRlcnNFbnRyeRIxCg10cmFjZV9jb250ZXh0GA4gASgLMhouam9ic3RyZWFtLnYxLlRyYWNlQ29udGV4dBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgcKBXN0YXJ0IkgKDFRyYWNlQ29udGV4dBITCgt0cmFjZXBhcmVudBgBIAEoCRISCgp0cmFjZXN0YXRlGAIgASgJEg8KB2JhZ2dhZ2UYAyABKAki1gEKC1JldHJ5UG9saWN5EhQKDG1heF9hdHRlbXB0cxgBIAEoDRIyCg9pbml0aWFsX2JhY2tvZmYYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKbXVsdGlwbGllchgDIAEoARIuCgttYXhfYmFja29mZhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgZqaXR0ZXIYBSABKAFIAIgBARIZChFtYXhfbG9zdF9hdHRlbXB0cxgGIAEoDUIJCgdfaml0dGVyIugECgNKb2ISDgoGam9iX2lkGAEgASgJEiMKBHNwZWMYAiABKAsyFS5qb2JzdHJlYW0udjEuSm9iU3BlYxIlCgVzdGF0ZRgDIAEoDjIWLmpvYnN0cmVhbS52MS5Kb2JTdGF0ZRItCgt3YWl0X3JlYXNvbhgEIAEoDjIYLmpvYnN0cmVhbS52MS5XYWl0UmVhc29uEg8KB2F0dGVtcHQYBSABKA0SKAoIcHJvZ3Jlc3MYBiABKAsyFi5qb2JzdHJlYW0udjEuUHJvZ3Jlc3MSJgoHb3V0Y29tZRgHIAEoCzIVLmpvYnN0cmVhbS52MS5PdXRjb21lEhgKEGNhbmNlbF9yZXF1ZXN0ZWQYCCABKAgSLwoLY3JlYXRlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaF90aW1lGAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1ChFuZXh0X2F0dGVtcHRfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZXhwaXJlX3RpbWUYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHNlcXVlbmNlGA4gASgNEhUKDW9yaWdpbl9qb2JfaWQYDyABKAkSJwoIYXR0ZW1wdHMYECADKAsyFS5qb2JzdHJlYW0udjEuQXR0ZW1wdBINCgVvd25lchgRIAEoCSKzAQoHQXR0ZW1wdBIPCgdhdHRlbXB0GAEgASgNEi4KCnN0YXJ0X3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2ZpbmlzaF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCgdmYWlsdXJlGAQgASgLMhUuam9ic3RyZWFtLnYxLkZhaWx1cmUSDgoGd29ya2VyGAUgASgJIpcBCgdPdXRjb21lEicKBnJlc3VsdBgBIAEoCzIVLmpvYnN0cmVhbS52MS5QYXlsb2FkSAASKAoHZmFpbHVyZRgCIAEoCzIVLmpvYnN0cmVhbS52MS5GYWlsdXJlSAASMgoMY2FuY2VsbGF0aW9uGAMgASgLMhouam9ic3RyZWFtLnYxLkNhbmNlbGxhdGlvbkgAQgUKA2VuZCJBCgxDYW5jZWxsYXRpb24SDgoGcmVhc29uGAEgASgJEg4KBmZvcmNlZBgCIAEoCBIRCglwcmluY2lwYWwYAyABKAkioQEKB0ZhaWx1cmUSKwoGcmVhc29uGAEgASgOMhsuam9ic3RyZWFtLnYxLkZhaWx1cmVSZWFzb24SDAoEdHlwZRgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEiYKB2RldGFpbHMYBCABKAsyFS5qb2JzdHJlYW0udjEuUGF5bG9hZBIPCgdhdHRlbXB0GAUgASgNEhEKCXJldHJ5YWJsZRgGIAEoCCKHAQoIUHJvZ3Jlc3MSFQoIZnJhY3Rpb24YASABKAFIAIgBARIRCgRkb25lGAIgASgBSAGIAQESEgoFdG90YWwYAyABKAFIAogBARIMCgR1bml0GAQgASgJEg8KB21lc3NhZ2UYBSABKAlCCwoJX2ZyYWN0aW9uQgcKBV9kb25lQggKBl90b3RhbCKJAgoISm9iRXZlbnQSEAoIc2VxdWVuY2UYASABKA0SKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHYXR0ZW1wdBgDIAEoDRIxCgxzdGF0ZV9jaGFuZ2UYBCABKAsyGS5qb2JzdHJlYW0udjEuU3RhdGVDaGFuZ2VIABIqCghwcm9ncmVzcxgFIAEoCzIWLmpvYnN0cmVhbS52MS5Qcm9ncmVzc0gAEiYKBm91dHB1dBgGIAEoCzIULmpvYnN0cmVhbS52MS5PdXRwdXRIABIgCgNsb2cYByABKAsyES5qb2JzdHJlYW0udjEuTG9nSABCBwoFZXZlbnQilwIKC1N0YXRlQ2hhbmdlEiUKBXN0YXRlGAEgASgOMhYuam9ic3RyZWFtLnYxLkpvYlN0YXRlEi0KC3dhaXRfcmVhc29uGAIgASgOMhguam9ic3RyZWFtLnYxLldhaXRSZWFzb24SJgoHZmFpbHVyZRgDIAEoCzIVLmpvYnN0cmVhbS52MS5GYWlsdXJlEjUKEW5leHRfYXR0ZW1wdF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCgdvdXRjb21lGAUgASgLMhUuam9ic3RyZWFtLnYxLk91dGNvbWUSGAoQY2FuY2VsX3JlcXVlc3RlZBgGIAEoCBIRCglwcmluY2lwYWwYByABKAkiQQoGT3V0cHV0EiYKB3BheWxvYWQYASABKAsyFS5qb2JzdHJlYW0udjEuUGF5bG9hZBIPCgdjaGFubmVsGAIgASgJImMKA0xvZxIlCgVsZXZlbBgBIAEoDjIWLmpvYnN0cmVhbS52MS5Mb2dMZXZlbBIMCgR0ZXh0GAIgASgJEicKBnN0cmVhbRgDIAEoDjIXLmpvYnN0cmVhbS52MS5Mb2dTdHJlYW0qswEKCEpvYlN0YXRlEhkKFUpPQl9TVEFURV9VTlNQRUNJRklFRBAAEhcKE0pPQl9TVEFURV9TQ0hFRFVMRUQQARIUChBKT0JfU1RBVEVfUVVFVUVEEAISFQoRSk9CX1NUQVRFX1JVTk5JTkcQAxIXChNKT0JfU1RBVEVfU1VDQ0VFREVEEAQSFAoQSk9CX1NUQVRFX0ZBSUxFRBAFEhcKE0pPQl9TVEFURV9DQU5DRUxMRUQQBiqFAgoKV2FpdFJlYXNvbhIbChdXQUlUX1JFQVNPTl9VTlNQRUNJRklFRBAAEhcKE1dBSVRfUkVBU09OX05PVF9EVUUQARIYChRXQUlUX1JFQVNPTl9CQUNLX09GRhACEhwKGFdBSVRfUkVBU09OX1FVRVVFX1BBVVNFRBADEhkKFVdBSVRfUkVBU09OX05PX1dPUktFUhAEEhwKGFdBSVRfUkVBU09OX1dPUktFUlNfQlVTWRAFEhgKFFdBSVRfUkVBU09OX0RSQUlOSU5HEAYSGAoUV0FJVF9SRUFTT05fU1RBUlRJTkcQBxIcChhXQUlUX1JFQVNPTl9XT1JLRVJfTElNSVQQCCrsAgoNRmFpbHVyZVJlYXNvbhIeChpGQUlMVVJFX1JFQVNPTl9VTlNQRUNJRklFRBAAEhoKFkZBSUxVUkVfUkVBU09OX0hBTkRMRVIQARIYChRGQUlMVVJFX1JFQVNPTl9QQU5JQxACEiIKHkZBSUxVUkVfUkVBU09OX0FUVEVNUFRfVElNRU9VVBADEh4KGkZBSUxVUkVfUkVBU09OX1dPUktFUl9MT1NUEAQSGwoXRkFJTFVSRV9SRUFTT05fREVBRExJTkUQBRIeChpGQUlMVVJFX1JFQVNPTl9FWElUX1NUQVRVUxAGEh8KG0ZBSUxVUkVfUkVBU09OX1VOS05PV05fS0lORBAHEh4KGkZBSUxVUkVfUkVBU09OX0JBRF9QQVlMT0FEEAgSIwofRkFJTFVSRV9SRUFTT05fUkVTVUxUX1RPT19MQVJHRRAJEh4KGkZBSUxVUkVfUkVBU09OX05PVF9TVEFSVEVEEAoqdwoITG9nTGV2ZWwSGQoVTE9HX0xFVkVMX1VOU1BFQ0lGSUVEEAASEwoPTE9HX0xFVkVMX0RFQlVHEAESEgoOTE9HX0xFVkVMX0lORk8QAhISCg5MT0dfTEVWRUxfV0FSThADEhMKD0xPR19MRVZFTF9FUlJPUhAEKmkKCUxvZ1N0cmVhbRIaChZMT0dfU1RSRUFNX1VOU1BFQ0lGSUVEEAASFQoRTE9HX1NUUkVBTV9TVERPVVQQARIVChFMT0dfU1RSRUFNX1NUREVSUhACEhIKDkxPR19TVFJFQU1fTE9HEANCUQoWaW8uZ2l0aHViLmpvYnN0cmVhbS52MVABWjVnaXRodWIuY29tL2pvYnN0cmVhbS9qb2JzdHJlYW0vY2xpZW50cy9nby9qb2JzdHJlYW12MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_jobstream_v1_payload]);
 
 /**
  * JobSpec describes a job to submit. Only `kind` is required.
@@ -24,10 +24,10 @@ export const file_jobstream_v1_job: GenFile = /*@__PURE__*/
 export type JobSpec = Message<"jobstream.v1.JobSpec"> & {
   /**
    * UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
-   * another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
-   * removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-   * 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
-   * error may submit a second job.
+   * another spec, or another principal, is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays
+   * known until its job is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed
+   * (GetServerInfo; 24 h, 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7,
+   * and a retry after an error may submit a second job.
    *
    * @generated from field: string job_id = 1;
    */
@@ -125,12 +125,20 @@ export type JobSpec = Message<"jobstream.v1.JobSpec"> & {
   labels: { [key: string]: string };
 
   /**
-   * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
+   * Opaque to the server, passed to the handler. At most 16; keys 1 to 64 bytes, values
    * up to 256 bytes, no control characters.
    *
    * @generated from field: map<string, string> headers = 13;
    */
   headers: { [key: string]: string };
+
+  /**
+   * W3C Trace Context of the submitter, passed to the handler. Unset or empty: that of the headers `traceparent`,
+   * `tracestate` and `baggage` of the call; malformed headers are ignored. Two specs that differ only in it are the same.
+   *
+   * @generated from field: jobstream.v1.TraceContext trace_context = 14;
+   */
+  traceContext?: TraceContext | undefined;
 };
 
 /**
@@ -139,6 +147,41 @@ export type JobSpec = Message<"jobstream.v1.JobSpec"> & {
  */
 export const JobSpecSchema: GenMessage<JobSpec> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job, 0);
+
+/**
+ * TraceContext is W3C Trace Context and Baggage.
+ *
+ * @generated from message jobstream.v1.TraceContext
+ */
+export type TraceContext = Message<"jobstream.v1.TraceContext"> & {
+  /**
+   * The trace, the span and the flags, as in the header of W3C. Empty or 55 characters, well-formed.
+   *
+   * @generated from field: string traceparent = 1;
+   */
+  traceparent: string;
+
+  /**
+   * The state of tracing systems. At most 512 bytes of printable ASCII. Ignored without a traceparent.
+   *
+   * @generated from field: string tracestate = 2;
+   */
+  tracestate: string;
+
+  /**
+   * Names and values that every service on the way may read. At most 4 KiB of printable ASCII.
+   *
+   * @generated from field: string baggage = 3;
+   */
+  baggage: string;
+};
+
+/**
+ * Describes the message jobstream.v1.TraceContext.
+ * Use `create(TraceContextSchema)` to create a new message.
+ */
+export const TraceContextSchema: GenMessage<TraceContext> = /*@__PURE__*/
+  messageDesc(file_jobstream_v1_job, 1);
 
 /**
  * RetryPolicy sets how often and when a job is retried after a retryable failure.
@@ -195,7 +238,7 @@ export type RetryPolicy = Message<"jobstream.v1.RetryPolicy"> & {
  * Use `create(RetryPolicySchema)` to create a new message.
  */
 export const RetryPolicySchema: GenMessage<RetryPolicy> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_job, 1);
+  messageDesc(file_jobstream_v1_job, 2);
 
 /**
  * Job is the state of a job on the server.
@@ -315,6 +358,13 @@ export type Job = Message<"jobstream.v1.Job"> & {
    * @generated from field: repeated jobstream.v1.Attempt attempts = 16;
    */
   attempts: Attempt[];
+
+  /**
+   * Name of the principal that submitted the job: its owner. Empty if the caller was anonymous.
+   *
+   * @generated from field: string owner = 17;
+   */
+  owner: string;
 };
 
 /**
@@ -322,7 +372,7 @@ export type Job = Message<"jobstream.v1.Job"> & {
  * Use `create(JobSchema)` to create a new message.
  */
 export const JobSchema: GenMessage<Job> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_job, 2);
+  messageDesc(file_jobstream_v1_job, 3);
 
 /**
  * Attempt is one try at a job.
@@ -371,7 +421,7 @@ export type Attempt = Message<"jobstream.v1.Attempt"> & {
  * Use `create(AttemptSchema)` to create a new message.
  */
 export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_job, 3);
+  messageDesc(file_jobstream_v1_job, 4);
 
 /**
  * Outcome is how a job ended.
@@ -416,7 +466,7 @@ export type Outcome = Message<"jobstream.v1.Outcome"> & {
  * Use `create(OutcomeSchema)` to create a new message.
  */
 export const OutcomeSchema: GenMessage<Outcome> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_job, 4);
+  messageDesc(file_jobstream_v1_job, 5);
 
 /**
  * Cancellation describes how a job was cancelled.
@@ -437,6 +487,13 @@ export type Cancellation = Message<"jobstream.v1.Cancellation"> & {
    * @generated from field: bool forced = 2;
    */
   forced: boolean;
+
+  /**
+   * Name of the principal that cancelled the job. Empty if the caller was anonymous, and after PurgeQueue.
+   *
+   * @generated from field: string principal = 3;
+   */
+  principal: string;
 };
 
 /**
@@ -444,7 +501,7 @@ export type Cancellation = Message<"jobstream.v1.Cancellation"> & {
  * Use `create(CancellationSchema)` to create a new message.
  */
 export const CancellationSchema: GenMessage<Cancellation> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_job, 5);
+  messageDesc(file_jobstream_v1_job, 6);
 
 /**
  * Failure describes why an attempt failed, and with the last attempt the job.
@@ -500,7 +557,7 @@ export type Failure = Message<"jobstream.v1.Failure"> & {
  * Use `create(FailureSchema)` to create a new message.
  */
 export const FailureSchema: GenMessage<Failure> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_job, 6);
+  messageDesc(file_jobstream_v1_job, 7);
 
 /**
  * Progress is the progress of an attempt. Only the newest is retained.
@@ -549,7 +606,7 @@ export type Progress = Message<"jobstream.v1.Progress"> & {
  * Use `create(ProgressSchema)` to create a new message.
  */
 export const ProgressSchema: GenMessage<Progress> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_job, 7);
+  messageDesc(file_jobstream_v1_job, 8);
 
 /**
  * JobEvent is one entry of a job's stream.
@@ -623,7 +680,7 @@ export type JobEvent = Message<"jobstream.v1.JobEvent"> & {
  * Use `create(JobEventSchema)` to create a new message.
  */
 export const JobEventSchema: GenMessage<JobEvent> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_job, 8);
+  messageDesc(file_jobstream_v1_job, 9);
 
 /**
  * StateChange is a state transition.
@@ -672,6 +729,13 @@ export type StateChange = Message<"jobstream.v1.StateChange"> & {
    * @generated from field: bool cancel_requested = 6;
    */
   cancelRequested: boolean;
+
+  /**
+   * Name of the principal that called Cancel, in the event of the cancel. Empty if the caller was anonymous.
+   *
+   * @generated from field: string principal = 7;
+   */
+  principal: string;
 };
 
 /**
@@ -679,7 +743,7 @@ export type StateChange = Message<"jobstream.v1.StateChange"> & {
  * Use `create(StateChangeSchema)` to create a new message.
  */
 export const StateChangeSchema: GenMessage<StateChange> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_job, 9);
+  messageDesc(file_jobstream_v1_job, 10);
 
 /**
  * Output is a chunk of output, sent while the handler runs. A RUNNING event of a later attempt invalidates the chunks
@@ -708,7 +772,7 @@ export type Output = Message<"jobstream.v1.Output"> & {
  * Use `create(OutputSchema)` to create a new message.
  */
 export const OutputSchema: GenMessage<Output> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_job, 10);
+  messageDesc(file_jobstream_v1_job, 11);
 
 /**
  * Log is a log line of the handler.
@@ -743,7 +807,7 @@ export type Log = Message<"jobstream.v1.Log"> & {
  * Use `create(LogSchema)` to create a new message.
  */
 export const LogSchema: GenMessage<Log> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_job, 11);
+  messageDesc(file_jobstream_v1_job, 12);
 
 /**
  * JobState is the state of a job. The last three are final and never change.

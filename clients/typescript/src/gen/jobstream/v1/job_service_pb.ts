@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file jobstream/v1/job_service.proto.
  */
 export const file_jobstream_v1_job_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch5qb2JzdHJlYW0vdjEvam9iX3NlcnZpY2UucHJvdG8SDGpvYnN0cmVhbS52MSJKCg1TdWJtaXRSZXF1ZXN0EiIKA2pvYhgBIAEoCzIVLmpvYnN0cmVhbS52MS5Kb2JTcGVjEhUKDXZhbGlkYXRlX29ubHkYAiABKAgi5gEKDlN1Ym1pdFJlc3BvbnNlEg4KBmpvYl9pZBgBIAEoCRIuCgtkaXNwb3NpdGlvbhgCIAEoDjIZLmpvYnN0cmVhbS52MS5EaXNwb3NpdGlvbhIlCgVzdGF0ZRgDIAEoDjIWLmpvYnN0cmVhbS52MS5Kb2JTdGF0ZRIsCgpkdXJhYmlsaXR5GAQgASgOMhguam9ic3RyZWFtLnYxLkR1cmFiaWxpdHkSEAoIc2VxdWVuY2UYBSABKA0SLQoLd2FpdF9yZWFzb24YBiABKA4yGC5qb2JzdHJlYW0udjEuV2FpdFJlYXNvbiJJChJCYXRjaFN1Ym1pdFJlcXVlc3QSIwoEam9icxgBIAMoCzIVLmpvYnN0cmVhbS52MS5Kb2JTcGVjEg4KBmF0b21pYxgCIAEoCCJCChNCYXRjaFN1Ym1pdFJlc3BvbnNlEisKB3Jlc3VsdHMYASADKAsyGi5qb2JzdHJlYW0udjEuU3VibWl0UmVzdWx0InAKDFN1Ym1pdFJlc3VsdBIxCglzdWJtaXR0ZWQYASABKAsyHC5qb2JzdHJlYW0udjEuU3VibWl0UmVzcG9uc2VIABIjCgVlcnJvchgCIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzSABCCAoGcmVzdWx0IlsKE1N1Ym1pdFN0cmVhbVJlcXVlc3QSDQoFYmF0Y2gYASABKA0SIwoEam9icxgCIAMoCzIVLmpvYnN0cmVhbS52MS5Kb2JTcGVjEhAKCG91dGNvbWVzGAMgASgIInUKFFN1Ym1pdFN0cmVhbVJlc3BvbnNlEiUKBGFja3MYASADKAsyFy5qb2JzdHJlYW0udjEuU3VibWl0QWNrEiYKCG91dGNvbWVzGAIgAygLMhQuam9ic3RyZWFtLnYxLkpvYkVuZBIOCgZ3aW5kb3cYAyABKA0iRwoJU3VibWl0QWNrEg0KBWJhdGNoGAEgASgNEisKB3Jlc3VsdHMYAiADKAsyGi5qb2JzdHJlYW0udjEuU3VibWl0UmVzdWx0IoUBCgZKb2JFbmQSDgoGam9iX2lkGAEgASgJEg0KBWJhdGNoGAIgASgNEg0KBWluZGV4GAMgASgNEiUKBXN0YXRlGAQgASgOMhYuam9ic3RyZWFtLnYxLkpvYlN0YXRlEiYKB291dGNvbWUYBSABKAsyFS5qb2JzdHJlYW0udjEuT3V0Y29tZSKkAQoKUnVuUmVxdWVzdBIiCgNqb2IYASABKAsyFS5qb2JzdHJlYW0udjEuSm9iU3BlYxIcChRjYW5jZWxfb25fZGlzY29ubmVjdBgCIAEoCBImCgV0eXBlcxgDIAMoDjIXLmpvYnN0cmVhbS52MS5FdmVudFR5cGUSLAoJaGVhcnRiZWF0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIsQBCgtSdW5SZXNwb25zZRIxCglzdWJtaXR0ZWQYASABKAsyHC5qb2JzdHJlYW0udjEuU3VibWl0UmVzcG9uc2VIABInCgVldmVudBgCIAEoCzIWLmpvYnN0cmVhbS52MS5Kb2JFdmVudEgAEiAKA2dhcBgDIAEoCzIRLmpvYnN0cmVhbS52MS5HYXBIABIsCgloZWFydGJlYXQYBCABKAsyFy5qb2JzdHJlYW0udjEuSGVhcnRiZWF0SABCCQoHbWVzc2FnZSJLChBHZXRSZXN1bHRSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCRInCgR3YWl0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uItQBChFHZXRSZXN1bHRSZXNwb25zZRIlCgVzdGF0ZRgBIAEoDjIWLmpvYnN0cmVhbS52MS5Kb2JTdGF0ZRImCgdvdXRjb21lGAIgASgLMhUuam9ic3RyZWFtLnYxLk91dGNvbWUSLQoLd2FpdF9yZWFzb24YAyABKA4yGC5qb2JzdHJlYW0udjEuV2FpdFJlYXNvbhIQCghzZXF1ZW5jZRgEIAEoDRIvCgtleHBpcmVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAikgEKEldhdGNoUmVzdWx0UmVxdWVzdBIOCgZqb2JfaWQYASABKAkSFgoOYWZ0ZXJfc2VxdWVuY2UYAiABKA0SJgoFdHlwZXMYAyADKA4yFy5qb2JzdHJlYW0udjEuRXZlbnRUeXBlEiwKCWhlYXJ0YmVhdBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKZAQoTV2F0Y2hSZXN1bHRSZXNwb25zZRInCgVldmVudBgBIAEoCzIWLmpvYnN0cmVhbS52MS5Kb2JFdmVudEgAEiAKA2dhcBgCIAEoCzIRLmpvYnN0cmVhbS52MS5HYXBIABIsCgloZWFydGJlYXQYAyABKAsyFy5qb2JzdHJlYW0udjEuSGVhcnRiZWF0SABCCQoHbWVzc2FnZSIiCgNHYXASDQoFZmlyc3QYASABKA0SDAoEbGFzdBgCIAEoDSIdCglIZWFydGJlYXQSEAoIc2VxdWVuY2UYASABKA0iHwoNR2V0Sm9iUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiMAoOR2V0Sm9iUmVzcG9uc2USHgoDam9iGAEgASgLMhEuam9ic3RyZWFtLnYxLkpvYiLvAgoPTGlzdEpvYnNSZXF1ZXN0EiYKBnN0YXRlcxgBIAMoDjIWLmpvYnN0cmVhbS52MS5Kb2JTdGF0ZRIMCgRraW5kGAIgASgJEg0KBXF1ZXVlGAMgASgJEjkKBmxhYmVscxgEIAMoCzIpLmpvYnN0cmVhbS52MS5MaXN0Sm9ic1JlcXVlc3QuTGFiZWxzRW50cnkSNAoQY3JlYXRlX3RpbWVfZnJvbRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNgoSY3JlYXRlX3RpbWVfYmVmb3JlGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwYWdlX3NpemUYByABKA0SEgoKcGFnZV90b2tlbhgIIAEoCRIYChBpbmNsdWRlX3BheWxvYWRzGAkgASgIGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiTAoQTGlzdEpvYnNSZXNwb25zZRIfCgRqb2JzGAEgAygLMhEuam9ic3RyZWFtLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiWQoNQ2FuY2VsUmVxdWVzdBIOCgZqb2JfaWQYASABKAkSDgoGcmVhc29uGAIgASgJEigKBWdyYWNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIkkKDkNhbmNlbFJlc3BvbnNlEiUKBXN0YXRlGAEgASgOMhYuam9ic3RyZWFtLnYxLkpvYlN0YXRlEhAKCHNlcXVlbmNlGAIgASgNImgKDFJldHJ5UmVxdWVzdBIOCgZqb2JfaWQYASABKAkSEgoKbmV3X2pvYl9pZBgCIAEoCRImCgdwYXlsb2FkGAMgASgLMhUuam9ic3RyZWFtLnYxLlBheWxvYWQSDAoEa2luZBgEIAEoCSLlAQoNUmV0cnlSZXNwb25zZRIOCgZqb2JfaWQYASABKAkSLgoLZGlzcG9zaXRpb24YAiABKA4yGS5qb2JzdHJlYW0udjEuRGlzcG9zaXRpb24SJQoFc3RhdGUYAyABKA4yFi5qb2JzdHJlYW0udjEuSm9iU3RhdGUSLAoKZHVyYWJpbGl0eRgEIAEoDjIYLmpvYnN0cmVhbS52MS5EdXJhYmlsaXR5EhAKCHNlcXVlbmNlGAUgASgNEi0KC3dhaXRfcmVhc29uGAYgASgOMhguam9ic3RyZWFtLnYxLldhaXRSZWFzb24iHwoNRGVsZXRlUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiEAoORGVsZXRlUmVzcG9uc2UqbwoKRHVyYWJpbGl0eRIaChZEVVJBQklMSVRZX1VOU1BFQ0lGSUVEEAASFQoRRFVSQUJJTElUWV9NRU1PUlkQARITCg9EVVJBQklMSVRZX0RJU0sQAhIZChVEVVJBQklMSVRZX1JFUExJQ0FURUQQAyp4CgtEaXNwb3NpdGlvbhIbChdESVNQT1NJVElPTl9VTlNQRUNJRklFRBAAEhcKE0RJU1BPU0lUSU9OX0NSRUFURUQQARIYChRESVNQT1NJVElPTl9FWElTVElORxACEhkKFURJU1BPU0lUSU9OX1ZBTElEQVRFRBADKogBCglFdmVudFR5cGUSGgoWRVZFTlRfVFlQRV9VTlNQRUNJRklFRBAAEhsKF0VWRU5UX1RZUEVfU1RBVEVfQ0hBTkdFEAESFwoTRVZFTlRfVFlQRV9QUk9HUkVTUxACEhUKEUVWRU5UX1RZUEVfT1VUUFVUEAMSEgoORVZFTlRfVFlQRV9MT0cQBDLSBgoKSm9iU2VydmljZRJDCgZTdWJtaXQSGy5qb2JzdHJlYW0udjEuU3VibWl0UmVxdWVzdBocLmpvYnN0cmVhbS52MS5TdWJtaXRSZXNwb25zZRJSCgtCYXRjaFN1Ym1pdBIgLmpvYnN0cmVhbS52MS5CYXRjaFN1Ym1pdFJlcXVlc3QaIS5qb2JzdHJlYW0udjEuQmF0Y2hTdWJtaXRSZXNwb25zZRJZCgxTdWJtaXRTdHJlYW0SIS5qb2JzdHJlYW0udjEuU3VibWl0U3RyZWFtUmVxdWVzdBoiLmpvYnN0cmVhbS52MS5TdWJtaXRTdHJlYW1SZXNwb25zZSgBMAESPAoDUnVuEhguam9ic3RyZWFtLnYxLlJ1blJlcXVlc3QaGS5qb2JzdHJlYW0udjEuUnVuUmVzcG9uc2UwARJRCglHZXRSZXN1bHQSHi5qb2JzdHJlYW0udjEuR2V0UmVzdWx0UmVxdWVzdBofLmpvYnN0cmVhbS52MS5HZXRSZXN1bHRSZXNwb25zZSIDkAIBElkKC1dhdGNoUmVzdWx0EiAuam9ic3RyZWFtLnYxLldhdGNoUmVzdWx0UmVxdWVzdBohLmpvYnN0cmVhbS52MS5XYXRjaFJlc3VsdFJlc3BvbnNlIgOQAgEwARJICgZHZXRKb2ISGy5qb2JzdHJlYW0udjEuR2V0Sm9iUmVxdWVzdBocLmpvYnN0cmVhbS52MS5HZXRKb2JSZXNwb25zZSIDkAIBEk4KCExpc3RKb2JzEh0uam9ic3RyZWFtLnYxLkxpc3RKb2JzUmVxdWVzdBoeLmpvYnN0cmVhbS52MS5MaXN0Sm9ic1Jlc3BvbnNlIgOQAgESQwoGQ2FuY2VsEhsuam9ic3RyZWFtLnYxLkNhbmNlbFJlcXVlc3QaHC5qb2JzdHJlYW0udjEuQ2FuY2VsUmVzcG9uc2USQAoFUmV0cnkSGi5qb2JzdHJlYW0udjEuUmV0cnlSZXF1ZXN0Ghsuam9ic3RyZWFtLnYxLlJldHJ5UmVzcG9uc2USQwoGRGVsZXRlEhsuam9ic3RyZWFtLnYxLkRlbGV0ZVJlcXVlc3QaHC5qb2JzdHJlYW0udjEuRGVsZXRlUmVzcG9uc2VCUQoWaW8uZ2l0aHViLmpvYnN0cmVhbS52MVABWjVnaXRodWIuY29tL2pvYnN0cmVhbS9qb2JzdHJlYW0vY2xpZW50cy9nby9qb2JzdHJlYW12MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_jobstream_v1_job, file_jobstream_v1_payload]);
+  fileDesc("Ch5qb2JzdHJlYW0vdjEvam9iX3NlcnZpY2UucHJvdG8SDGpvYnN0cmVhbS52MSJKCg1TdWJtaXRSZXF1ZXN0EiIKA2pvYhgBIAEoCzIVLmpvYnN0cmVhbS52MS5Kb2JTcGVjEhUKDXZhbGlkYXRlX29ubHkYAiABKAgi5gEKDlN1Ym1pdFJlc3BvbnNlEg4KBmpvYl9pZBgBIAEoCRIuCgtkaXNwb3NpdGlvbhgCIAEoDjIZLmpvYnN0cmVhbS52MS5EaXNwb3NpdGlvbhIlCgVzdGF0ZRgDIAEoDjIWLmpvYnN0cmVhbS52MS5Kb2JTdGF0ZRIsCgpkdXJhYmlsaXR5GAQgASgOMhguam9ic3RyZWFtLnYxLkR1cmFiaWxpdHkSEAoIc2VxdWVuY2UYBSABKA0SLQoLd2FpdF9yZWFzb24YBiABKA4yGC5qb2JzdHJlYW0udjEuV2FpdFJlYXNvbiJJChJCYXRjaFN1Ym1pdFJlcXVlc3QSIwoEam9icxgBIAMoCzIVLmpvYnN0cmVhbS52MS5Kb2JTcGVjEg4KBmF0b21pYxgCIAEoCCJCChNCYXRjaFN1Ym1pdFJlc3BvbnNlEisKB3Jlc3VsdHMYASADKAsyGi5qb2JzdHJlYW0udjEuU3VibWl0UmVzdWx0InAKDFN1Ym1pdFJlc3VsdBIxCglzdWJtaXR0ZWQYASABKAsyHC5qb2JzdHJlYW0udjEuU3VibWl0UmVzcG9uc2VIABIjCgVlcnJvchgCIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzSABCCAoGcmVzdWx0IlsKE1N1Ym1pdFN0cmVhbVJlcXVlc3QSDQoFYmF0Y2gYASABKA0SIwoEam9icxgCIAMoCzIVLmpvYnN0cmVhbS52MS5Kb2JTcGVjEhAKCG91dGNvbWVzGAMgASgIInUKFFN1Ym1pdFN0cmVhbVJlc3BvbnNlEiUKBGFja3MYASADKAsyFy5qb2JzdHJlYW0udjEuU3VibWl0QWNrEiYKCG91dGNvbWVzGAIgAygLMhQuam9ic3RyZWFtLnYxLkpvYkVuZBIOCgZ3aW5kb3cYAyABKA0iRwoJU3VibWl0QWNrEg0KBWJhdGNoGAEgASgNEisKB3Jlc3VsdHMYAiADKAsyGi5qb2JzdHJlYW0udjEuU3VibWl0UmVzdWx0IoUBCgZKb2JFbmQSDgoGam9iX2lkGAEgASgJEg0KBWJhdGNoGAIgASgNEg0KBWluZGV4GAMgASgNEiUKBXN0YXRlGAQgASgOMhYuam9ic3RyZWFtLnYxLkpvYlN0YXRlEiYKB291dGNvbWUYBSABKAsyFS5qb2JzdHJlYW0udjEuT3V0Y29tZSKkAQoKUnVuUmVxdWVzdBIiCgNqb2IYASABKAsyFS5qb2JzdHJlYW0udjEuSm9iU3BlYxIcChRjYW5jZWxfb25fZGlzY29ubmVjdBgCIAEoCBImCgV0eXBlcxgDIAMoDjIXLmpvYnN0cmVhbS52MS5FdmVudFR5cGUSLAoJaGVhcnRiZWF0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIsQBCgtSdW5SZXNwb25zZRIxCglzdWJtaXR0ZWQYASABKAsyHC5qb2JzdHJlYW0udjEuU3VibWl0UmVzcG9uc2VIABInCgVldmVudBgCIAEoCzIWLmpvYnN0cmVhbS52MS5Kb2JFdmVudEgAEiAKA2dhcBgDIAEoCzIRLmpvYnN0cmVhbS52MS5HYXBIABIsCgloZWFydGJlYXQYBCABKAsyFy5qb2JzdHJlYW0udjEuSGVhcnRiZWF0SABCCQoHbWVzc2FnZSJLChBHZXRSZXN1bHRSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCRInCgR3YWl0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uItQBChFHZXRSZXN1bHRSZXNwb25zZRIlCgVzdGF0ZRgBIAEoDjIWLmpvYnN0cmVhbS52MS5Kb2JTdGF0ZRImCgdvdXRjb21lGAIgASgLMhUuam9ic3RyZWFtLnYxLk91dGNvbWUSLQoLd2FpdF9yZWFzb24YAyABKA4yGC5qb2JzdHJlYW0udjEuV2FpdFJlYXNvbhIQCghzZXF1ZW5jZRgEIAEoDRIvCgtleHBpcmVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAikgEKEldhdGNoUmVzdWx0UmVxdWVzdBIOCgZqb2JfaWQYASABKAkSFgoOYWZ0ZXJfc2VxdWVuY2UYAiABKA0SJgoFdHlwZXMYAyADKA4yFy5qb2JzdHJlYW0udjEuRXZlbnRUeXBlEiwKCWhlYXJ0YmVhdBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKZAQoTV2F0Y2hSZXN1bHRSZXNwb25zZRInCgVldmVudBgBIAEoCzIWLmpvYnN0cmVhbS52MS5Kb2JFdmVudEgAEiAKA2dhcBgCIAEoCzIRLmpvYnN0cmVhbS52MS5HYXBIABIsCgloZWFydGJlYXQYAyABKAsyFy5qb2JzdHJlYW0udjEuSGVhcnRiZWF0SABCCQoHbWVzc2FnZSIiCgNHYXASDQoFZmlyc3QYASABKA0SDAoEbGFzdBgCIAEoDSIdCglIZWFydGJlYXQSEAoIc2VxdWVuY2UYASABKA0iHwoNR2V0Sm9iUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiMAoOR2V0Sm9iUmVzcG9uc2USHgoDam9iGAEgASgLMhEuam9ic3RyZWFtLnYxLkpvYiKxAgoQV2F0Y2hKb2JzUmVxdWVzdBImCgZzdGF0ZXMYASADKA4yFi5qb2JzdHJlYW0udjEuSm9iU3RhdGUSDAoEa2luZBgCIAEoCRINCgVxdWV1ZRgDIAEoCRI6CgZsYWJlbHMYBCADKAsyKi5qb2JzdHJlYW0udjEuV2F0Y2hKb2JzUmVxdWVzdC5MYWJlbHNFbnRyeRIUCgxhZnRlcl9jdXJzb3IYBSABKAkSKQoHaW5jbHVkZRgGIAEoDjIYLmpvYnN0cmVhbS52MS5Kb2JDaGFuZ2VzEiwKCWhlYXJ0YmVhdBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIrEBChFXYXRjaEpvYnNSZXNwb25zZRIOCgZjdXJzb3IYASABKAkSKQoGY2hhbmdlGAIgASgLMhcuam9ic3RyZWFtLnYxLkpvYkNoYW5nZUgAEiQKA2dhcBgDIAEoCzIVLmpvYnN0cmVhbS52MS5GZWVkR2FwSAASMAoJaGVhcnRiZWF0GAQgASgLMhsuam9ic3RyZWFtLnYxLkZlZWRIZWFydGJlYXRIAEIJCgdtZXNzYWdlItIBCglKb2JDaGFuZ2USDgoGam9iX2lkGAEgASgJEg0KBXF1ZXVlGAIgASgJEgwKBGtpbmQYAyABKAkSMwoGbGFiZWxzGAQgAygLMiMuam9ic3RyZWFtLnYxLkpvYkNoYW5nZS5MYWJlbHNFbnRyeRINCgVvd25lchgFIAEoCRIlCgVldmVudBgGIAEoCzIWLmpvYnN0cmVhbS52MS5Kb2JFdmVudBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIhkKB0ZlZWRHYXASDgoGbWlzc2VkGAEgASgEIg8KDUZlZWRIZWFydGJlYXQi7wIKD0xpc3RKb2JzUmVxdWVzdBImCgZzdGF0ZXMYASADKA4yFi5qb2JzdHJlYW0udjEuSm9iU3RhdGUSDAoEa2luZBgCIAEoCRINCgVxdWV1ZRgDIAEoCRI5CgZsYWJlbHMYBCADKAsyKS5qb2JzdHJlYW0udjEuTGlzdEpvYnNSZXF1ZXN0LkxhYmVsc0VudHJ5EjQKEGNyZWF0ZV90aW1lX2Zyb20YBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjYKEmNyZWF0ZV90aW1lX2JlZm9yZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcGFnZV9zaXplGAcgASgNEhIKCnBhZ2VfdG9rZW4YCCABKAkSGAoQaW5jbHVkZV9wYXlsb2FkcxgJIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkwKEExpc3RKb2JzUmVzcG9uc2USHwoEam9icxgBIAMoCzIRLmpvYnN0cmVhbS52MS5Kb2ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlkKDUNhbmNlbFJlcXVlc3QSDgoGam9iX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIoCgVncmFjZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJJCg5DYW5jZWxSZXNwb25zZRIlCgVzdGF0ZRgBIAEoDjIWLmpvYnN0cmVhbS52MS5Kb2JTdGF0ZRIQCghzZXF1ZW5jZRgCIAEoDSJoCgxSZXRyeVJlcXVlc3QSDgoGam9iX2lkGAEgASgJEhIKCm5ld19qb2JfaWQYAiABKAkSJgoHcGF5bG9hZBgDIAEoCzIVLmpvYnN0cmVhbS52MS5QYXlsb2FkEgwKBGtpbmQYBCABKAki5QEKDVJldHJ5UmVzcG9uc2USDgoGam9iX2lkGAEgASgJEi4KC2Rpc3Bvc2l0aW9uGAIgASgOMhkuam9ic3RyZWFtLnYxLkRpc3Bvc2l0aW9uEiUKBXN0YXRlGAMgASgOMhYuam9ic3RyZWFtLnYxLkpvYlN0YXRlEiwKCmR1cmFiaWxpdHkYBCABKA4yGC5qb2JzdHJlYW0udjEuRHVyYWJpbGl0eRIQCghzZXF1ZW5jZRgFIAEoDRItCgt3YWl0X3JlYXNvbhgGIAEoDjIYLmpvYnN0cmVhbS52MS5XYWl0UmVhc29uIh8KDURlbGV0ZVJlcXVlc3QSDgoGam9iX2lkGAEgASgJIhAKDkRlbGV0ZVJlc3BvbnNlKm8KCkR1cmFiaWxpdHkSGgoWRFVSQUJJTElUWV9VTlNQRUNJRklFRBAAEhUKEURVUkFCSUxJVFlfTUVNT1JZEAESEwoPRFVSQUJJTElUWV9ESVNLEAISGQoVRFVSQUJJTElUWV9SRVBMSUNBVEVEEAMqeAoLRGlzcG9zaXRpb24SGwoXRElTUE9TSVRJT05fVU5TUEVDSUZJRUQQABIXChNESVNQT1NJVElPTl9DUkVBVEVEEAESGAoURElTUE9TSVRJT05fRVhJU1RJTkcQAhIZChVESVNQT1NJVElPTl9WQUxJREFURUQQAyqIAQoJRXZlbnRUeXBlEhoKFkVWRU5UX1RZUEVfVU5TUEVDSUZJRUQQABIbChdFVkVOVF9UWVBFX1NUQVRFX0NIQU5HRRABEhcKE0VWRU5UX1RZUEVfUFJPR1JFU1MQAhIVChFFVkVOVF9UWVBFX09VVFBVVBADEhIKDkVWRU5UX1RZUEVfTE9HEAQqWwoKSm9iQ2hhbmdlcxIbChdKT0JfQ0hBTkdFU19VTlNQRUNJRklFRBAAEhYKEkpPQl9DSEFOR0VTX1NUQVRFUxABEhgKFEpPQl9DSEFOR0VTX09VVENPTUVTEAIypwcKCkpvYlNlcnZpY2USQwoGU3VibWl0Ehsuam9ic3RyZWFtLnYxLlN1Ym1pdFJlcXVlc3QaHC5qb2JzdHJlYW0udjEuU3VibWl0UmVzcG9uc2USUgoLQmF0Y2hTdWJtaXQSIC5qb2JzdHJlYW0udjEuQmF0Y2hTdWJtaXRSZXF1ZXN0GiEuam9ic3RyZWFtLnYxLkJhdGNoU3VibWl0UmVzcG9uc2USWQoMU3VibWl0U3RyZWFtEiEuam9ic3RyZWFtLnYxLlN1Ym1pdFN0cmVhbVJlcXVlc3QaIi5qb2JzdHJlYW0udjEuU3VibWl0U3RyZWFtUmVzcG9uc2UoATABEjwKA1J1bhIYLmpvYnN0cmVhbS52MS5SdW5SZXF1ZXN0Ghkuam9ic3RyZWFtLnYxLlJ1blJlc3BvbnNlMAESUQoJR2V0UmVzdWx0Eh4uam9ic3RyZWFtLnYxLkdldFJlc3VsdFJlcXVlc3QaHy5qb2JzdHJlYW0udjEuR2V0UmVzdWx0UmVzcG9uc2UiA5ACARJZCgtXYXRjaFJlc3VsdBIgLmpvYnN0cmVhbS52MS5XYXRjaFJlc3VsdFJlcXVlc3QaIS5qb2JzdHJlYW0udjEuV2F0Y2hSZXN1bHRSZXNwb25zZSIDkAIBMAESUwoJV2F0Y2hKb2JzEh4uam9ic3RyZWFtLnYxLldhdGNoSm9ic1JlcXVlc3QaHy5qb2JzdHJlYW0udjEuV2F0Y2hKb2JzUmVzcG9uc2UiA5ACATABEkgKBkdldEpvYhIbLmpvYnN0cmVhbS52MS5HZXRKb2JSZXF1ZXN0Ghwuam9ic3RyZWFtLnYxLkdldEpvYlJlc3BvbnNlIgOQAgESTgoITGlzdEpvYnMSHS5qb2JzdHJlYW0udjEuTGlzdEpvYnNSZXF1ZXN0Gh4uam9ic3RyZWFtLnYxLkxpc3RKb2JzUmVzcG9uc2UiA5ACARJDCgZDYW5jZWwSGy5qb2JzdHJlYW0udjEuQ2FuY2VsUmVxdWVzdBocLmpvYnN0cmVhbS52MS5DYW5jZWxSZXNwb25zZRJACgVSZXRyeRIaLmpvYnN0cmVhbS52MS5SZXRyeVJlcXVlc3QaGy5qb2JzdHJlYW0udjEuUmV0cnlSZXNwb25zZRJDCgZEZWxldGUSGy5qb2JzdHJlYW0udjEuRGVsZXRlUmVxdWVzdBocLmpvYnN0cmVhbS52MS5EZWxldGVSZXNwb25zZUJRChZpby5naXRodWIuam9ic3RyZWFtLnYxUAFaNWdpdGh1Yi5jb20vam9ic3RyZWFtL2pvYnN0cmVhbS9jbGllbnRzL2dvL2pvYnN0cmVhbXYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_jobstream_v1_job, file_jobstream_v1_payload]);
 
 /**
  * SubmitRequest submits one job.
@@ -690,6 +690,217 @@ export const GetJobResponseSchema: GenMessage<GetJobResponse> = /*@__PURE__*/
   messageDesc(file_jobstream_v1_job_service, 18);
 
 /**
+ * WatchJobsRequest selects changes that match every filter.
+ *
+ * @generated from message jobstream.v1.WatchJobsRequest
+ */
+export type WatchJobsRequest = Message<"jobstream.v1.WatchJobsRequest"> & {
+  /**
+   * Changes to one of these states. Default any; at most 1,000 entries.
+   *
+   * @generated from field: repeated jobstream.v1.JobState states = 1;
+   */
+  states: JobState[];
+
+  /**
+   * Of jobs of this kind. Default any.
+   *
+   * @generated from field: string kind = 2;
+   */
+  kind: string;
+
+  /**
+   * Of jobs in this queue. Default any.
+   *
+   * @generated from field: string queue = 3;
+   */
+  queue: string;
+
+  /**
+   * Of jobs with all of these labels.
+   *
+   * @generated from field: map<string, string> labels = 4;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * Continue after this cursor, of a message received before. Default: send the changes from now on. After a cursor of
+   * changes that the server does not retain, of another start of the server for example, there is one gap, and the
+   * stream continues with the oldest retained change.
+   *
+   * @generated from field: string after_cursor = 5;
+   */
+  afterCursor: string;
+
+  /**
+   * Which changes to send. Default JOB_CHANGES_STATES.
+   *
+   * @generated from field: jobstream.v1.JobChanges include = 6;
+   */
+  include: JobChanges;
+
+  /**
+   * A heartbeat message after each silence of this length. Default 15 s; 1 s to 1 h.
+   *
+   * @generated from field: google.protobuf.Duration heartbeat = 7;
+   */
+  heartbeat?: Duration | undefined;
+};
+
+/**
+ * Describes the message jobstream.v1.WatchJobsRequest.
+ * Use `create(WatchJobsRequestSchema)` to create a new message.
+ */
+export const WatchJobsRequestSchema: GenMessage<WatchJobsRequest> = /*@__PURE__*/
+  messageDesc(file_jobstream_v1_job_service, 19);
+
+/**
+ * WatchJobsResponse is one message of a feed.
+ *
+ * @generated from message jobstream.v1.WatchJobsResponse
+ */
+export type WatchJobsResponse = Message<"jobstream.v1.WatchJobsResponse"> & {
+  /**
+   * Resumes the feed after this message. An opaque text of at most 64 bytes.
+   *
+   * @generated from field: string cursor = 1;
+   */
+  cursor: string;
+
+  /**
+   * Exactly one of these.
+   *
+   * @generated from oneof jobstream.v1.WatchJobsResponse.message
+   */
+  message: {
+    /**
+     * A state change of a job.
+     *
+     * @generated from field: jobstream.v1.JobChange change = 2;
+     */
+    value: JobChange;
+    case: "change";
+  } | {
+    /**
+     * Changes that the server does not retain.
+     *
+     * @generated from field: jobstream.v1.FeedGap gap = 3;
+     */
+    value: FeedGap;
+    case: "gap";
+  } | {
+    /**
+     * The first message, and a message after each silence of the heartbeat interval. Its cursor includes the changes
+     * that do not match the filter.
+     *
+     * @generated from field: jobstream.v1.FeedHeartbeat heartbeat = 4;
+     */
+    value: FeedHeartbeat;
+    case: "heartbeat";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message jobstream.v1.WatchJobsResponse.
+ * Use `create(WatchJobsResponseSchema)` to create a new message.
+ */
+export const WatchJobsResponseSchema: GenMessage<WatchJobsResponse> = /*@__PURE__*/
+  messageDesc(file_jobstream_v1_job_service, 20);
+
+/**
+ * A state change of a job.
+ *
+ * @generated from message jobstream.v1.JobChange
+ */
+export type JobChange = Message<"jobstream.v1.JobChange"> & {
+  /**
+   * UUID of the job.
+   *
+   * @generated from field: string job_id = 1;
+   */
+  jobId: string;
+
+  /**
+   * Its queue.
+   *
+   * @generated from field: string queue = 2;
+   */
+  queue: string;
+
+  /**
+   * Its kind.
+   *
+   * @generated from field: string kind = 3;
+   */
+  kind: string;
+
+  /**
+   * Its labels.
+   *
+   * @generated from field: map<string, string> labels = 4;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * Name of the principal that submitted it. Empty if the caller was anonymous.
+   *
+   * @generated from field: string owner = 5;
+   */
+  owner: string;
+
+  /**
+   * The event, which has a state change. It has no content of a result and no failure details: GetResult returns them.
+   *
+   * @generated from field: jobstream.v1.JobEvent event = 6;
+   */
+  event?: JobEvent | undefined;
+};
+
+/**
+ * Describes the message jobstream.v1.JobChange.
+ * Use `create(JobChangeSchema)` to create a new message.
+ */
+export const JobChangeSchema: GenMessage<JobChange> = /*@__PURE__*/
+  messageDesc(file_jobstream_v1_job_service, 21);
+
+/**
+ * Changes that a feed does not have.
+ *
+ * @generated from message jobstream.v1.FeedGap
+ */
+export type FeedGap = Message<"jobstream.v1.FeedGap"> & {
+  /**
+   * The number of changes of all jobs, before the filter. 0 if it is not known: the cursor is of another start of the
+   * server, or of changes that are no longer retained because no stream was open.
+   *
+   * @generated from field: uint64 missed = 1;
+   */
+  missed: bigint;
+};
+
+/**
+ * Describes the message jobstream.v1.FeedGap.
+ * Use `create(FeedGapSchema)` to create a new message.
+ */
+export const FeedGapSchema: GenMessage<FeedGap> = /*@__PURE__*/
+  messageDesc(file_jobstream_v1_job_service, 22);
+
+/**
+ * Shows that the stream is open.
+ *
+ * @generated from message jobstream.v1.FeedHeartbeat
+ */
+export type FeedHeartbeat = Message<"jobstream.v1.FeedHeartbeat"> & {
+};
+
+/**
+ * Describes the message jobstream.v1.FeedHeartbeat.
+ * Use `create(FeedHeartbeatSchema)` to create a new message.
+ */
+export const FeedHeartbeatSchema: GenMessage<FeedHeartbeat> = /*@__PURE__*/
+  messageDesc(file_jobstream_v1_job_service, 23);
+
+/**
  * ListJobsRequest selects jobs that match every filter.
  *
  * @generated from message jobstream.v1.ListJobsRequest
@@ -764,7 +975,7 @@ export type ListJobsRequest = Message<"jobstream.v1.ListJobsRequest"> & {
  * Use `create(ListJobsRequestSchema)` to create a new message.
  */
 export const ListJobsRequestSchema: GenMessage<ListJobsRequest> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_job_service, 19);
+  messageDesc(file_jobstream_v1_job_service, 24);
 
 /**
  * ListJobsResponse is a page of jobs.
@@ -792,7 +1003,7 @@ export type ListJobsResponse = Message<"jobstream.v1.ListJobsResponse"> & {
  * Use `create(ListJobsResponseSchema)` to create a new message.
  */
 export const ListJobsResponseSchema: GenMessage<ListJobsResponse> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_job_service, 20);
+  messageDesc(file_jobstream_v1_job_service, 25);
 
 /**
  * CancelRequest cancels a job.
@@ -828,7 +1039,7 @@ export type CancelRequest = Message<"jobstream.v1.CancelRequest"> & {
  * Use `create(CancelRequestSchema)` to create a new message.
  */
 export const CancelRequestSchema: GenMessage<CancelRequest> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_job_service, 21);
+  messageDesc(file_jobstream_v1_job_service, 26);
 
 /**
  * CancelResponse has the state of the job.
@@ -856,7 +1067,7 @@ export type CancelResponse = Message<"jobstream.v1.CancelResponse"> & {
  * Use `create(CancelResponseSchema)` to create a new message.
  */
 export const CancelResponseSchema: GenMessage<CancelResponse> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_job_service, 22);
+  messageDesc(file_jobstream_v1_job_service, 27);
 
 /**
  * RetryRequest submits a new job from a finished one.
@@ -898,7 +1109,7 @@ export type RetryRequest = Message<"jobstream.v1.RetryRequest"> & {
  * Use `create(RetryRequestSchema)` to create a new message.
  */
 export const RetryRequestSchema: GenMessage<RetryRequest> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_job_service, 23);
+  messageDesc(file_jobstream_v1_job_service, 28);
 
 /**
  * RetryResponse has the new job.
@@ -954,7 +1165,7 @@ export type RetryResponse = Message<"jobstream.v1.RetryResponse"> & {
  * Use `create(RetryResponseSchema)` to create a new message.
  */
 export const RetryResponseSchema: GenMessage<RetryResponse> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_job_service, 24);
+  messageDesc(file_jobstream_v1_job_service, 29);
 
 /**
  * DeleteRequest removes a finished job.
@@ -975,7 +1186,7 @@ export type DeleteRequest = Message<"jobstream.v1.DeleteRequest"> & {
  * Use `create(DeleteRequestSchema)` to create a new message.
  */
 export const DeleteRequestSchema: GenMessage<DeleteRequest> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_job_service, 25);
+  messageDesc(file_jobstream_v1_job_service, 30);
 
 /**
  * DeleteResponse is empty: the job was removed.
@@ -990,7 +1201,7 @@ export type DeleteResponse = Message<"jobstream.v1.DeleteResponse"> & {
  * Use `create(DeleteResponseSchema)` to create a new message.
  */
 export const DeleteResponseSchema: GenMessage<DeleteResponse> = /*@__PURE__*/
-  messageDesc(file_jobstream_v1_job_service, 26);
+  messageDesc(file_jobstream_v1_job_service, 31);
 
 /**
  * Durability names the failures that an accepted job survives.
@@ -1123,6 +1334,40 @@ export const EventTypeSchema: GenEnum<EventType> = /*@__PURE__*/
   enumDesc(file_jobstream_v1_job_service, 2);
 
 /**
+ * Which changes of jobs a feed has.
+ *
+ * @generated from enum jobstream.v1.JobChanges
+ */
+export enum JobChanges {
+  /**
+   * Same as JOB_CHANGES_STATES.
+   *
+   * @generated from enum value: JOB_CHANGES_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Every state change.
+   *
+   * @generated from enum value: JOB_CHANGES_STATES = 1;
+   */
+  STATES = 1,
+
+  /**
+   * Only changes to a final state.
+   *
+   * @generated from enum value: JOB_CHANGES_OUTCOMES = 2;
+   */
+  OUTCOMES = 2,
+}
+
+/**
+ * Describes the enum jobstream.v1.JobChanges.
+ */
+export const JobChangesSchema: GenEnum<JobChanges> = /*@__PURE__*/
+  enumDesc(file_jobstream_v1_job_service, 3);
+
+/**
  * JobService is for callers: submit jobs, get their results, watch them live.
  *
  * A failed job is data (an Outcome), never an RPC error. Every error carries google.rpc.ErrorInfo with domain
@@ -1216,6 +1461,28 @@ export const JobService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchResultRequestSchema;
     output: typeof WatchResultResponseSchema;
+  },
+  /**
+   * WatchJobs sends the state changes of all jobs that match the filter and that the caller may list, in the order in
+   * which they happened, each once. The first message is a heartbeat with the cursor of the begin. To resume, call again
+   * with the cursor of the last message that you received.
+   *
+   * The server retains the newest changes of all jobs within a bound of bytes (feed_bytes, default 16 MiB, tens of
+   * thousands of changes), while a stream is open and for 10 minutes after the last one closed. A caller that is
+   * further behind receives one gap with the number of missed changes, and continues with the oldest retained change. A
+   * slow reader delays no other caller. Every open stream counts as a watch.
+   *
+   * The stream ends only with an error, with RetryInfo where resuming helps.
+   *
+   * Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS), UNAVAILABLE (DRAINING,
+   * CONNECTION_CLOSING).
+   *
+   * @generated from rpc jobstream.v1.JobService.WatchJobs
+   */
+  watchJobs: {
+    methodKind: "server_streaming";
+    input: typeof WatchJobsRequestSchema;
+    output: typeof WatchJobsResponseSchema;
   },
   /**
    * GetJob returns the whole job.
