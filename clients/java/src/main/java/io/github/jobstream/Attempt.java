@@ -6,11 +6,15 @@ import io.github.jobstream.v1.Log;
 import io.github.jobstream.v1.LogStream;
 import io.github.jobstream.v1.Output;
 import io.github.jobstream.v1.Progress;
-import java.lang.System.Logger.Level;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.concurrent.CancellationException;
+import java.util.function.Consumer;
 
 /** One attempt of a job. Runs the handler and records the final report. */
 final class Attempt implements Runnable, JobContext {
@@ -20,19 +24,34 @@ final class Attempt implements Runnable, JobContext {
 
     private final Assignment assignment;
     private final HandlerEntry handler;
+    private final List<HandlerInterceptor> interceptors;
     private final ReportBuffer reports;
+    private final FailureLog failures;
     private final Runnable onEnd;
     private final Instant deadline;
 
     /** Guarded by this object, so that an interrupt never reaches a thread that runs another task. */
     private Thread thread;
 
-    private volatile Stop stop = Stop.NONE;
+    /** The callbacks of {@link #onSettled}. Guarded by this object; null once the handler has returned. */
+    private List<Consumer<Optional<JobstreamException>>> callbacks = List.of();
 
-    Attempt(Assignment assignment, HandlerEntry handler, ReportBuffer reports, Runnable onEnd) {
+    private volatile Stop stop = Stop.NONE;
+    private volatile Payload payload;
+
+    Attempt(
+            Assignment assignment,
+            HandlerEntry handler,
+            List<HandlerInterceptor> interceptors,
+            ReportBuffer reports,
+            FailureLog failures,
+            Runnable onEnd) {
         this.assignment = assignment;
         this.handler = handler;
+        this.interceptors = interceptors;
+        payload = Payload.of(assignment.getPayload());
         this.reports = reports;
+        this.failures = failures;
         this.onEnd = onEnd;
         Duration timeLeft = Wire.duration(assignment.getTimeLeft());
         deadline = Instant.now().plusNanos(Blocking.nanos(timeLeft));
@@ -64,42 +83,42 @@ final class Attempt implements Runnable, JobContext {
             // For example, out of memory while the first error was reported.
             report = failed(error);
         }
-        reports.end(assignment.getLeaseId(), report);
+        reports.end(assignment.getLeaseId(), report, settlement());
         onEnd.run();
     }
 
     private AttemptReport.Builder runHandler() {
-        Object result;
+        Payload result;
         try {
             if (!begin()) {
                 return stopReport();
             }
             try {
-                result = handler.run(this);
+                result = within(0).run(payload);
             } finally {
                 finish();
             }
         } catch (Throwable thrown) {
             return stop != Stop.NONE && !(thrown instanceof Error) ? stopReport() : failed(thrown);
         }
-        return complete(result);
+        return FinalReports.complete(result, reports.payloadBytesMax());
     }
 
-    private AttemptReport.Builder complete(Object result) {
-        try {
-            return FinalReports.complete(handler.encode(result), reports.payloadBytesMax());
-        } catch (InvalidRequestException unwritable) {
-            return failed(new PermanentException(unwritable.getMessage(), unwritable.getCause()));
-        }
+    /** The handler within the interceptors from this one on. The first is the outermost. */
+    private HandlerInterceptor.Next within(int first) {
+        return input -> {
+            payload = Objects.requireNonNull(input, "an interceptor passed null to next.run");
+            if (first == interceptors.size()) {
+                return handler.run(this);
+            }
+            Payload result = interceptors.get(first).intercept(this, within(first + 1));
+            return Objects.requireNonNull(result, "an interceptor returned null: return what next.run returns");
+        };
     }
 
     /** Logs an exception of the handler. Returns the final report. */
     private AttemptReport.Builder failed(Throwable thrown) {
-        Worker.log(
-                Level.WARNING,
-                () -> "attempt " + attempt() + " of job " + jobId() + " (kind " + kind() + ") failed: "
-                        + FinalReports.logLine(thrown),
-                null);
+        failures.attemptFailed(this, thrown);
         return FinalReports.failed(thrown);
     }
 
@@ -111,6 +130,13 @@ final class Attempt implements Runnable, JobContext {
     private synchronized boolean begin() {
         thread = Thread.currentThread();
         return stop == Stop.NONE;
+    }
+
+    /** The callbacks of the attempt. Later ones are not accepted. */
+    private synchronized Settlement settlement() {
+        List<Consumer<Optional<JobstreamException>>> registered = callbacks;
+        callbacks = null;
+        return registered.isEmpty() ? Settlement.NONE : new Settlement(this, registered);
     }
 
     private synchronized void finish() {
@@ -151,7 +177,17 @@ final class Attempt implements Runnable, JobContext {
 
     @Override
     public Payload payload() {
-        return Payload.of(assignment.getPayload());
+        return payload;
+    }
+
+    @Override
+    public Map<String, String> labels() {
+        return assignment.getLabelsMap();
+    }
+
+    @Override
+    public Optional<TraceContext> traceContext() {
+        return TraceContext.read(assignment.getTraceContext());
     }
 
     @Override
@@ -199,6 +235,17 @@ final class Attempt implements Runnable, JobContext {
                 .setStream(LogStream.LOG_STREAM_LOG)
                 .build();
         reports.log(assignment.getLeaseId(), log);
+    }
+
+    @Override
+    public synchronized void onSettled(Consumer<Optional<JobstreamException>> callback) {
+        Objects.requireNonNull(callback, "callback");
+        if (callbacks == null) {
+            return;
+        }
+        List<Consumer<Optional<JobstreamException>>> more = new ArrayList<>(callbacks);
+        more.add(callback);
+        callbacks = more;
     }
 
     @Override

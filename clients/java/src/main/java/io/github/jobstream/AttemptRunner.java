@@ -17,15 +17,24 @@ final class AttemptRunner {
     private static final Duration REJECTED_PAUSE = Duration.ofSeconds(1);
 
     private final Map<String, HandlerEntry> handlers;
+    private final List<HandlerInterceptor> interceptors;
     private final Executor executor;
     private final ReportBuffer reports;
+    private final FailureLog failures;
     /** Attempts by lease; guarded by this object. */
     private final Map<String, Attempt> attempts = new HashMap<>();
 
-    AttemptRunner(Map<String, HandlerEntry> handlers, Executor executor, ReportBuffer reports) {
+    AttemptRunner(
+            Map<String, HandlerEntry> handlers,
+            List<HandlerInterceptor> interceptors,
+            Executor executor,
+            ReportBuffer reports,
+            FailureLog failures) {
         this.handlers = handlers;
+        this.interceptors = interceptors;
         this.executor = executor;
         this.reports = reports;
+        this.failures = failures;
     }
 
     void run(Assignment assignment) {
@@ -36,7 +45,7 @@ final class AttemptRunner {
             reports.end(lease, FinalReports.unknownKind(assignment.getKind()));
             return;
         }
-        Attempt attempt = new Attempt(assignment, handler, reports, () -> remove(lease));
+        Attempt attempt = new Attempt(assignment, handler, interceptors, reports, failures, () -> remove(lease));
         synchronized (this) {
             attempts.put(lease, attempt);
         }

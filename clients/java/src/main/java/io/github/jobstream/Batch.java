@@ -23,6 +23,7 @@ final class Batch<T> {
 
     private final Calls calls;
     private final Codec codec;
+    private final SubmitChain interceptors;
     /** Creates the handle of an accepted job. */
     private final Function<SubmitResponse, Job<T>> accepted;
 
@@ -35,9 +36,10 @@ final class Batch<T> {
     /** The error of a call; it ends the batch. */
     private JobstreamException callError;
 
-    Batch(Calls calls, Codec codec, Function<SubmitResponse, Job<T>> accepted) {
+    Batch(Calls calls, Codec codec, SubmitChain interceptors, Function<SubmitResponse, Job<T>> accepted) {
         this.calls = calls;
         this.codec = codec;
+        this.interceptors = interceptors;
         this.accepted = accepted;
     }
 
@@ -49,17 +51,29 @@ final class Batch<T> {
 
     private void add(JobRequest job) {
         try {
-            JobSpec spec = job.spec(codec);
-            places.add(results.size());
-            results.add(null);
-            request.addJobs(spec);
-            bytes += spec.getSerializedSize();
-        } catch (InvalidRequestException invalid) {
-            results.add(SubmitResult.rejected(invalid));
+            int jobs = request.getJobsCount();
+            Submitted submitted = interceptors.submit(job.spec(codec), this::add);
+            if (request.getJobsCount() > jobs) {
+                places.add(results.size());
+                results.add(null);
+            } else {
+                // An interceptor that did not call `next` has returned the id of another job.
+                SubmitResponse other =
+                        SubmitResponse.newBuilder().setJobId(submitted.jobId()).build();
+                results.add(SubmitResult.accepted(accepted.apply(other)));
+            }
+        } catch (JobstreamException refused) {
+            results.add(SubmitResult.rejected(refused));
         }
         if (request.getJobsCount() == CALL_JOBS_MAX || bytes >= CALL_BYTES_FULL) {
             send();
         }
+    }
+
+    private Submitted add(JobSpec spec) {
+        request.addJobs(spec);
+        bytes += spec.getSerializedSize();
+        return Submitted.of(spec.getJobId());
     }
 
     private void send() {

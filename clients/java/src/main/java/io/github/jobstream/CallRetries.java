@@ -1,5 +1,6 @@
 package io.github.jobstream;
 
+import io.grpc.CallOptions;
 import io.grpc.MethodDescriptor;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
@@ -10,6 +11,7 @@ final class CallRetries<Q, A> {
     private final Calls calls;
     private final MethodDescriptor<Q, A> method;
     private final Q request;
+    private final CallOptions options;
     private final Backoff backoff;
     private final long deadlineNanos;
     private final Function<JobstreamException, A> executed;
@@ -19,10 +21,16 @@ final class CallRetries<Q, A> {
     /** Whether an attempt may have been executed without a response. */
     private boolean hasLostResponse;
 
-    CallRetries(Calls calls, MethodDescriptor<Q, A> method, Q request, Function<JobstreamException, A> executed) {
+    CallRetries(
+            Calls calls,
+            MethodDescriptor<Q, A> method,
+            Q request,
+            CallOptions options,
+            Function<JobstreamException, A> executed) {
         this.calls = calls;
         this.method = method;
         this.request = request;
+        this.options = options;
         this.executed = executed;
         backoff = new Backoff(calls.options());
         deadlineNanos = System.nanoTime() + Blocking.nanos(calls.options().callTimeout);
@@ -45,7 +53,7 @@ final class CallRetries<Q, A> {
             return;
         }
         attempts++;
-        CompletableFuture<A> attempt = calls.once(calls.connection().forShortCalls(), method, request, left());
+        CompletableFuture<A> attempt = calls.once(calls.connection().forShortCalls(), method, request, options, left());
         current = attempt;
         if (result.isDone()) {
             attempt.cancel(false);

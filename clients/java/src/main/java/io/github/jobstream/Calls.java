@@ -3,6 +3,7 @@ package io.github.jobstream;
 import io.grpc.CallOptions;
 import io.grpc.ClientCall;
 import io.grpc.Context;
+import io.grpc.Metadata;
 import io.grpc.MethodDescriptor;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
@@ -56,17 +57,44 @@ final class Calls implements AutoCloseable {
      */
     <Q, A> CompletableFuture<A> call(
             MethodDescriptor<Q, A> method, Q request, Function<JobstreamException, A> executed) {
-        return new CallRetries<>(this, method, request, executed).start();
+        return new CallRetries<>(this, method, request, CallOptions.DEFAULT, executed).start();
     }
 
-    /** Sends a request once. Cancelling the future cancels the call. */
+    /** Sends an idempotent call with these headers and retries transient errors. */
+    <Q, A> CompletableFuture<A> call(MethodDescriptor<Q, A> method, Q request, Metadata headers) {
+        CallOptions callOptions = CallOptions.DEFAULT.withOption(CallHeaders.OF_CALL, headers);
+        return new CallRetries<>(this, method, request, callOptions, error -> null).start();
+    }
+
+    /**
+     * Sends a request once, and once more with a new token if it was refused for its token. Cancelling the future
+     * cancels the call.
+     */
     <Q, A> CompletableFuture<A> once(Link link, MethodDescriptor<Q, A> method, Q request, Duration limit) {
+        return once(link, method, request, CallOptions.DEFAULT, limit);
+    }
+
+    <Q, A> CompletableFuture<A> once(
+            Link link, MethodDescriptor<Q, A> method, Q request, CallOptions options, Duration limit) {
         CompletableFuture<A> response = new CompletableFuture<>();
         if (closed) {
             response.completeExceptionally(closedError());
             return response;
         }
-        CallOptions callOptions = CallOptions.DEFAULT.withDeadlineAfter(Blocking.nanos(limit), TimeUnit.NANOSECONDS);
+        CallOptions limited = options.withDeadlineAfter(Blocking.nanos(limit), TimeUnit.NANOSECONDS);
+        Runnable renew = connection.renewsToken() ? () -> send(link, method, request, limited, response, null) : null;
+        send(link, method, request, limited, response, renew);
+        return response;
+    }
+
+    /** Sends a request. {@code renew} sends it once more after a refused token, unless it is null. */
+    private <Q, A> void send(
+            Link link,
+            MethodDescriptor<Q, A> method,
+            Q request,
+            CallOptions callOptions,
+            CompletableFuture<A> response,
+            Runnable renew) {
         // The call must not inherit the deadline or cancellation of a gRPC call that the current thread serves.
         Context previous = Context.ROOT.attach();
         try {
@@ -76,11 +104,10 @@ final class Calls implements AutoCloseable {
                     call.cancel("the future was cancelled", null);
                 }
             });
-            ClientCalls.asyncUnaryCall(call, request, new Response<>(response, address()));
+            ClientCalls.asyncUnaryCall(call, request, new Response<>(response, address(), renew));
         } finally {
             Context.ROOT.detach(previous);
         }
-        return response;
     }
 
     /** Runs this after a delay, unless the client is closed before. */
@@ -131,7 +158,8 @@ final class Calls implements AutoCloseable {
     }
 
     /** Completes a future with the response of a call. */
-    private record Response<A>(CompletableFuture<A> response, String address) implements StreamObserver<A> {
+    private record Response<A>(CompletableFuture<A> response, String address, Runnable renew)
+            implements StreamObserver<A> {
         @Override
         public void onNext(A value) {
             response.complete(value);
@@ -139,7 +167,12 @@ final class Calls implements AutoCloseable {
 
         @Override
         public void onError(Throwable error) {
-            response.completeExceptionally(Errors.of(error, address));
+            JobstreamException read = Errors.of(error, address);
+            if (renew != null && Errors.isRefusedToken(read)) {
+                renew.run();
+            } else {
+                response.completeExceptionally(read);
+            }
         }
 
         @Override

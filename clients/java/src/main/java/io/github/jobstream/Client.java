@@ -10,6 +10,7 @@ import io.github.jobstream.v1.JobSpec;
 import io.github.jobstream.v1.RetryRequest;
 import io.github.jobstream.v1.SubmitRequest;
 import io.grpc.Channel;
+import io.grpc.Metadata;
 import io.grpc.Status;
 import java.lang.reflect.Type;
 import java.time.Duration;
@@ -38,10 +39,12 @@ public final class Client implements AutoCloseable {
     private final BootId bootId = new BootId();
     private final Calls calls;
     private final Codec codec;
+    private final SubmitChain interceptors;
 
     private Client(Address address, ClientOptions options) {
         calls = new Calls(new Connection(address, options, bootId::invalidate), options);
         codec = options.json == null ? Codec.standard() : new Codec(options.json);
+        interceptors = new SubmitChain(options.interceptors);
     }
 
     /** Creates a client of the server at {@code JOBSTREAM_ADDRESS}, or else {@code http://127.0.0.1:7070}. */
@@ -49,11 +52,16 @@ public final class Client implements AutoCloseable {
         return connect(Address.standard());
     }
 
+    /** Creates a client like {@link #connect()}, with options. */
+    public static Client connect(Consumer<ClientOptions> options) {
+        return connect(Address.standard(), options);
+    }
+
     /**
      * Creates a client of the server at this address: {@code http://host:port}, {@code https://host:port} for TLS, or
-     * {@code host:port}.
+     * {@code host:port}. {@code JOBSTREAM_TOKEN} and {@code JOBSTREAM_CA} are used if they are set.
      *
-     * @throws IllegalArgumentException if the address is invalid
+     * @throws IllegalArgumentException if the address is invalid, or a token would be sent over plain text
      */
     public static Client connect(String address) {
         return connect(address, options -> {});
@@ -205,6 +213,26 @@ public final class Client implements AutoCloseable {
         return new Jobs(calls, chosen);
     }
 
+    /** The state changes of all jobs, from now on. Calls the server when the changes are read. */
+    public Feed watchJobs() {
+        return watchJobs(filter -> {});
+    }
+
+    /** The state changes of all jobs that match a filter, like {@link #watchJobs()}. */
+    public Feed watchJobs(Consumer<ChangeFilter> filter) {
+        return watchJobs(filter, "");
+    }
+
+    /**
+     * The state changes of all jobs that match a filter, after the {@link Feed#cursor} of an earlier feed; from now on if it
+     * is empty.
+     */
+    public Feed watchJobs(Consumer<ChangeFilter> filter, String afterCursor) {
+        ChangeFilter chosen = new ChangeFilter();
+        filter.accept(chosen);
+        return new Feed(calls, chosen, Objects.requireNonNull(afterCursor, "afterCursor"));
+    }
+
     /**
      * Submits a finished job again, as a new job with another id. The finished job does not change. The new id is
      * generated once, so a retry of the call never creates a second job.
@@ -221,12 +249,17 @@ public final class Client implements AutoCloseable {
 
     /** Submits a finished job again like {@link #retry(String)}; its result has this type. */
     public <T> Job<T> retry(String jobId, Class<T> resultType) {
-        return retry(jobId, codec.type(resultType));
+        return retry(jobId, codec.type(resultType), new Metadata());
     }
 
     /** Submits a finished job again like {@link #retry(String)}; its result has a generic type. */
     public <T> Job<T> retry(String jobId, TypeReference<T> resultType) {
-        return retry(jobId, codec.type(resultType.getType()));
+        return retry(jobId, codec.type(resultType.getType()), new Metadata());
+    }
+
+    /** Submits a finished job again like {@link #retry(String, Class)}, as a part of this trace. */
+    public <T> Job<T> retry(String jobId, Class<T> resultType, TraceContext context) {
+        return retry(jobId, codec.type(resultType), context.headers());
     }
 
     /**
@@ -305,9 +338,12 @@ public final class Client implements AutoCloseable {
     private <T> Job<T> submit(String kind, Object input, JavaType type, Consumer<SubmitOptions> options) {
         JobSpec spec = JobRequest.of(kind, input, options).spec(codec);
         CompletableFuture<String> acceptedBy = bootId.lookUp(calls);
-        SubmitRequest request = SubmitRequest.newBuilder().setJob(spec).build();
-        var submitted = Blocking.await(calls.call(JobServiceGrpc.getSubmitMethod(), request));
-        return new Job<>(this, submitted.getJobId(), type, acceptedBy, Wire.waitReason(submitted.getWaitReason()));
+        Submitted submitted = interceptors.submit(spec, changed -> {
+            SubmitRequest request = SubmitRequest.newBuilder().setJob(changed).build();
+            var response = Blocking.await(calls.call(JobServiceGrpc.getSubmitMethod(), request));
+            return new Submitted(response.getJobId(), Wire.waitReason(response.getWaitReason()));
+        });
+        return new Job<>(this, submitted.jobId(), type, acceptedBy, submitted.waitReason());
     }
 
     private <T> List<SubmitResult<T>> submitAll(List<JobRequest> jobs, JavaType type) {
@@ -315,6 +351,7 @@ public final class Client implements AutoCloseable {
         return new Batch<T>(
                         calls,
                         codec,
+                        interceptors,
                         submitted -> new Job<>(
                                 this,
                                 submitted.getJobId(),
@@ -324,13 +361,13 @@ public final class Client implements AutoCloseable {
                 .submit(jobs);
     }
 
-    private <T> Job<T> retry(String jobId, JavaType type) {
+    private <T> Job<T> retry(String jobId, JavaType type, Metadata headers) {
         RetryRequest request = RetryRequest.newBuilder()
                 .setJobId(JobIds.check("job_id", jobId))
                 .setNewJobId(JobIds.generate())
                 .build();
         CompletableFuture<String> acceptedBy = bootId.lookUp(calls);
-        var retried = Blocking.await(calls.call(JobServiceGrpc.getRetryMethod(), request));
+        var retried = Blocking.await(calls.call(JobServiceGrpc.getRetryMethod(), request, headers));
         return new Job<>(this, retried.getJobId(), type, acceptedBy, Wire.waitReason(retried.getWaitReason()));
     }
 
@@ -338,7 +375,16 @@ public final class Client implements AutoCloseable {
     private <T> Supplier<T> running(
             String kind, Object input, JavaType type, Consumer<SubmitOptions> options, Duration wait) {
         JobSpec spec = JobRequest.of(kind, input, options).spec(codec);
-        Job<T> job = new Job<>(this, spec.getJobId(), type);
-        return () -> job.resultOf(new Run(calls, spec, () -> bootId.lookUp(calls), wait).outcome());
+        return () -> {
+            try (Run run = new Run(calls, () -> bootId.lookUp(calls), wait)) {
+                Submitted submitted = interceptors.submit(spec, run::submit);
+                Job<T> job = new Job<>(this, submitted.jobId(), type);
+                if (run.isSubmitted()) {
+                    return job.resultOf(run.outcome());
+                }
+                // An interceptor that did not call `next` has returned the id of another job.
+                return wait == null ? job.result() : job.result(wait);
+            }
+        };
     }
 }

@@ -1,10 +1,16 @@
 package io.github.jobstream;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.grpc.Metadata;
+import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
 import java.util.Objects;
+import java.util.function.Supplier;
 
-/** Timeouts and limits of a client. Every setter returns this object. */
+/** Credentials, timeouts and limits of a client. Every setter returns this object. */
 public final class ClientOptions {
     Duration callTimeout = Duration.ofSeconds(30);
     int tries = 6;
@@ -13,10 +19,19 @@ public final class ClientOptions {
     Duration patience = Duration.ofMinutes(5);
     Duration heartbeat = Duration.ofSeconds(15);
     Duration poll = Duration.ofSeconds(30);
-    Duration keepaliveInterval = Duration.ofSeconds(10);
-    Duration keepaliveTimeout = Duration.ofSeconds(5);
+    Duration keepaliveInterval = Duration.ofSeconds(20);
+    Duration keepaliveTimeout = Duration.ofSeconds(10);
     int messageBytesMax = 16 << 20;
+    final List<SubmitInterceptor> interceptors = new ArrayList<>();
     ObjectMapper json;
+    byte[] ca;
+    ClientCertificate identity;
+    BearerToken token;
+    /** Whether a token was set, an empty one too: the environment is not used then. */
+    boolean hasToken;
+
+    boolean allowInsecureToken;
+    Metadata metadata = new Metadata();
 
     ClientOptions() {}
 
@@ -67,8 +82,8 @@ public final class ClientOptions {
     }
 
     /**
-     * Idle time before an HTTP/2 PING, at least 10 s, and the time to wait for its response before the connection is
-     * closed. Default 10 s and 5 s.
+     * HTTP/2 keepalive while calls are open: the time without data before a PING, at least 10 s, and the time to wait
+     * for its response before the connection is closed. Default 20 s and 10 s.
      */
     public ClientOptions keepalive(Duration interval, Duration timeout) {
         keepaliveInterval = positive("keepalive interval", interval);
@@ -91,6 +106,85 @@ public final class ClientOptions {
     /** Replaces the JSON mapper of the client. */
     public ClientOptions json(ObjectMapper mapper) {
         json = Objects.requireNonNull(mapper, "mapper");
+        return this;
+    }
+
+    /** Adds an interceptor around the submit of each job. The first is the outermost. */
+    public ClientOptions interceptor(SubmitInterceptor interceptor) {
+        interceptors.add(Objects.requireNonNull(interceptor, "interceptor"));
+        return this;
+    }
+
+    /**
+     * Trusts the authorities whose certificates are in this PEM file, in place of those of the Java installation.
+     * Default: the file that the environment variable {@code JOBSTREAM_CA} names, if it is set.
+     *
+     * @throws IllegalArgumentException if it cannot be read or has no certificate
+     */
+    public ClientOptions ca(Path pem) {
+        return ca(Tls.read("ca", pem.toString()));
+    }
+
+    /** Trusts the authorities whose certificates are in this PEM content, like {@link #ca(Path)}. */
+    public ClientOptions ca(byte[] pem) {
+        Tls.checkCertificates("ca", pem);
+        ca = pem.clone();
+        return this;
+    }
+
+    /**
+     * The certificate of this client, followed by intermediate ones, and its private key (PKCS #8), for servers that
+     * require one: PEM files. They are read again for each new connection, so they may be replaced by those of a renewed
+     * certificate. If they are unusable then, the former certificate is used, with a warning in the log.
+     *
+     * @throws IllegalArgumentException if a file cannot be read, or the key is not that of the certificate
+     */
+    public ClientOptions clientCertificate(Path certificate, Path key) {
+        identity = ClientCertificate.of(certificate, key);
+        return this;
+    }
+
+    /** The certificate of this client and its key as PEM content, like {@link #clientCertificate(Path, Path)}, read once. */
+    public ClientOptions clientCertificate(byte[] certificate, byte[] key) {
+        identity = ClientCertificate.of(certificate, key);
+        return this;
+    }
+
+    /**
+     * The bearer token of every call and stream; empty for none. Default: the environment variable {@code
+     * JOBSTREAM_TOKEN}.
+     *
+     * @throws IllegalArgumentException if it has characters that no header may have
+     */
+    public ClientOptions token(String token) {
+        this.token = token.isBlank() ? null : BearerToken.of(token, "token");
+        hasToken = true;
+        return this;
+    }
+
+    /**
+     * Supplies the current bearer token. It is called for each call and each stream, so it should cache; it may block. If
+     * the server refuses its token with UNAUTHENTICATED, the call is repeated once with a new one.
+     */
+    public ClientOptions token(Supplier<String> token) {
+        this.token = BearerToken.renewedBy(Objects.requireNonNull(token, "token"));
+        hasToken = true;
+        return this;
+    }
+
+    /** Whether to send the token over plain text to a host other than loopback. Default false: an error instead. */
+    public ClientOptions allowInsecureToken(boolean allow) {
+        allowInsecureToken = allow;
+        return this;
+    }
+
+    /**
+     * Adds headers to every call and stream, for example for a proxy.
+     *
+     * @throws IllegalArgumentException if a name or a value is not allowed
+     */
+    public ClientOptions metadata(Map<String, String> headers) {
+        headers.forEach((name, value) -> metadata.put(CallHeaders.key(name, value), value));
         return this;
     }
 

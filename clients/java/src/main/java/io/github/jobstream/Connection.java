@@ -1,9 +1,8 @@
 package io.github.jobstream;
 
+import io.grpc.ChannelCredentials;
 import io.grpc.Grpc;
-import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
-import io.grpc.TlsChannelCredentials;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
@@ -20,18 +19,27 @@ final class Connection implements AutoCloseable {
 
     private final Address address;
     private final ClientOptions options;
+    private final CallHeaders headers;
+    private final ChannelCredentials credentials;
     private final Runnable onConnectionEnded;
     private final List<Link> links = new ArrayList<>();
 
     Connection(Address address, ClientOptions options, Runnable onConnectionEnded) {
         this.address = address;
         this.options = options;
+        headers = new CallHeaders(address, options);
+        credentials = Tls.credentials(address, options);
         this.onConnectionEnded = onConnectionEnded;
         links.add(open());
     }
 
     String address() {
         return address.text();
+    }
+
+    /** Whether a call that is refused for its token may succeed with the next one. */
+    boolean renewsToken() {
+        return headers.renewsToken();
     }
 
     /** The channel for short calls. */
@@ -76,15 +84,13 @@ final class Connection implements AutoCloseable {
     }
 
     private Link open() {
-        var credentials = address.isTls() ? TlsChannelCredentials.create() : InsecureChannelCredentials.create();
         ManagedChannel channel = Grpc.newChannelBuilderForAddress(address.host(), address.port(), credentials)
                 .userAgent(Version.USER_AGENT)
                 .maxInboundMessageSize(options.messageBytesMax)
                 .keepAliveTime(options.keepaliveInterval.toNanos(), TimeUnit.NANOSECONDS)
                 .keepAliveTimeout(options.keepaliveTimeout.toNanos(), TimeUnit.NANOSECONDS)
-                .keepAliveWithoutCalls(true)
                 .disableRetry()
                 .build();
-        return new Link(channel, this);
+        return new Link(channel, headers, this);
     }
 }

@@ -16,6 +16,7 @@ import java.util.Optional;
 /** Converts gRPC errors to exceptions. */
 final class Errors {
     static final String JOB_NOT_FOUND = "JOB_NOT_FOUND";
+    static final String TOKEN_UNAVAILABLE = "TOKEN_UNAVAILABLE";
     private static final String DOMAIN = "jobstream";
 
     private Errors() {}
@@ -26,6 +27,10 @@ final class Errors {
             return known;
         }
         Status status = Status.fromThrowable(thrown);
+        if (status.getCause() instanceof JobstreamException unusable) {
+            // There was no call, because there is no token.
+            return unusable;
+        }
         com.google.rpc.Status details = StatusProto.fromThrowable(thrown);
         ErrorInfo info = find(details, ErrorInfo.class)
                 .filter(found -> found.getDomain().equals(DOMAIN))
@@ -33,7 +38,9 @@ final class Errors {
         if (info != null) {
             return serverError(status, details, info, address);
         }
-        return HttpErrors.of(status, address, thrown).orElseGet(() -> transportError(status, address, thrown));
+        return TlsErrors.of(status, address, thrown)
+                .or(() -> HttpErrors.of(status, address, thrown))
+                .orElseGet(() -> transportError(status, address, thrown));
     }
 
     /** The error of an unreachable server or a broken connection. */
@@ -53,9 +60,14 @@ final class Errors {
 
     /** Whether a retry may succeed. */
     static boolean isTransient(JobstreamException error) {
-        return error instanceof UnavailableException
+        return (error instanceof UnavailableException && !TlsErrors.isPermanent(error))
                 || (error instanceof ResourceExhaustedException
                         && error.retryAfter().isPresent());
+    }
+
+    /** Whether the call was refused for its token. */
+    static boolean isRefusedToken(JobstreamException error) {
+        return error instanceof UnauthenticatedException && !TlsErrors.isOfClientCertificate(error);
     }
 
     /** Whether there was no response of the server, which may have executed the call. */
@@ -81,6 +93,8 @@ final class Errors {
                 switch (details.code()) {
                     case INVALID_ARGUMENT, OUT_OF_RANGE -> new InvalidRequestException(details);
                     case FAILED_PRECONDITION, ABORTED -> new IllegalJobStateException(details);
+                    case UNAUTHENTICATED -> new UnauthenticatedException(details);
+                    case PERMISSION_DENIED -> new PermissionDeniedException(details);
                     case RESOURCE_EXHAUSTED -> new ResourceExhaustedException(details);
                     case UNAVAILABLE, CANCELLED -> new UnavailableException(details);
                     case DEADLINE_EXCEEDED -> new DeadlineExceededException(details);
@@ -100,6 +114,7 @@ final class Errors {
     private static JobstreamException serverError(
             Status status, com.google.rpc.Status details, ErrorInfo info, String address) {
         String description = status.getDescription() == null ? "no reason given" : status.getDescription();
+        String wayOut = info.getReason().equals("CREDENTIAL_REQUIRED") ? ": set token, or JOBSTREAM_TOKEN" : "";
         List<Violation> violations =
                 find(details, BadRequest.class).map(BadRequest::getFieldViolationsList).orElse(List.of()).stream()
                         .map(violation -> new Violation(violation.getField(), violation.getDescription()))
@@ -107,7 +122,7 @@ final class Errors {
         return classify(new ErrorDetails(
                 status.getCode(),
                 info.getReason(),
-                description + " (" + info.getReason() + ", server " + address + ")",
+                description + " (" + info.getReason() + ", server " + address + ")" + wayOut,
                 retryAfter(details),
                 violations,
                 info.getMetadataMap(),
@@ -119,7 +134,7 @@ final class Errors {
         String description = innermost(status);
         return switch (status.getCode()) {
             case UNAVAILABLE, CANCELLED, ABORTED, UNKNOWN, INTERNAL, DATA_LOSS ->
-                unreachable(address, description, thrown);
+                unreachable(address, description + TlsErrors.hint(status), thrown);
             case DEADLINE_EXCEEDED -> timedOut(address, thrown);
             case UNIMPLEMENTED ->
                 classify(new ErrorDetails(

@@ -36,10 +36,22 @@ final class FinalReports {
         }
     }
 
-    /** Describes an exception of a handler in one line for logs. */
-    static String logLine(Throwable thrown) {
-        String text = thrown instanceof BadInput bad ? bad.summary : thrown.toString();
-        return LINE_BREAKS.matcher(truncate(text, MESSAGE_BYTES_MAX)).replaceAll(" ");
+    /** The type and the message of a throwable for a line of the log. */
+    static String logFields(Throwable thrown) {
+        String message = thrown instanceof BadInput bad ? bad.summary : messageOf(thrown);
+        return "error_type=" + errorType(thrown) + " error=" + quoted(message);
+    }
+
+    /** BAD_PAYLOAD, or the class of the throwable. */
+    static String errorType(Throwable thrown) {
+        return thrown instanceof BadInput
+                ? "BAD_PAYLOAD"
+                : named(thrown).getClass().getName();
+    }
+
+    private static String quoted(String text) {
+        String line = LINE_BREAKS.matcher(truncate(text, MESSAGE_BYTES_MAX)).replaceAll(" ");
+        return '"' + line.replace("\\", "\\\\").replace("\"", "\\\"") + '"';
     }
 
     static AttemptReport.Builder complete(Payload result, int bytesMax) {
@@ -75,15 +87,13 @@ final class FinalReports {
                     .setMessage(truncate(thrown.getMessage(), MESSAGE_BYTES_MAX)));
         }
         boolean isPermanent = thrown instanceof PermanentException;
-        Throwable named = isPermanent && thrown.getCause() != null ? thrown.getCause() : thrown;
-        String message = thrown.getMessage() == null ? thrown.toString() : thrown.getMessage();
         AttemptReport.Builder report = fail(Failure.newBuilder()
                 .setReason(
                         thrown instanceof Error
                                 ? FailureReason.FAILURE_REASON_PANIC
                                 : FailureReason.FAILURE_REASON_HANDLER)
-                .setType(truncate(named.getClass().getName(), TYPE_BYTES_MAX))
-                .setMessage(truncate(message, MESSAGE_BYTES_MAX))
+                .setType(truncate(named(thrown).getClass().getName(), TYPE_BYTES_MAX))
+                .setMessage(truncate(messageOf(thrown), MESSAGE_BYTES_MAX))
                 .setDetails(
                         Payload.text(truncate(stack(thrown), DETAILS_BYTES_MAX)).message())
                 .setRetryable(!isPermanent));
@@ -91,6 +101,15 @@ final class FinalReports {
             report.getFailBuilder().setRetryAfter(Wire.duration(later.after()));
         }
         return report;
+    }
+
+    /** The cause of a PermanentException, if it has one. */
+    private static Throwable named(Throwable thrown) {
+        return thrown instanceof PermanentException && thrown.getCause() != null ? thrown.getCause() : thrown;
+    }
+
+    static String messageOf(Throwable thrown) {
+        return thrown.getMessage() == null ? thrown.toString() : thrown.getMessage();
     }
 
     private static AttemptReport.Builder fail(Failure.Builder failure) {

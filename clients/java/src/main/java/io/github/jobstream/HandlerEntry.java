@@ -5,7 +5,8 @@ import com.fasterxml.jackson.databind.JavaType;
 
 /** A handler with the type of its input. */
 record HandlerEntry(Handler<Object, ?> handler, JavaType inputType, Codec codec) {
-    Object run(JobContext context) throws Exception {
+    /** Decodes the input, runs the handler and encodes its result. */
+    Payload run(JobContext context) throws Exception {
         Object input;
         try {
             input = codec.decode(context.payload(), inputType);
@@ -15,10 +16,14 @@ record HandlerEntry(Handler<Object, ?> handler, JavaType inputType, Codec codec)
             throw new FinalReports.BadInput(
                     what + ": " + Codec.describe(error) + contentType, what + Codec.location(error) + contentType);
         }
-        return handler.handle(input, context);
+        return encode(handler.handle(input, context));
     }
 
-    Payload encode(Object result) {
-        return codec.encode("result", result);
+    private Payload encode(Object result) {
+        try {
+            return codec.encode("result", result);
+        } catch (InvalidRequestException unwritable) {
+            throw new PermanentException(unwritable.getMessage(), unwritable.getCause());
+        }
     }
 }

@@ -2,7 +2,9 @@ package io.github.jobstream;
 
 import java.time.Instant;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CancellationException;
+import java.util.function.Consumer;
 
 /** The context of an attempt: the job, its cancellation, and progress, output and logs. It is thread-safe. */
 public interface JobContext {
@@ -26,7 +28,17 @@ public interface JobContext {
     /** The headers of the job. */
     Map<String, String> headers();
 
-    /** The undecoded input. */
+    /** The labels of the job. */
+    default Map<String, String> labels() {
+        return Map.of();
+    }
+
+    /** The trace of the submitter. */
+    default Optional<TraceContext> traceContext() {
+        return Optional.empty();
+    }
+
+    /** The undecoded input, as the interceptors have changed it. */
     Payload payload();
 
     /**
@@ -72,6 +84,32 @@ public interface JobContext {
     /** Sends a log line to watchers at level INFO. */
     default void log(String text) {
         log(text, LogLevel.INFO);
+    }
+
+    /**
+     * Calls this once the server has recorded the end of this attempt, or never will: for example to delete a temporary
+     * file or to commit an offset.
+     *
+     * <pre>{@code
+     * Path pages = render(input);
+     * context.onSettled(error -> {
+     *     if (error.isEmpty()) { // else a later attempt may still use the file
+     *         pages.toFile().delete();
+     *     }
+     * });
+     * }</pre>
+     *
+     * <p>It is called exactly once, after the handler and its interceptors have returned. Without an error the end of the
+     * attempt, a failure or a release included, is recorded; if the server has a log, durably. An {@link
+     * IllegalJobStateException} with the reason LEASE_LOST means that the server does not use it, because the lease was lost:
+     * the job runs elsewhere or has ended otherwise. After any other error, such as the {@link UnavailableException} of a worker
+     * that ended before the acknowledgement, it is not known.
+     *
+     * <p>The callbacks of an attempt are called in the order of their registration. They must not block. An exception of one
+     * is logged and has no other effect. After the handler and its interceptors have returned, this method does nothing.
+     */
+    default void onSettled(Consumer<Optional<JobstreamException>> callback) {
+        throw new UnsupportedOperationException("this context does not implement onSettled");
     }
 
     /** Whether the handler must stop: its job was cancelled, or its lease was lost. */

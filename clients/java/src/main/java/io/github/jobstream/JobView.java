@@ -45,6 +45,11 @@ public record JobView(io.github.jobstream.v1.Job message) {
         return message.getSpec().getLabelsMap();
     }
 
+    /** The trace of the submitter. */
+    public Optional<TraceContext> traceContext() {
+        return TraceContext.read(message.getSpec().getTraceContext());
+    }
+
     /** When the job was accepted, by the server's clock. */
     public Instant createTime() {
         return Wire.instant(message.getCreateTime());

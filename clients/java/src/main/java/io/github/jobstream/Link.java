@@ -1,18 +1,23 @@
 package io.github.jobstream;
 
 import io.grpc.Channel;
+import io.grpc.ClientInterceptors;
 import io.grpc.ConnectivityState;
 import io.grpc.ManagedChannel;
 
 /** A channel with the number of long calls on it. It reconnects by itself. */
 final class Link {
     private final ManagedChannel channel;
+    /** The channel with the headers of every call. */
+    private final Channel withHeaders;
+
     private final Connection owner;
     /** Guarded by the owner. */
     int users;
 
-    Link(ManagedChannel channel, Connection owner) {
+    Link(ManagedChannel channel, CallHeaders headers, Connection owner) {
         this.channel = channel;
+        withHeaders = ClientInterceptors.intercept(channel, headers);
         this.owner = owner;
         watchState();
     }
@@ -29,7 +34,7 @@ final class Link {
         if (channel.getState(false) == ConnectivityState.TRANSIENT_FAILURE) {
             channel.enterIdle();
         }
-        return channel;
+        return withHeaders;
     }
 
     /**

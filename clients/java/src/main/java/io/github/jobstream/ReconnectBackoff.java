@@ -6,9 +6,20 @@ import java.time.Duration;
 final class ReconnectBackoff {
     private final Duration patience;
     private final Backoff backoff;
-    private Long failingSinceNanos;
+    /** Whether a stream that is refused for its token is opened once more, because a supplier has a new one. */
+    private final boolean renewsToken;
 
+    private Long failingSinceNanos;
+    private boolean isRefused;
+
+    /** The back-off of calls that repeat themselves after a refused token, as {@link Calls#once} does. */
     ReconnectBackoff(ClientOptions options) {
+        this(options, false);
+    }
+
+    /** The back-off of streams. */
+    ReconnectBackoff(ClientOptions options, boolean renewsToken) {
+        this.renewsToken = renewsToken;
         patience = options.patience;
         backoff = new Backoff(options);
     }
@@ -16,6 +27,7 @@ final class ReconnectBackoff {
     /** Records a response from the server and resets the back-off. */
     void reset() {
         failingSinceNanos = null;
+        isRefused = false;
         backoff.reset();
     }
 
@@ -25,6 +37,10 @@ final class ReconnectBackoff {
      * @throws JobstreamException the error, if it is not transient or patience has passed
      */
     Duration nextDelay(JobstreamException error, long nowNanos) {
+        if (renewsToken && !isRefused && Errors.isRefusedToken(error)) {
+            isRefused = true;
+            return backoff.next(null);
+        }
         if (!Errors.isTransient(error) && !(error instanceof DeadlineExceededException)) {
             throw error;
         }

@@ -43,6 +43,7 @@ final class ReportBuffer {
     private static final int HELD_LEASES_MAX = 100_000;
 
     private final Semaphore space = new Semaphore(BUFFER_BYTES_MAX);
+    private final Settlements settlements = new Settlements();
     /** Unacknowledged reports, oldest first. */
     private final List<Entry> reports = new ArrayList<>();
     /** Running attempts by lease. */
@@ -155,16 +156,33 @@ final class ReportBuffer {
         wake();
     }
 
-    /** Ends an attempt. A second final report is dropped. */
+    /** Ends an attempt without callbacks. A second final report is dropped. */
     void end(String lease, AttemptReport.Builder report) {
+        end(lease, report, Settlement.NONE);
+    }
+
+    /** Ends an attempt. Its callbacks are called once the final report is acknowledged, or never will be. */
+    void end(String lease, AttemptReport.Builder report, Settlement settlement) {
+        JobstreamException error;
         synchronized (this) {
             RunningAttempt attempt = attempts.remove(lease);
             progressed.remove(lease);
             if (attempt != null && !attempt.leaseLost) {
                 pushFinal(lease, attempt, report);
+                error = settlements.add(lastSequence, lease, settlement);
+            } else {
+                error = Settlements.leaseLost();
             }
         }
         wake();
+        if (error != null) {
+            settlement.call(error);
+        }
+    }
+
+    /** The callbacks of attempts that have ended. */
+    Settlements settlements() {
+        return settlements;
     }
 
     /** Ends an attempt that does not stop. It occupies its slot until it stops. */
@@ -201,6 +219,7 @@ final class ReportBuffer {
             removeUpTo(upTo);
         }
         wake();
+        settlements.acknowledge(upTo);
     }
 
     /** Begins a stream. Returns Hello with the slots and the held leases. */

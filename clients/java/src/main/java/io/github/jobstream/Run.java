@@ -22,38 +22,61 @@ import java.util.function.Supplier;
  * <p>clients/README.md, "Submit and wait", has the rule: a Run stream until the submit is acknowledged; if the stream
  * breaks after that, a watch.
  */
-final class Run {
+final class Run implements AutoCloseable {
     private static final List<EventType> TYPES = List.of(EventType.EVENT_TYPE_STATE_CHANGE);
 
     private final Calls calls;
-    private final JobSpec spec;
     private final Supplier<CompletableFuture<String>> lookUpBoot;
     /** Limit of the wait; null for none. */
     private final Duration wait;
 
     private final long endNanos;
     private final Duration heartbeat;
+    private JobSpec spec;
     private CompletableFuture<String> bootId = BootId.UNKNOWN;
+    /** The open stream and its link; null if there is none. */
+    private ReceiveQueue<RunRequest, RunResponse> received;
+
+    private Link link;
     private boolean isSubmitted;
     private long last;
     private Outcome outcome;
 
-    Run(Calls calls, JobSpec spec, Supplier<CompletableFuture<String>> lookUpBoot, Duration wait) {
+    Run(Calls calls, Supplier<CompletableFuture<String>> lookUpBoot, Duration wait) {
         this.calls = calls;
-        this.spec = spec;
         this.lookUpBoot = lookUpBoot;
         this.wait = wait;
         endNanos = System.nanoTime() + (wait == null ? Long.MAX_VALUE / 2 : Blocking.nanos(wait));
         heartbeat = calls.options().heartbeat;
     }
 
-    /** Submits the job and waits for its outcome. */
+    /** Submits the job. Returns once the server has accepted it. */
+    Submitted submit(JobSpec spec) {
+        this.spec = spec;
+        try {
+            submit();
+        } catch (InterruptedException interrupted) {
+            throw Blocking.interrupted(interrupted);
+        }
+        return Submitted.of(spec.getJobId());
+    }
+
+    boolean isSubmitted() {
+        return isSubmitted;
+    }
+
+    /** Waits for the outcome of the submitted job. */
     Outcome outcome() {
         try {
-            JobstreamException broken = submit();
+            JobstreamException broken = null;
+            while (outcome == null && broken == null) {
+                broken = read(0);
+            }
+            close();
             if (outcome == null) {
                 JobstreamException why = BootId.detectRestart(broken, spec.getJobId(), bootId, calls.address());
-                pause(new ReconnectBackoff(calls.options()).nextDelay(why, System.nanoTime()));
+                boolean renewsToken = calls.connection().renewsToken();
+                pause(new ReconnectBackoff(calls.options(), renewsToken).nextDelay(why, System.nanoTime()));
                 watch();
             }
             return outcome;
@@ -62,17 +85,31 @@ final class Run {
         }
     }
 
-    /**
-     * Submits the job. Returns the error that broke the stream after the acknowledgement; null after the final event of
-     * the job.
-     */
-    private JobstreamException submit() throws InterruptedException {
+    /** Closes the stream. The job continues. */
+    @Override
+    public void close() {
+        if (link == null) {
+            return;
+        }
+        if (outcome == null) {
+            received.cancel("the run has ended");
+        }
+        link.release();
+        link = null;
+    }
+
+    private void submit() throws InterruptedException {
         Backoff backoff = new Backoff(calls.options());
         long deadlineNanos = System.nanoTime() + Blocking.nanos(calls.options().callTimeout);
+        boolean mayRenewToken = calls.connection().renewsToken();
         for (int attempts = 1; ; attempts++) {
-            JobstreamException error = follow(deadlineNanos);
-            if (error == null || isSubmitted) {
-                return error;
+            JobstreamException error = open(deadlineNanos);
+            if (error == null) {
+                return;
+            }
+            if (mayRenewToken && Errors.isRefusedToken(error)) {
+                mayRenewToken = false;
+                continue;
             }
             if (!Errors.isTransient(error)) {
                 throw error;
@@ -85,39 +122,41 @@ final class Run {
         }
     }
 
-    /** Reads one stream. Returns the error that broke it; null after the final event of the job. */
-    private JobstreamException follow(long openByNanos) throws InterruptedException {
+    /** Opens a stream and reads its first message. Returns the error that broke it, or null. */
+    private JobstreamException open(long openByNanos) throws InterruptedException {
         if (calls.isClosed()) {
             throw calls.closedError();
         }
         bootId = lookUpBoot.get();
-        Link link = calls.connection().forLongCall();
-        ReceiveQueue<RunRequest, RunResponse> received = new ReceiveQueue<>(() -> {});
+        link = calls.connection().forLongCall();
+        received = new ReceiveQueue<>(() -> {});
         try {
-            begin(link, received);
-            while (outcome == null) {
-                ReceiveQueue.Item<RunResponse> item = received.next(receiveTimeout(openByNanos));
-                if (item == null) {
-                    throwIfTimedOut();
-                    link.replaceConnection();
-                    return Errors.unreachable(calls.address(), "the stream timed out", null);
-                }
-                if (item.isEnd()) {
-                    return streamError(item.error());
-                }
-                isSubmitted = true;
-                take(item.message());
-            }
-            return null;
+            begin();
+            return read(openByNanos);
         } finally {
-            if (outcome == null) {
-                received.cancel("the run has ended");
+            if (!isSubmitted) {
+                close();
             }
-            link.release();
         }
     }
 
-    private void begin(Link link, ReceiveQueue<RunRequest, RunResponse> received) {
+    /** Reads one message. Returns the error that broke the stream, or null. */
+    private JobstreamException read(long openByNanos) throws InterruptedException {
+        ReceiveQueue.Item<RunResponse> item = received.next(receiveTimeout(openByNanos));
+        if (item == null) {
+            throwIfTimedOut();
+            link.replaceConnection();
+            return Errors.unreachable(calls.address(), "the stream timed out", null);
+        }
+        if (item.isEnd()) {
+            return streamError(item.error());
+        }
+        isSubmitted = true;
+        take(item.message());
+        return null;
+    }
+
+    private void begin() {
         RunRequest request = RunRequest.newBuilder()
                 .setJob(spec)
                 .addAllTypes(TYPES)
@@ -161,7 +200,7 @@ final class Run {
     /** How long to wait for the next message of the stream. */
     private Duration receiveTimeout(long openByNanos) {
         long idleNanos = isSubmitted
-                ? Blocking.nanos(heartbeat.multipliedBy(Watch.HEARTBEATS_MISSED_MAX))
+                ? Blocking.nanos(heartbeat.multipliedBy(ResumingStream.HEARTBEATS_MISSED_MAX))
                 : openByNanos - System.nanoTime();
         return Duration.ofNanos(Math.max(0, Math.min(idleNanos, leftNanos())));
     }

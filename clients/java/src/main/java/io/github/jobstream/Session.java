@@ -9,8 +9,10 @@ import io.github.jobstream.v1.ReportRefusal;
 import io.github.jobstream.v1.Welcome;
 import io.github.jobstream.v1.WorkResponse;
 import io.grpc.Status;
+import io.grpc.protobuf.StatusProto;
 import java.lang.System.Logger.Level;
 import java.time.Duration;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
@@ -38,6 +40,10 @@ final class Session implements Runnable {
 
     /** Whether the server has accepted the worker since the last pause. */
     private boolean wasConnected;
+    /** Whether the server has accepted the worker. */
+    private boolean wasAccepted;
+    /** Whether the last stream was refused for its token. */
+    private boolean isRefused;
     /** Whether no try to connect has ended yet. */
     private boolean isFirstTry = true;
 
@@ -215,8 +221,12 @@ final class Session implements Runnable {
 
     private void welcome(Welcome welcome) {
         reports.welcome(welcome).forEach(lease -> runner.stop(lease, Attempt.Stop.RELEASED));
+        reports.settlements().acknowledge(welcome.getAckedReportSequence());
+        reports.settlements().retain(Set.copyOf(welcome.getStandingLeaseIdsList()));
         leasesExpired = false;
         wasConnected = true;
+        wasAccepted = true;
+        isRefused = false;
         idleTimeout = Wire.duration(welcome.getPingInterval()).multipliedBy(MISSED_PINGS_MAX);
     }
 
@@ -253,6 +263,9 @@ final class Session implements Runnable {
 
     private void acknowledge(ReportAck ack) {
         for (ReportRefusal rejected : ack.getRefusalsList()) {
+            JobstreamException error =
+                    Errors.of(StatusProto.toStatusRuntimeException(rejected.getError()), calls.address());
+            reports.settlements().refuse(rejected.getReportSequence(), error);
             if (rejected.getError().getCode() == Status.Code.FAILED_PRECONDITION.value()) {
                 runner.stop(rejected.getLeaseId(), Attempt.Stop.RELEASED);
             } else {
@@ -283,8 +296,18 @@ final class Session implements Runnable {
         return Errors.unreachable(calls.address(), error, null);
     }
 
-    /** Whether a retry cannot fix the error. */
-    private static boolean isPermanent(JobstreamException error) {
+    /**
+     * Whether a retry cannot fix the error. A stream that was refused for its token is opened once more with a new one.
+     * The certificate of a server that has accepted the worker may be renewed.
+     */
+    private boolean isPermanent(JobstreamException error) {
+        if (calls.connection().renewsToken() && !isRefused && Errors.isRefusedToken(error)) {
+            isRefused = true;
+            return false;
+        }
+        if (!wasAccepted && TlsErrors.isPermanent(error)) {
+            return true;
+        }
         return switch (error.code()) {
             case INVALID_ARGUMENT, UNIMPLEMENTED, UNAUTHENTICATED, PERMISSION_DENIED -> true;
             default -> false;

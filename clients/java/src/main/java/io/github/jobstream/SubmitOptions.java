@@ -131,6 +131,12 @@ public final class SubmitOptions {
         return this;
     }
 
+    /** The trace that the job belongs to, for the handler. {@code JobstreamTelemetry} sets it. Default: none. */
+    public SubmitOptions traceContext(TraceContext context) {
+        spec.setTraceContext(context.message());
+        return this;
+    }
+
     /** Generates the job id if none was set. */
     void chooseJobId() {
         if (spec.getJobId().isEmpty()) {

@@ -6,9 +6,6 @@ import io.github.jobstream.v1.JobServiceGrpc;
 import io.github.jobstream.v1.Outcome;
 import io.github.jobstream.v1.WatchResultRequest;
 import io.github.jobstream.v1.WatchResultResponse;
-import io.grpc.CallOptions;
-import io.grpc.Context;
-import io.grpc.stub.ClientCalls;
 import java.time.Duration;
 import java.util.Iterator;
 import java.util.List;
@@ -16,8 +13,6 @@ import java.util.NoSuchElementException;
 import java.util.Spliterator;
 import java.util.Spliterators;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
@@ -33,15 +28,10 @@ import java.util.stream.StreamSupport;
  * patience, and {@link WaitInterruptedException} if the thread is interrupted; reading may continue after that.
  */
 public final class Watch implements Iterator<JobEvent>, AutoCloseable {
-    static final int HEARTBEATS_MISSED_MAX = 3;
-
-    private final Calls calls;
     private final String jobId;
-    private final CompletableFuture<String> bootId;
-    private final ReconnectBackoff reconnect;
     private final Duration heartbeat;
     private final List<EventType> types;
-    private final CountDownLatch closed = new CountDownLatch(1);
+    private final ResumingStream<WatchResultRequest, WatchResultResponse> messages;
     /** The last received sequence. */
     private long last;
 
@@ -49,7 +39,6 @@ public final class Watch implements Iterator<JobEvent>, AutoCloseable {
     private JobEvent buffered;
     private boolean isOver;
     private Outcome outcome;
-    private volatile Open open;
 
     Watch(Calls calls, String jobId, CompletableFuture<String> bootId, long afterSequence, Duration heartbeat) {
         this(calls, jobId, bootId, afterSequence, heartbeat, List.of());
@@ -65,16 +54,17 @@ public final class Watch implements Iterator<JobEvent>, AutoCloseable {
             List<EventType> types) {
         this.types = types;
         this.heartbeat = heartbeat;
-        this.calls = calls;
         this.jobId = jobId;
-        this.bootId = bootId;
-        reconnect = new ReconnectBackoff(calls.options());
+        messages = new ResumingStream<>(
+                calls,
+                JobServiceGrpc.getWatchResultMethod(),
+                this::request,
+                error -> BootId.detectRestart(error, jobId, bootId, calls.address()),
+                "the stream ended before the job ended",
+                heartbeat);
         last = afterSequence;
         lastReturned = afterSequence;
     }
-
-    /** A stream and its connection. */
-    private record Open(ReceiveQueue<WatchResultRequest, WatchResultResponse> received, Link link) {}
 
     /** The outcome of the job; null before its final event was read. */
     Outcome outcome() {
@@ -89,7 +79,7 @@ public final class Watch implements Iterator<JobEvent>, AutoCloseable {
     /** Waits for the next event. Returns false after the final event, and once the watch is closed. */
     @Override
     public boolean hasNext() {
-        while (buffered == null && !isOver && closed.getCount() > 0) {
+        while (buffered == null && !isOver && !messages.isClosed()) {
             try {
                 buffered = read();
             } catch (InterruptedException interrupted) {
@@ -97,7 +87,7 @@ public final class Watch implements Iterator<JobEvent>, AutoCloseable {
             }
         }
         if (buffered == null) {
-            closeStream();
+            messages.end(isOver);
         }
         return buffered != null;
     }
@@ -122,88 +112,22 @@ public final class Watch implements Iterator<JobEvent>, AutoCloseable {
 
     @Override
     public void close() {
-        closed.countDown();
-        Open opened = open;
-        if (opened != null) {
-            opened.received.cancel("the watch was closed");
-        }
+        messages.close();
     }
 
     /** The next event; null if the message has no new event or the stream broke. */
     private JobEvent read() throws InterruptedException {
-        try {
-            WatchResultResponse message = message();
-            reconnect.reset();
-            return advance(message);
-        } catch (JobstreamException error) {
-            closeStream();
-            if (closed.getCount() == 0) {
-                return null;
-            }
-            if (calls.isClosed()) {
-                throw calls.closedError();
-            }
-            JobstreamException converted = BootId.detectRestart(error, jobId, bootId, calls.address());
-            Duration pause = reconnect.nextDelay(converted, System.nanoTime());
-            closed.await(Blocking.nanos(pause), TimeUnit.NANOSECONDS);
-            return null;
-        }
+        WatchResultResponse message = messages.next();
+        return message == null ? null : advance(message);
     }
 
-    /** The next message. Opens a stream if there is none. */
-    private WatchResultResponse message() throws InterruptedException {
-        if (open == null) {
-            open = open();
-            if (closed.getCount() == 0) {
-                open.received.cancel("the watch was closed");
-            }
-        }
-        var item = open.received.next(heartbeat.multipliedBy(HEARTBEATS_MISSED_MAX));
-        if (item == null) {
-            open.received.cancel("the stream timed out");
-            open.link.replaceConnection();
-            throw Errors.unreachable(calls.address(), "the stream timed out", null);
-        }
-        if (item.error() != null) {
-            throw Errors.of(item.error(), calls.address());
-        }
-        if (item.isEnd()) {
-            // The server closes a stream without an error only after the final event. A proxy closed this one.
-            throw Errors.unreachable(calls.address(), "the stream ended before the job ended", null);
-        }
-        return item.message();
-    }
-
-    private Open open() {
-        WatchResultRequest request = WatchResultRequest.newBuilder()
+    private WatchResultRequest request() {
+        return WatchResultRequest.newBuilder()
                 .setJobId(jobId)
                 .setAfterSequence((int) last)
                 .addAllTypes(types)
                 .setHeartbeat(Wire.duration(heartbeat))
                 .build();
-        Link link = calls.connection().forLongCall();
-        ReceiveQueue<WatchResultRequest, WatchResultResponse> received = new ReceiveQueue<>(() -> {});
-        // The stream must not inherit the deadline or cancellation of a gRPC call that the current thread serves. It
-        // has no deadline.
-        Context previous = Context.ROOT.attach();
-        try {
-            var call = link.channelForCall().newCall(JobServiceGrpc.getWatchResultMethod(), CallOptions.DEFAULT);
-            ClientCalls.asyncServerStreamingCall(call, request, received);
-        } finally {
-            Context.ROOT.detach(previous);
-        }
-        return new Open(received, link);
-    }
-
-    private void closeStream() {
-        Open opened = open;
-        if (opened != null) {
-            open = null;
-            if (!isOver) {
-                opened.received.cancel("the watch closes the stream");
-            }
-            opened.link.release();
-        }
     }
 
     private JobEvent advance(WatchResultResponse message) {

@@ -41,6 +41,7 @@ public final class Worker implements AutoCloseable {
 
     private final Builder setup;
     private final ReportBuffer reports;
+    private final FailureLog failures;
     private final AttemptRunner runner;
     private final Session session;
     private final ExecutorService ownExecutor;
@@ -53,8 +54,13 @@ public final class Worker implements AutoCloseable {
         this.setup = setup;
         ownExecutor = setup.executor == null ? attemptThreads(setup.name) : null;
         reports = new ReportBuffer(setup.slots);
+        failures = new FailureLog(setup.client.calls()::after);
         runner = new AttemptRunner(
-                Map.copyOf(setup.handlers), ownExecutor == null ? setup.executor : ownExecutor, reports);
+                Map.copyOf(setup.handlers),
+                List.copyOf(setup.interceptors),
+                ownExecutor == null ? setup.executor : ownExecutor,
+                reports,
+                failures);
         Hello hello = Hello.newBuilder()
                 .setProtocolVersion(PROTOCOL_VERSION)
                 .setName(setup.name)
@@ -133,6 +139,8 @@ public final class Worker implements AutoCloseable {
             if (ownExecutor != null) {
                 ownExecutor.shutdown();
             }
+            failures.flush();
+            reports.settlements().end();
             logEnd(session.fatalError());
             ended.countDown();
         }
@@ -225,6 +233,7 @@ public final class Worker implements AutoCloseable {
     public static final class Builder {
         private final Client client;
         private final Map<String, HandlerEntry> handlers = new LinkedHashMap<>();
+        private final List<HandlerInterceptor> interceptors = new ArrayList<>();
         private final List<String> queues = new ArrayList<>();
         private String name = "java";
         private int slots = 16;
@@ -268,6 +277,12 @@ public final class Worker implements AutoCloseable {
         /** Registers the handler of a kind, whose input has a generic type. */
         public <I> Builder handle(String kind, TypeReference<I> inputType, Handler<? super I, ?> handler) {
             return add(kind, inputType.getType(), handler);
+        }
+
+        /** Adds an interceptor around each run of a handler. The first is the outermost. */
+        public Builder interceptor(HandlerInterceptor interceptor) {
+            interceptors.add(Objects.requireNonNull(interceptor, "interceptor"));
+            return this;
         }
 
         /** Time for running attempts to finish when the worker is drained by a signal or closed. Default 10 s. */

@@ -56,6 +56,19 @@ class ErrorsTest {
     }
 
     @Test
+    void errorsOfAccessHaveClassesOfTheirOwn() {
+        var refused = serverError(Status.Code.UNAUTHENTICATED, "CREDENTIAL_INVALID", false);
+        assertInstanceOf(UnauthenticatedException.class, refused);
+        assertTrue(Errors.isRefusedToken(refused));
+        assertInstanceOf(
+                PermissionDeniedException.class, serverError(Status.Code.PERMISSION_DENIED, "GRANT_MISSING", false));
+        var quota = serverError(Status.Code.RESOURCE_EXHAUSTED, "QUOTA", true);
+        assertInstanceOf(ResourceExhaustedException.class, quota);
+        assertTrue(Errors.isTransient(quota));
+        assertTrue(Errors.isTransient(serverError(Status.Code.UNAVAILABLE, "CREDENTIAL_EXPIRED", false)));
+    }
+
+    @Test
     void onlySomeErrorsAreTransient() {
         assertTrue(Errors.isTransient(serverError(Status.Code.UNAVAILABLE, "DRAINING", false)));
         assertTrue(Errors.isTransient(serverError(Status.Code.RESOURCE_EXHAUSTED, "QUEUE_FULL", true)));

@@ -9,7 +9,7 @@ import java.util.logging.LogRecord;
 import java.util.logging.Logger;
 
 /** Collects what the client logs until it is closed. */
-final class LogLines extends Handler {
+final class LogLines extends Handler implements AutoCloseable {
     /** Loggers are weakly referenced by their manager. */
     private static final Logger LOGGER = Logger.getLogger("io.github.jobstream");
 
@@ -39,7 +39,8 @@ final class LogLines extends Handler {
 
     @Override
     public void publish(LogRecord line) {
-        lines.add(line.getLevel() + " " + line.getMessage());
+        String thrown = line.getThrown() == null ? "" : " with " + line.getThrown();
+        lines.add(line.getLevel() + " " + line.getMessage() + thrown);
     }
 
     @Override

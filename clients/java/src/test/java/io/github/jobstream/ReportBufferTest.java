@@ -14,8 +14,10 @@ import io.github.jobstream.v1.Progress;
 import io.github.jobstream.v1.Welcome;
 import io.github.jobstream.v1.WorkRequest;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
 import java.util.concurrent.CancellationException;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -50,6 +52,46 @@ class ReportBufferTest {
 
     private static Progress share(double fraction) {
         return Progress.newBuilder().setFraction(fraction).build();
+    }
+
+    /** Ends the attempt of this lease with a callback that adds the lease and the reason of its error, if there is one. */
+    private void end(String lease, List<String> settled) {
+        reports.begin(lease);
+        Settlement settlement = new Settlement(
+                null,
+                List.of(error -> settled.add(
+                        lease + error.map(e -> " " + e.code() + e.reason()).orElse(""))));
+        reports.end(lease, FinalReports.stopped(), settlement);
+    }
+
+    @Test
+    void anEndIsSettledOnceByItsRefusalItsAcknowledgementALostLeaseOrTheEndOfTheWorker() {
+        List<String> settled = new ArrayList<>();
+        List.of("a", "b", "c", "d", "e").forEach(lease -> end(lease, settled));
+        reports.settlements().refuse(2, Settlements.leaseLost());
+        assertEquals(List.of("b FAILED_PRECONDITIONLEASE_LOST"), settled);
+        reports.acknowledge(3);
+        assertEquals(List.of("a", "c"), settled.subList(1, settled.size()));
+        settled.clear();
+        reports.settlements().retain(Set.of("e"));
+        assertEquals(List.of("d FAILED_PRECONDITIONLEASE_LOST"), settled);
+        reports.settlements().end();
+        end("f", settled);
+        assertEquals(List.of("e UNAVAILABLE", "f UNAVAILABLE"), settled.subList(1, settled.size()));
+        reports.acknowledge(6);
+        assertEquals(3, settled.size());
+    }
+
+    @Test
+    void anAttemptThatWasReleasedBeforeItsEndHasLostItsLease() {
+        List<String> settled = new ArrayList<>();
+        reports.begin("a");
+        reports.abandon("a", FinalReports.release(Duration.ZERO));
+        reports.acknowledge(1);
+        Settlement settlement = new Settlement(
+                null, List.of(error -> settled.add(error.orElseThrow().reason())));
+        reports.end("a", FinalReports.stopped(), settlement);
+        assertEquals(List.of("LEASE_LOST"), settled);
     }
 
     private static List<Long> numbers(WorkRequest request) {

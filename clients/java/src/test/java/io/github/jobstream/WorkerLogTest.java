@@ -7,8 +7,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.jobstream.testing.TestServer;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -46,11 +48,12 @@ class WorkerLogTest {
             Job<Object> job = client.submit("save", "secret");
             assertThrows(JobFailedException.class, job::result);
             assertEquals(
-                    "WARNING attempt 1 of job " + job.id()
-                            + " (kind save) failed: java.io.IOException: disk full on /var",
-                    log.await("attempt 1"));
+                    "WARNING attempt failed: job=" + job.id()
+                            + " kind=save queue=default attempt=1 error_type=java.io.IOException"
+                            + " error=\"disk full on /var\" with java.io.IOException: disk full\n  on /var",
+                    log.await("attempt failed"));
         }
-        assertTrue(log.all().stream().noneMatch(line -> line.contains("attempt")), () -> log.all()
+        assertTrue(log.all().stream().noneMatch(line -> line.contains("attempt failed")), () -> log.all()
                 .toString());
     }
 
@@ -64,10 +67,34 @@ class WorkerLogTest {
             assertTrue(
                     error.failure().message().contains("secret"),
                     error.failure().message());
-            String line = log.await("attempt 1");
+            String line = log.await("attempt failed");
             assertTrue(line.contains("cannot be decoded as") && line.contains("field width"), line);
             assertFalse(line.contains("secret"), line);
         }
+    }
+
+    @Test
+    void tenFailedAttemptsASecondAreLoggedAndTheOthersCounted() {
+        try (Worker worker = Worker.builder(client)
+                .handle("save", Object.class, (input, context) -> {
+                    throw new IOException("again");
+                })
+                .start()) {
+            Job<Object> job = client.submit("save", 1, Object.class, options -> options.maxAttempts(100)
+                    .initialBackoff(Duration.ZERO)
+                    .backoffJitter(0));
+            assertThrows(JobFailedException.class, job::result);
+        }
+        Pattern omitted = Pattern.compile("WARNING (\\d+) more attempts failed: at most 10 a second are logged");
+        int counted = log.all().stream()
+                .flatMap(line -> omitted.matcher(line).results())
+                .mapToInt(count -> Integer.parseInt(count.group(1)))
+                .sum();
+        long logged = log.all().stream()
+                .filter(line -> line.contains("attempt failed:"))
+                .count();
+        assertTrue(logged >= 10 && logged < 100, () -> log.all().toString());
+        assertEquals(100, logged + counted);
     }
 
     @Test

@@ -235,6 +235,69 @@ public final class AdminServiceGrpc {
     return getDrainWorkerMethod;
   }
 
+  private static volatile io.grpc.MethodDescriptor<io.github.jobstream.v1.SetLogLevelRequest,
+      io.github.jobstream.v1.SetLogLevelResponse> getSetLogLevelMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "SetLogLevel",
+      requestType = io.github.jobstream.v1.SetLogLevelRequest.class,
+      responseType = io.github.jobstream.v1.SetLogLevelResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<io.github.jobstream.v1.SetLogLevelRequest,
+      io.github.jobstream.v1.SetLogLevelResponse> getSetLogLevelMethod() {
+    io.grpc.MethodDescriptor<io.github.jobstream.v1.SetLogLevelRequest, io.github.jobstream.v1.SetLogLevelResponse> getSetLogLevelMethod;
+    if ((getSetLogLevelMethod = AdminServiceGrpc.getSetLogLevelMethod) == null) {
+      synchronized (AdminServiceGrpc.class) {
+        if ((getSetLogLevelMethod = AdminServiceGrpc.getSetLogLevelMethod) == null) {
+          AdminServiceGrpc.getSetLogLevelMethod = getSetLogLevelMethod =
+              io.grpc.MethodDescriptor.<io.github.jobstream.v1.SetLogLevelRequest, io.github.jobstream.v1.SetLogLevelResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "SetLogLevel"))
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.github.jobstream.v1.SetLogLevelRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.github.jobstream.v1.SetLogLevelResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new AdminServiceMethodDescriptorSupplier("SetLogLevel"))
+              .build();
+        }
+      }
+    }
+    return getSetLogLevelMethod;
+  }
+
+  private static volatile io.grpc.MethodDescriptor<io.github.jobstream.v1.GetStatsRequest,
+      io.github.jobstream.v1.GetStatsResponse> getGetStatsMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "GetStats",
+      requestType = io.github.jobstream.v1.GetStatsRequest.class,
+      responseType = io.github.jobstream.v1.GetStatsResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.UNARY)
+  public static io.grpc.MethodDescriptor<io.github.jobstream.v1.GetStatsRequest,
+      io.github.jobstream.v1.GetStatsResponse> getGetStatsMethod() {
+    io.grpc.MethodDescriptor<io.github.jobstream.v1.GetStatsRequest, io.github.jobstream.v1.GetStatsResponse> getGetStatsMethod;
+    if ((getGetStatsMethod = AdminServiceGrpc.getGetStatsMethod) == null) {
+      synchronized (AdminServiceGrpc.class) {
+        if ((getGetStatsMethod = AdminServiceGrpc.getGetStatsMethod) == null) {
+          AdminServiceGrpc.getGetStatsMethod = getGetStatsMethod =
+              io.grpc.MethodDescriptor.<io.github.jobstream.v1.GetStatsRequest, io.github.jobstream.v1.GetStatsResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.UNARY)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "GetStats"))
+              .setSafe(true)
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.github.jobstream.v1.GetStatsRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.github.jobstream.v1.GetStatsResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new AdminServiceMethodDescriptorSupplier("GetStats"))
+              .build();
+        }
+      }
+    }
+    return getGetStatsMethod;
+  }
+
   /**
    * Creates a new async stub that supports all call types for the service
    */
@@ -374,6 +437,29 @@ public final class AdminServiceGrpc {
         io.grpc.stub.StreamObserver<io.github.jobstream.v1.DrainWorkerResponse> responseObserver) {
       io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getDrainWorkerMethod(), responseObserver);
     }
+
+    /**
+     * <pre>
+     * SetLogLevel changes the level of the server's log until the next change, reload of the config file or restart.
+     * Errors: UNIMPLEMENTED if the program that the server is part of does not let it change its log.
+     * </pre>
+     */
+    default void setLogLevel(io.github.jobstream.v1.SetLogLevelRequest request,
+        io.grpc.stub.StreamObserver<io.github.jobstream.v1.SetLogLevelResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getSetLogLevelMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
+     * GetStats returns how many jobs were submitted, started and ended, how many waited and ran, and how long they waited
+     * and ran, in steps of the last 24 hours at most, and not before the start of the server. It counts the jobs of queues
+     * and kinds of which the caller may list every job.
+     * </pre>
+     */
+    default void getStats(io.github.jobstream.v1.GetStatsRequest request,
+        io.grpc.stub.StreamObserver<io.github.jobstream.v1.GetStatsResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getGetStatsMethod(), responseObserver);
+    }
   }
 
   /**
@@ -489,6 +575,31 @@ public final class AdminServiceGrpc {
       io.grpc.stub.ClientCalls.asyncUnaryCall(
           getChannel().newCall(getDrainWorkerMethod(), getCallOptions()), request, responseObserver);
     }
+
+    /**
+     * <pre>
+     * SetLogLevel changes the level of the server's log until the next change, reload of the config file or restart.
+     * Errors: UNIMPLEMENTED if the program that the server is part of does not let it change its log.
+     * </pre>
+     */
+    public void setLogLevel(io.github.jobstream.v1.SetLogLevelRequest request,
+        io.grpc.stub.StreamObserver<io.github.jobstream.v1.SetLogLevelResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getSetLogLevelMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
+     * GetStats returns how many jobs were submitted, started and ended, how many waited and ran, and how long they waited
+     * and ran, in steps of the last 24 hours at most, and not before the start of the server. It counts the jobs of queues
+     * and kinds of which the caller may list every job.
+     * </pre>
+     */
+    public void getStats(io.github.jobstream.v1.GetStatsRequest request,
+        io.grpc.stub.StreamObserver<io.github.jobstream.v1.GetStatsResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncUnaryCall(
+          getChannel().newCall(getGetStatsMethod(), getCallOptions()), request, responseObserver);
+    }
   }
 
   /**
@@ -583,6 +694,29 @@ public final class AdminServiceGrpc {
       return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
           getChannel(), getDrainWorkerMethod(), getCallOptions(), request);
     }
+
+    /**
+     * <pre>
+     * SetLogLevel changes the level of the server's log until the next change, reload of the config file or restart.
+     * Errors: UNIMPLEMENTED if the program that the server is part of does not let it change its log.
+     * </pre>
+     */
+    public io.github.jobstream.v1.SetLogLevelResponse setLogLevel(io.github.jobstream.v1.SetLogLevelRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getSetLogLevelMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * GetStats returns how many jobs were submitted, started and ended, how many waited and ran, and how long they waited
+     * and ran, in steps of the last 24 hours at most, and not before the start of the server. It counts the jobs of queues
+     * and kinds of which the caller may list every job.
+     * </pre>
+     */
+    public io.github.jobstream.v1.GetStatsResponse getStats(io.github.jobstream.v1.GetStatsRequest request) throws io.grpc.StatusException {
+      return io.grpc.stub.ClientCalls.blockingV2UnaryCall(
+          getChannel(), getGetStatsMethod(), getCallOptions(), request);
+    }
   }
 
   /**
@@ -676,6 +810,29 @@ public final class AdminServiceGrpc {
     public io.github.jobstream.v1.DrainWorkerResponse drainWorker(io.github.jobstream.v1.DrainWorkerRequest request) {
       return io.grpc.stub.ClientCalls.blockingUnaryCall(
           getChannel(), getDrainWorkerMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * SetLogLevel changes the level of the server's log until the next change, reload of the config file or restart.
+     * Errors: UNIMPLEMENTED if the program that the server is part of does not let it change its log.
+     * </pre>
+     */
+    public io.github.jobstream.v1.SetLogLevelResponse setLogLevel(io.github.jobstream.v1.SetLogLevelRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getSetLogLevelMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * GetStats returns how many jobs were submitted, started and ended, how many waited and ran, and how long they waited
+     * and ran, in steps of the last 24 hours at most, and not before the start of the server. It counts the jobs of queues
+     * and kinds of which the caller may list every job.
+     * </pre>
+     */
+    public io.github.jobstream.v1.GetStatsResponse getStats(io.github.jobstream.v1.GetStatsRequest request) {
+      return io.grpc.stub.ClientCalls.blockingUnaryCall(
+          getChannel(), getGetStatsMethod(), getCallOptions(), request);
     }
   }
 
@@ -778,6 +935,31 @@ public final class AdminServiceGrpc {
       return io.grpc.stub.ClientCalls.futureUnaryCall(
           getChannel().newCall(getDrainWorkerMethod(), getCallOptions()), request);
     }
+
+    /**
+     * <pre>
+     * SetLogLevel changes the level of the server's log until the next change, reload of the config file or restart.
+     * Errors: UNIMPLEMENTED if the program that the server is part of does not let it change its log.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<io.github.jobstream.v1.SetLogLevelResponse> setLogLevel(
+        io.github.jobstream.v1.SetLogLevelRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getSetLogLevelMethod(), getCallOptions()), request);
+    }
+
+    /**
+     * <pre>
+     * GetStats returns how many jobs were submitted, started and ended, how many waited and ran, and how long they waited
+     * and ran, in steps of the last 24 hours at most, and not before the start of the server. It counts the jobs of queues
+     * and kinds of which the caller may list every job.
+     * </pre>
+     */
+    public com.google.common.util.concurrent.ListenableFuture<io.github.jobstream.v1.GetStatsResponse> getStats(
+        io.github.jobstream.v1.GetStatsRequest request) {
+      return io.grpc.stub.ClientCalls.futureUnaryCall(
+          getChannel().newCall(getGetStatsMethod(), getCallOptions()), request);
+    }
   }
 
   private static final int METHODID_GET_SERVER_INFO = 0;
@@ -787,6 +969,8 @@ public final class AdminServiceGrpc {
   private static final int METHODID_PURGE_QUEUE = 4;
   private static final int METHODID_LIST_WORKERS = 5;
   private static final int METHODID_DRAIN_WORKER = 6;
+  private static final int METHODID_SET_LOG_LEVEL = 7;
+  private static final int METHODID_GET_STATS = 8;
 
   private static final class MethodHandlers<Req, Resp> implements
       io.grpc.stub.ServerCalls.UnaryMethod<Req, Resp>,
@@ -832,6 +1016,14 @@ public final class AdminServiceGrpc {
         case METHODID_DRAIN_WORKER:
           serviceImpl.drainWorker((io.github.jobstream.v1.DrainWorkerRequest) request,
               (io.grpc.stub.StreamObserver<io.github.jobstream.v1.DrainWorkerResponse>) responseObserver);
+          break;
+        case METHODID_SET_LOG_LEVEL:
+          serviceImpl.setLogLevel((io.github.jobstream.v1.SetLogLevelRequest) request,
+              (io.grpc.stub.StreamObserver<io.github.jobstream.v1.SetLogLevelResponse>) responseObserver);
+          break;
+        case METHODID_GET_STATS:
+          serviceImpl.getStats((io.github.jobstream.v1.GetStatsRequest) request,
+              (io.grpc.stub.StreamObserver<io.github.jobstream.v1.GetStatsResponse>) responseObserver);
           break;
         default:
           throw new AssertionError();
@@ -900,6 +1092,20 @@ public final class AdminServiceGrpc {
               io.github.jobstream.v1.DrainWorkerRequest,
               io.github.jobstream.v1.DrainWorkerResponse>(
                 service, METHODID_DRAIN_WORKER)))
+        .addMethod(
+          getSetLogLevelMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              io.github.jobstream.v1.SetLogLevelRequest,
+              io.github.jobstream.v1.SetLogLevelResponse>(
+                service, METHODID_SET_LOG_LEVEL)))
+        .addMethod(
+          getGetStatsMethod(),
+          io.grpc.stub.ServerCalls.asyncUnaryCall(
+            new MethodHandlers<
+              io.github.jobstream.v1.GetStatsRequest,
+              io.github.jobstream.v1.GetStatsResponse>(
+                service, METHODID_GET_STATS)))
         .build();
   }
 
@@ -955,6 +1161,8 @@ public final class AdminServiceGrpc {
               .addMethod(getPurgeQueueMethod())
               .addMethod(getListWorkersMethod())
               .addMethod(getDrainWorkerMethod())
+              .addMethod(getSetLogLevelMethod())
+              .addMethod(getGetStatsMethod())
               .build();
         }
       }

@@ -121,6 +121,36 @@ public final class AdminServiceOuterClass extends com.google.protobuf.GeneratedF
   static final 
     com.google.protobuf.GeneratedMessage.FieldAccessorTable
       internal_static_jobstream_v1_DrainWorkerResponse_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_jobstream_v1_GetStatsRequest_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_jobstream_v1_GetStatsRequest_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_jobstream_v1_GetStatsResponse_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_jobstream_v1_GetStatsResponse_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_jobstream_v1_StatsPoint_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_jobstream_v1_StatsPoint_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_jobstream_v1_Quantiles_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_jobstream_v1_Quantiles_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_jobstream_v1_SetLogLevelRequest_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_jobstream_v1_SetLogLevelRequest_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_jobstream_v1_SetLogLevelResponse_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_jobstream_v1_SetLogLevelResponse_fieldAccessorTable;
 
   public static com.google.protobuf.Descriptors.FileDescriptor
       getDescriptor() {
@@ -134,7 +164,7 @@ public final class AdminServiceOuterClass extends com.google.protobuf.GeneratedF
       "tream.v1\032\036google/protobuf/duration.proto" +
       "\032\037google/protobuf/timestamp.proto\032\036jobst" +
       "ream/v1/job_service.proto\"\026\n\024GetServerIn" +
-      "foRequest\"\365\002\n\025GetServerInfoResponse\022\017\n\007v" +
+      "foRequest\"\210\003\n\025GetServerInfoResponse\022\017\n\007v" +
       "ersion\030\001 \001(\t\022\014\n\004mode\030\002 \001(\t\022,\n\ndurability" +
       "\030\003 \001(\0162\030.jobstream.v1.Durability\022$\n\006limi" +
       "ts\030\004 \001(\0132\024.jobstream.v1.Limits\022.\n\nstart_" +
@@ -143,82 +173,107 @@ public final class AdminServiceOuterClass extends com.google.protobuf.GeneratedF
       "n\022\017\n\007boot_id\030\007 \001(\t\022\020\n\010draining\030\010 \001(\010\022\r\n\005" +
       "kinds\030\t \003(\t\022\014\n\004jobs\030\n \001(\r\022\020\n\010watchers\030\013 " +
       "\001(\r\022\023\n\013kinds_total\030\014 \001(\r\022\'\n\006memory\030\r \003(\013" +
-      "2\027.jobstream.v1.MemoryUse\"F\n\tMemoryUse\022\020" +
-      "\n\010category\030\001 \001(\t\022\022\n\nused_bytes\030\002 \001(\003\022\023\n\013" +
-      "limit_bytes\030\003 \001(\003\"\257\004\n\006Limits\022\031\n\021payload_" +
-      "bytes_max\030\001 \001(\r\022\031\n\021message_bytes_max\030\002 \001" +
-      "(\r\022\020\n\010jobs_max\030\003 \001(\r\022\025\n\rjob_bytes_max\030\004 " +
-      "\001(\003\022,\n\tretention\030\005 \001(\0132\031.google.protobuf" +
-      ".Duration\022\033\n\023retention_bytes_max\030\006 \001(\003\022\034" +
-      "\n\024event_ring_bytes_max\030\007 \001(\r\022\026\n\016batch_jo" +
-      "bs_max\030\010 \001(\r\0222\n\017result_wait_max\030\t \001(\0132\031." +
-      "google.protobuf.Duration\022\024\n\014watchers_max" +
-      "\030\n \001(\r\0225\n\022idempotency_window\030\014 \001(\0132\031.goo" +
-      "gle.protobuf.Duration\022\033\n\023idempotency_ids" +
-      "_max\030\r \001(\r\022\034\n\024connection_bytes_max\030\016 \001(\003" +
-      "\022\035\n\025connections_bytes_max\030\017 \001(\003\022\027\n\017conne" +
-      "ctions_max\030\020 \001(\r\022#\n\033connections_per_addr" +
-      "ess_max\030\021 \001(\r\022\030\n\020memory_bytes_max\030\013 \001(\003\022" +
-      "\022\n\nqueues_max\030\022 \001(\r\":\n\021ListQueuesRequest" +
-      "\022\021\n\tpage_size\030\001 \001(\r\022\022\n\npage_token\030\002 \001(\t\"" +
-      "R\n\022ListQueuesResponse\022#\n\006queues\030\001 \003(\0132\023." +
-      "jobstream.v1.Queue\022\027\n\017next_page_token\030\002 " +
-      "\001(\t\"\331\001\n\005Queue\022\r\n\005queue\030\001 \001(\t\022\016\n\006paused\030\002" +
-      " \001(\010\022)\n\006counts\030\003 \001(\0132\031.jobstream.v1.Stat" +
-      "eCounts\0224\n\021oldest_queued_age\030\004 \001(\0132\031.goo" +
-      "gle.protobuf.Duration\022\033\n\023accepted_per_se" +
-      "cond\030\005 \001(\001\022\033\n\023finished_per_second\030\006 \001(\001\022" +
-      "\026\n\016unserved_kinds\030\007 \003(\t\"w\n\013StateCounts\022\021" +
-      "\n\tscheduled\030\001 \001(\r\022\016\n\006queued\030\002 \001(\r\022\017\n\007run" +
-      "ning\030\003 \001(\r\022\021\n\tsucceeded\030\004 \001(\r\022\016\n\006failed\030" +
-      "\005 \001(\r\022\021\n\tcancelled\030\006 \001(\r\"\"\n\021PauseQueueRe" +
-      "quest\022\r\n\005queue\030\001 \001(\t\"8\n\022PauseQueueRespon" +
-      "se\022\"\n\005queue\030\001 \001(\0132\023.jobstream.v1.Queue\"#" +
-      "\n\022ResumeQueueRequest\022\r\n\005queue\030\001 \001(\t\"9\n\023R" +
-      "esumeQueueResponse\022\"\n\005queue\030\001 \001(\0132\023.jobs" +
-      "tream.v1.Queue\"\"\n\021PurgeQueueRequest\022\r\n\005q" +
-      "ueue\030\001 \001(\t\"$\n\022PurgeQueueResponse\022\016\n\006purg" +
-      "ed\030\001 \001(\r\"\353\002\n\006Worker\022\021\n\tworker_id\030\001 \001(\t\022\014" +
-      "\n\004name\030\002 \001(\t\022&\n\004link\030\003 \001(\0162\030.jobstream.v" +
-      "1.WorkerLink\022(\n\005state\030\004 \001(\0162\031.jobstream." +
-      "v1.WorkerState\022\r\n\005kinds\030\005 \003(\t\022\016\n\006queues\030" +
-      "\006 \003(\t\022\r\n\005slots\030\007 \001(\r\022\023\n\013slots_taken\030\010 \001(" +
-      "\r\022/\n\013create_time\030\t \001(\0132\032.google.protobuf" +
-      ".Timestamp\0221\n\016last_heard_age\030\n \001(\0132\031.goo" +
-      "gle.protobuf.Duration\022\013\n\003sdk\030\013 \001(\t\022\017\n\007ad" +
-      "dress\030\014 \001(\t\022\023\n\013kinds_total\030\r \001(\r\022\024\n\014queu" +
-      "es_total\030\016 \001(\r\";\n\022ListWorkersRequest\022\021\n\t" +
-      "page_size\030\001 \001(\r\022\022\n\npage_token\030\002 \001(\t\"U\n\023L" +
-      "istWorkersResponse\022%\n\007workers\030\001 \003(\0132\024.jo" +
-      "bstream.v1.Worker\022\027\n\017next_page_token\030\002 \001" +
-      "(\t\"O\n\022DrainWorkerRequest\022\016\n\006worker\030\001 \001(\t" +
-      "\022)\n\006within\030\002 \001(\0132\031.google.protobuf.Durat" +
-      "ion\"<\n\023DrainWorkerResponse\022%\n\007workers\030\001 " +
-      "\003(\0132\024.jobstream.v1.Worker*n\n\nWorkerLink\022" +
-      "\033\n\027WORKER_LINK_UNSPECIFIED\020\000\022\024\n\020WORKER_L" +
-      "INK_POOL\020\001\022\026\n\022WORKER_LINK_STREAM\020\002\022\025\n\021WO" +
-      "RKER_LINK_UNARY\020\003*\201\001\n\013WorkerState\022\034\n\030WOR" +
-      "KER_STATE_UNSPECIFIED\020\000\022\032\n\026WORKER_STATE_" +
-      "CONNECTED\020\001\022\031\n\025WORKER_STATE_DRAINING\020\002\022\035" +
-      "\n\031WORKER_STATE_DISCONNECTED\020\0032\346\004\n\014AdminS" +
-      "ervice\022]\n\rGetServerInfo\022\".jobstream.v1.G" +
-      "etServerInfoRequest\032#.jobstream.v1.GetSe" +
-      "rverInfoResponse\"\003\220\002\001\022T\n\nListQueues\022\037.jo" +
-      "bstream.v1.ListQueuesRequest\032 .jobstream" +
-      ".v1.ListQueuesResponse\"\003\220\002\001\022O\n\nPauseQueu" +
-      "e\022\037.jobstream.v1.PauseQueueRequest\032 .job" +
-      "stream.v1.PauseQueueResponse\022R\n\013ResumeQu" +
-      "eue\022 .jobstream.v1.ResumeQueueRequest\032!." +
-      "jobstream.v1.ResumeQueueResponse\022O\n\nPurg" +
-      "eQueue\022\037.jobstream.v1.PurgeQueueRequest\032" +
-      " .jobstream.v1.PurgeQueueResponse\022W\n\013Lis" +
-      "tWorkers\022 .jobstream.v1.ListWorkersReque" +
-      "st\032!.jobstream.v1.ListWorkersResponse\"\003\220" +
-      "\002\001\022R\n\013DrainWorker\022 .jobstream.v1.DrainWo" +
-      "rkerRequest\032!.jobstream.v1.DrainWorkerRe" +
-      "sponseBQ\n\026io.github.jobstream.v1P\001Z5gith" +
-      "ub.com/jobstream/jobstream/clients/go/jo" +
-      "bstreamv1b\006proto3"
+      "2\027.jobstream.v1.MemoryUse\022\021\n\tlog_level\030\016" +
+      " \001(\t\"F\n\tMemoryUse\022\020\n\010category\030\001 \001(\t\022\022\n\nu" +
+      "sed_bytes\030\002 \001(\003\022\023\n\013limit_bytes\030\003 \001(\003\"\257\004\n" +
+      "\006Limits\022\031\n\021payload_bytes_max\030\001 \001(\r\022\031\n\021me" +
+      "ssage_bytes_max\030\002 \001(\r\022\020\n\010jobs_max\030\003 \001(\r\022" +
+      "\025\n\rjob_bytes_max\030\004 \001(\003\022,\n\tretention\030\005 \001(" +
+      "\0132\031.google.protobuf.Duration\022\033\n\023retentio" +
+      "n_bytes_max\030\006 \001(\003\022\034\n\024event_ring_bytes_ma" +
+      "x\030\007 \001(\r\022\026\n\016batch_jobs_max\030\010 \001(\r\0222\n\017resul" +
+      "t_wait_max\030\t \001(\0132\031.google.protobuf.Durat" +
+      "ion\022\024\n\014watchers_max\030\n \001(\r\0225\n\022idempotency" +
+      "_window\030\014 \001(\0132\031.google.protobuf.Duration" +
+      "\022\033\n\023idempotency_ids_max\030\r \001(\r\022\034\n\024connect" +
+      "ion_bytes_max\030\016 \001(\003\022\035\n\025connections_bytes" +
+      "_max\030\017 \001(\003\022\027\n\017connections_max\030\020 \001(\r\022#\n\033c" +
+      "onnections_per_address_max\030\021 \001(\r\022\030\n\020memo" +
+      "ry_bytes_max\030\013 \001(\003\022\022\n\nqueues_max\030\022 \001(\r\":" +
+      "\n\021ListQueuesRequest\022\021\n\tpage_size\030\001 \001(\r\022\022" +
+      "\n\npage_token\030\002 \001(\t\"R\n\022ListQueuesResponse" +
+      "\022#\n\006queues\030\001 \003(\0132\023.jobstream.v1.Queue\022\027\n" +
+      "\017next_page_token\030\002 \001(\t\"\331\001\n\005Queue\022\r\n\005queu" +
+      "e\030\001 \001(\t\022\016\n\006paused\030\002 \001(\010\022)\n\006counts\030\003 \001(\0132" +
+      "\031.jobstream.v1.StateCounts\0224\n\021oldest_que" +
+      "ued_age\030\004 \001(\0132\031.google.protobuf.Duration" +
+      "\022\033\n\023accepted_per_second\030\005 \001(\001\022\033\n\023finishe" +
+      "d_per_second\030\006 \001(\001\022\026\n\016unserved_kinds\030\007 \003" +
+      "(\t\"w\n\013StateCounts\022\021\n\tscheduled\030\001 \001(\r\022\016\n\006" +
+      "queued\030\002 \001(\r\022\017\n\007running\030\003 \001(\r\022\021\n\tsucceed" +
+      "ed\030\004 \001(\r\022\016\n\006failed\030\005 \001(\r\022\021\n\tcancelled\030\006 " +
+      "\001(\r\"\"\n\021PauseQueueRequest\022\r\n\005queue\030\001 \001(\t\"" +
+      "8\n\022PauseQueueResponse\022\"\n\005queue\030\001 \001(\0132\023.j" +
+      "obstream.v1.Queue\"#\n\022ResumeQueueRequest\022" +
+      "\r\n\005queue\030\001 \001(\t\"9\n\023ResumeQueueResponse\022\"\n" +
+      "\005queue\030\001 \001(\0132\023.jobstream.v1.Queue\"\"\n\021Pur" +
+      "geQueueRequest\022\r\n\005queue\030\001 \001(\t\"$\n\022PurgeQu" +
+      "eueResponse\022\016\n\006purged\030\001 \001(\r\"\353\002\n\006Worker\022\021" +
+      "\n\tworker_id\030\001 \001(\t\022\014\n\004name\030\002 \001(\t\022&\n\004link\030" +
+      "\003 \001(\0162\030.jobstream.v1.WorkerLink\022(\n\005state" +
+      "\030\004 \001(\0162\031.jobstream.v1.WorkerState\022\r\n\005kin" +
+      "ds\030\005 \003(\t\022\016\n\006queues\030\006 \003(\t\022\r\n\005slots\030\007 \001(\r\022" +
+      "\023\n\013slots_taken\030\010 \001(\r\022/\n\013create_time\030\t \001(" +
+      "\0132\032.google.protobuf.Timestamp\0221\n\016last_he" +
+      "ard_age\030\n \001(\0132\031.google.protobuf.Duration" +
+      "\022\013\n\003sdk\030\013 \001(\t\022\017\n\007address\030\014 \001(\t\022\023\n\013kinds_" +
+      "total\030\r \001(\r\022\024\n\014queues_total\030\016 \001(\r\";\n\022Lis" +
+      "tWorkersRequest\022\021\n\tpage_size\030\001 \001(\r\022\022\n\npa" +
+      "ge_token\030\002 \001(\t\"U\n\023ListWorkersResponse\022%\n" +
+      "\007workers\030\001 \003(\0132\024.jobstream.v1.Worker\022\027\n\017" +
+      "next_page_token\030\002 \001(\t\"O\n\022DrainWorkerRequ" +
+      "est\022\016\n\006worker\030\001 \001(\t\022)\n\006within\030\002 \001(\0132\031.go" +
+      "ogle.protobuf.Duration\"<\n\023DrainWorkerRes" +
+      "ponse\022%\n\007workers\030\001 \003(\0132\024.jobstream.v1.Wo" +
+      "rker\"\201\001\n\017GetStatsRequest\022(\n\005range\030\001 \001(\0132" +
+      "\031.google.protobuf.Duration\022\'\n\004step\030\002 \001(\013" +
+      "2\031.google.protobuf.Duration\022\r\n\005queue\030\003 \001" +
+      "(\t\022\014\n\004kind\030\004 \001(\t\"\216\001\n\020GetStatsResponse\022\'\n" +
+      "\004step\030\001 \001(\0132\031.google.protobuf.Duration\022(" +
+      "\n\006points\030\002 \003(\0132\030.jobstream.v1.StatsPoint" +
+      "\022\'\n\005total\030\003 \001(\0132\030.jobstream.v1.StatsPoin" +
+      "t\"\236\002\n\nStatsPoint\022.\n\nstart_time\030\001 \001(\0132\032.g" +
+      "oogle.protobuf.Timestamp\022\021\n\tsubmitted\030\002 " +
+      "\001(\004\022\017\n\007started\030\003 \001(\004\022\021\n\tsucceeded\030\004 \001(\004\022" +
+      "\016\n\006failed\030\005 \001(\004\022\021\n\tcancelled\030\006 \001(\004\022\027\n\017fa" +
+      "iled_attempts\030\007 \001(\004\022\017\n\007waiting\030\010 \001(\004\022\017\n\007" +
+      "running\030\t \001(\004\022%\n\004wait\030\n \001(\0132\027.jobstream." +
+      "v1.Quantiles\022$\n\003run\030\013 \001(\0132\027.jobstream.v1" +
+      ".Quantiles\"\222\001\n\tQuantiles\022\r\n\005count\030\001 \001(\004\022" +
+      "&\n\003p50\030\002 \001(\0132\031.google.protobuf.Duration\022" +
+      "&\n\003p90\030\003 \001(\0132\031.google.protobuf.Duration\022" +
+      "&\n\003p99\030\004 \001(\0132\031.google.protobuf.Duration\"" +
+      "#\n\022SetLogLevelRequest\022\r\n\005level\030\001 \001(\t\"<\n\023" +
+      "SetLogLevelResponse\022\026\n\016previous_level\030\001 " +
+      "\001(\t\022\r\n\005level\030\002 \001(\t*n\n\nWorkerLink\022\033\n\027WORK" +
+      "ER_LINK_UNSPECIFIED\020\000\022\024\n\020WORKER_LINK_POO" +
+      "L\020\001\022\026\n\022WORKER_LINK_STREAM\020\002\022\025\n\021WORKER_LI" +
+      "NK_UNARY\020\003*\201\001\n\013WorkerState\022\034\n\030WORKER_STA" +
+      "TE_UNSPECIFIED\020\000\022\032\n\026WORKER_STATE_CONNECT" +
+      "ED\020\001\022\031\n\025WORKER_STATE_DRAINING\020\002\022\035\n\031WORKE" +
+      "R_STATE_DISCONNECTED\020\0032\212\006\n\014AdminService\022" +
+      "]\n\rGetServerInfo\022\".jobstream.v1.GetServe" +
+      "rInfoRequest\032#.jobstream.v1.GetServerInf" +
+      "oResponse\"\003\220\002\001\022T\n\nListQueues\022\037.jobstream" +
+      ".v1.ListQueuesRequest\032 .jobstream.v1.Lis" +
+      "tQueuesResponse\"\003\220\002\001\022O\n\nPauseQueue\022\037.job" +
+      "stream.v1.PauseQueueRequest\032 .jobstream." +
+      "v1.PauseQueueResponse\022R\n\013ResumeQueue\022 .j" +
+      "obstream.v1.ResumeQueueRequest\032!.jobstre" +
+      "am.v1.ResumeQueueResponse\022O\n\nPurgeQueue\022" +
+      "\037.jobstream.v1.PurgeQueueRequest\032 .jobst" +
+      "ream.v1.PurgeQueueResponse\022W\n\013ListWorker" +
+      "s\022 .jobstream.v1.ListWorkersRequest\032!.jo" +
+      "bstream.v1.ListWorkersResponse\"\003\220\002\001\022R\n\013D" +
+      "rainWorker\022 .jobstream.v1.DrainWorkerReq" +
+      "uest\032!.jobstream.v1.DrainWorkerResponse\022" +
+      "R\n\013SetLogLevel\022 .jobstream.v1.SetLogLeve" +
+      "lRequest\032!.jobstream.v1.SetLogLevelRespo" +
+      "nse\022N\n\010GetStats\022\035.jobstream.v1.GetStatsR" +
+      "equest\032\036.jobstream.v1.GetStatsResponse\"\003" +
+      "\220\002\001BQ\n\026io.github.jobstream.v1P\001Z5github." +
+      "com/jobstream/jobstream/clients/go/jobst" +
+      "reamv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -238,7 +293,7 @@ public final class AdminServiceOuterClass extends com.google.protobuf.GeneratedF
     internal_static_jobstream_v1_GetServerInfoResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_GetServerInfoResponse_descriptor,
-        new java.lang.String[] { "Version", "Mode", "Durability", "Limits", "StartTime", "Uptime", "BootId", "Draining", "Kinds", "Jobs", "Watchers", "KindsTotal", "Memory", });
+        new java.lang.String[] { "Version", "Mode", "Durability", "Limits", "StartTime", "Uptime", "BootId", "Draining", "Kinds", "Jobs", "Watchers", "KindsTotal", "Memory", "LogLevel", });
     internal_static_jobstream_v1_MemoryUse_descriptor =
       getDescriptor().getMessageType(2);
     internal_static_jobstream_v1_MemoryUse_fieldAccessorTable = new
@@ -341,6 +396,42 @@ public final class AdminServiceOuterClass extends com.google.protobuf.GeneratedF
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_DrainWorkerResponse_descriptor,
         new java.lang.String[] { "Workers", });
+    internal_static_jobstream_v1_GetStatsRequest_descriptor =
+      getDescriptor().getMessageType(19);
+    internal_static_jobstream_v1_GetStatsRequest_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_jobstream_v1_GetStatsRequest_descriptor,
+        new java.lang.String[] { "Range", "Step", "Queue", "Kind", });
+    internal_static_jobstream_v1_GetStatsResponse_descriptor =
+      getDescriptor().getMessageType(20);
+    internal_static_jobstream_v1_GetStatsResponse_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_jobstream_v1_GetStatsResponse_descriptor,
+        new java.lang.String[] { "Step", "Points", "Total", });
+    internal_static_jobstream_v1_StatsPoint_descriptor =
+      getDescriptor().getMessageType(21);
+    internal_static_jobstream_v1_StatsPoint_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_jobstream_v1_StatsPoint_descriptor,
+        new java.lang.String[] { "StartTime", "Submitted", "Started", "Succeeded", "Failed", "Cancelled", "FailedAttempts", "Waiting", "Running", "Wait", "Run", });
+    internal_static_jobstream_v1_Quantiles_descriptor =
+      getDescriptor().getMessageType(22);
+    internal_static_jobstream_v1_Quantiles_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_jobstream_v1_Quantiles_descriptor,
+        new java.lang.String[] { "Count", "P50", "P90", "P99", });
+    internal_static_jobstream_v1_SetLogLevelRequest_descriptor =
+      getDescriptor().getMessageType(23);
+    internal_static_jobstream_v1_SetLogLevelRequest_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_jobstream_v1_SetLogLevelRequest_descriptor,
+        new java.lang.String[] { "Level", });
+    internal_static_jobstream_v1_SetLogLevelResponse_descriptor =
+      getDescriptor().getMessageType(24);
+    internal_static_jobstream_v1_SetLogLevelResponse_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_jobstream_v1_SetLogLevelResponse_descriptor,
+        new java.lang.String[] { "PreviousLevel", "Level", });
     descriptor.resolveAllFeaturesImmutable();
     com.google.protobuf.DurationProto.getDescriptor();
     com.google.protobuf.TimestampProto.getDescriptor();

@@ -537,6 +537,44 @@ java.lang.String defaultValue) {
     return timeLeft_ == null ? com.google.protobuf.Duration.getDefaultInstance() : timeLeft_;
   }
 
+  public static final int TRACE_CONTEXT_FIELD_NUMBER = 10;
+  private io.github.jobstream.v1.TraceContext traceContext_;
+  /**
+   * <pre>
+   * The trace context of the job: that of its submitter. Unset if it sent none.
+   * </pre>
+   *
+   * <code>.jobstream.v1.TraceContext trace_context = 10;</code>
+   * @return Whether the traceContext field is set.
+   */
+  @java.lang.Override
+  public boolean hasTraceContext() {
+    return ((bitField0_ & 0x00000004) != 0);
+  }
+  /**
+   * <pre>
+   * The trace context of the job: that of its submitter. Unset if it sent none.
+   * </pre>
+   *
+   * <code>.jobstream.v1.TraceContext trace_context = 10;</code>
+   * @return The traceContext.
+   */
+  @java.lang.Override
+  public io.github.jobstream.v1.TraceContext getTraceContext() {
+    return traceContext_ == null ? io.github.jobstream.v1.TraceContext.getDefaultInstance() : traceContext_;
+  }
+  /**
+   * <pre>
+   * The trace context of the job: that of its submitter. Unset if it sent none.
+   * </pre>
+   *
+   * <code>.jobstream.v1.TraceContext trace_context = 10;</code>
+   */
+  @java.lang.Override
+  public io.github.jobstream.v1.TraceContextOrBuilder getTraceContextOrBuilder() {
+    return traceContext_ == null ? io.github.jobstream.v1.TraceContext.getDefaultInstance() : traceContext_;
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -583,6 +621,9 @@ java.lang.String defaultValue) {
         8);
     if (((bitField0_ & 0x00000002) != 0)) {
       output.writeMessage(9, getTimeLeft());
+    }
+    if (((bitField0_ & 0x00000004) != 0)) {
+      output.writeMessage(10, getTraceContext());
     }
     getUnknownFields().writeTo(output);
   }
@@ -637,6 +678,10 @@ java.lang.String defaultValue) {
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(9, getTimeLeft());
     }
+    if (((bitField0_ & 0x00000004) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(10, getTraceContext());
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -676,6 +721,11 @@ java.lang.String defaultValue) {
       if (!getTimeLeft()
           .equals(other.getTimeLeft())) return false;
     }
+    if (hasTraceContext() != other.hasTraceContext()) return false;
+    if (hasTraceContext()) {
+      if (!getTraceContext()
+          .equals(other.getTraceContext())) return false;
+    }
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -712,6 +762,10 @@ java.lang.String defaultValue) {
     if (hasTimeLeft()) {
       hash = (37 * hash) + TIME_LEFT_FIELD_NUMBER;
       hash = (53 * hash) + getTimeLeft().hashCode();
+    }
+    if (hasTraceContext()) {
+      hash = (37 * hash) + TRACE_CONTEXT_FIELD_NUMBER;
+      hash = (53 * hash) + getTraceContext().hashCode();
     }
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
@@ -875,6 +929,7 @@ java.lang.String defaultValue) {
               .alwaysUseFieldBuilders) {
         internalGetPayloadFieldBuilder();
         internalGetTimeLeftFieldBuilder();
+        internalGetTraceContextFieldBuilder();
       }
     }
     @java.lang.Override
@@ -897,6 +952,11 @@ java.lang.String defaultValue) {
       if (timeLeftBuilder_ != null) {
         timeLeftBuilder_.dispose();
         timeLeftBuilder_ = null;
+      }
+      traceContext_ = null;
+      if (traceContextBuilder_ != null) {
+        traceContextBuilder_.dispose();
+        traceContextBuilder_ = null;
       }
       return this;
     }
@@ -967,6 +1027,12 @@ java.lang.String defaultValue) {
             : timeLeftBuilder_.build();
         to_bitField0_ |= 0x00000002;
       }
+      if (((from_bitField0_ & 0x00000200) != 0)) {
+        result.traceContext_ = traceContextBuilder_ == null
+            ? traceContext_
+            : traceContextBuilder_.build();
+        to_bitField0_ |= 0x00000004;
+      }
       result.bitField0_ |= to_bitField0_;
     }
 
@@ -1016,6 +1082,9 @@ java.lang.String defaultValue) {
       bitField0_ |= 0x00000080;
       if (other.hasTimeLeft()) {
         mergeTimeLeft(other.getTimeLeft());
+      }
+      if (other.hasTraceContext()) {
+        mergeTraceContext(other.getTraceContext());
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -1100,6 +1169,13 @@ java.lang.String defaultValue) {
               bitField0_ |= 0x00000100;
               break;
             } // case 74
+            case 82: {
+              input.readMessage(
+                  internalGetTraceContextFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              bitField0_ |= 0x00000200;
+              break;
+            } // case 82
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -2157,6 +2233,163 @@ java.lang.String defaultValue) {
         timeLeft_ = null;
       }
       return timeLeftBuilder_;
+    }
+
+    private io.github.jobstream.v1.TraceContext traceContext_;
+    private com.google.protobuf.SingleFieldBuilder<
+        io.github.jobstream.v1.TraceContext, io.github.jobstream.v1.TraceContext.Builder, io.github.jobstream.v1.TraceContextOrBuilder> traceContextBuilder_;
+    /**
+     * <pre>
+     * The trace context of the job: that of its submitter. Unset if it sent none.
+     * </pre>
+     *
+     * <code>.jobstream.v1.TraceContext trace_context = 10;</code>
+     * @return Whether the traceContext field is set.
+     */
+    public boolean hasTraceContext() {
+      return ((bitField0_ & 0x00000200) != 0);
+    }
+    /**
+     * <pre>
+     * The trace context of the job: that of its submitter. Unset if it sent none.
+     * </pre>
+     *
+     * <code>.jobstream.v1.TraceContext trace_context = 10;</code>
+     * @return The traceContext.
+     */
+    public io.github.jobstream.v1.TraceContext getTraceContext() {
+      if (traceContextBuilder_ == null) {
+        return traceContext_ == null ? io.github.jobstream.v1.TraceContext.getDefaultInstance() : traceContext_;
+      } else {
+        return traceContextBuilder_.getMessage();
+      }
+    }
+    /**
+     * <pre>
+     * The trace context of the job: that of its submitter. Unset if it sent none.
+     * </pre>
+     *
+     * <code>.jobstream.v1.TraceContext trace_context = 10;</code>
+     */
+    public Builder setTraceContext(io.github.jobstream.v1.TraceContext value) {
+      if (traceContextBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        traceContext_ = value;
+      } else {
+        traceContextBuilder_.setMessage(value);
+      }
+      bitField0_ |= 0x00000200;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The trace context of the job: that of its submitter. Unset if it sent none.
+     * </pre>
+     *
+     * <code>.jobstream.v1.TraceContext trace_context = 10;</code>
+     */
+    public Builder setTraceContext(
+        io.github.jobstream.v1.TraceContext.Builder builderForValue) {
+      if (traceContextBuilder_ == null) {
+        traceContext_ = builderForValue.build();
+      } else {
+        traceContextBuilder_.setMessage(builderForValue.build());
+      }
+      bitField0_ |= 0x00000200;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The trace context of the job: that of its submitter. Unset if it sent none.
+     * </pre>
+     *
+     * <code>.jobstream.v1.TraceContext trace_context = 10;</code>
+     */
+    public Builder mergeTraceContext(io.github.jobstream.v1.TraceContext value) {
+      if (traceContextBuilder_ == null) {
+        if (((bitField0_ & 0x00000200) != 0) &&
+          traceContext_ != null &&
+          traceContext_ != io.github.jobstream.v1.TraceContext.getDefaultInstance()) {
+          getTraceContextBuilder().mergeFrom(value);
+        } else {
+          traceContext_ = value;
+        }
+      } else {
+        traceContextBuilder_.mergeFrom(value);
+      }
+      if (traceContext_ != null) {
+        bitField0_ |= 0x00000200;
+        onChanged();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * The trace context of the job: that of its submitter. Unset if it sent none.
+     * </pre>
+     *
+     * <code>.jobstream.v1.TraceContext trace_context = 10;</code>
+     */
+    public Builder clearTraceContext() {
+      bitField0_ = (bitField0_ & ~0x00000200);
+      traceContext_ = null;
+      if (traceContextBuilder_ != null) {
+        traceContextBuilder_.dispose();
+        traceContextBuilder_ = null;
+      }
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The trace context of the job: that of its submitter. Unset if it sent none.
+     * </pre>
+     *
+     * <code>.jobstream.v1.TraceContext trace_context = 10;</code>
+     */
+    public io.github.jobstream.v1.TraceContext.Builder getTraceContextBuilder() {
+      bitField0_ |= 0x00000200;
+      onChanged();
+      return internalGetTraceContextFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * The trace context of the job: that of its submitter. Unset if it sent none.
+     * </pre>
+     *
+     * <code>.jobstream.v1.TraceContext trace_context = 10;</code>
+     */
+    public io.github.jobstream.v1.TraceContextOrBuilder getTraceContextOrBuilder() {
+      if (traceContextBuilder_ != null) {
+        return traceContextBuilder_.getMessageOrBuilder();
+      } else {
+        return traceContext_ == null ?
+            io.github.jobstream.v1.TraceContext.getDefaultInstance() : traceContext_;
+      }
+    }
+    /**
+     * <pre>
+     * The trace context of the job: that of its submitter. Unset if it sent none.
+     * </pre>
+     *
+     * <code>.jobstream.v1.TraceContext trace_context = 10;</code>
+     */
+    private com.google.protobuf.SingleFieldBuilder<
+        io.github.jobstream.v1.TraceContext, io.github.jobstream.v1.TraceContext.Builder, io.github.jobstream.v1.TraceContextOrBuilder> 
+        internalGetTraceContextFieldBuilder() {
+      if (traceContextBuilder_ == null) {
+        traceContextBuilder_ = new com.google.protobuf.SingleFieldBuilder<
+            io.github.jobstream.v1.TraceContext, io.github.jobstream.v1.TraceContext.Builder, io.github.jobstream.v1.TraceContextOrBuilder>(
+                getTraceContext(),
+                getParentForChildren(),
+                isClean());
+        traceContext_ = null;
+      }
+      return traceContextBuilder_;
     }
 
     // @@protoc_insertion_point(builder_scope:jobstream.v1.Assignment)

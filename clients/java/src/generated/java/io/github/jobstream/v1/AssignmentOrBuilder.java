@@ -263,4 +263,31 @@ java.lang.String defaultValue);
    * <code>.google.protobuf.Duration time_left = 9;</code>
    */
   com.google.protobuf.DurationOrBuilder getTimeLeftOrBuilder();
+
+  /**
+   * <pre>
+   * The trace context of the job: that of its submitter. Unset if it sent none.
+   * </pre>
+   *
+   * <code>.jobstream.v1.TraceContext trace_context = 10;</code>
+   * @return Whether the traceContext field is set.
+   */
+  boolean hasTraceContext();
+  /**
+   * <pre>
+   * The trace context of the job: that of its submitter. Unset if it sent none.
+   * </pre>
+   *
+   * <code>.jobstream.v1.TraceContext trace_context = 10;</code>
+   * @return The traceContext.
+   */
+  io.github.jobstream.v1.TraceContext getTraceContext();
+  /**
+   * <pre>
+   * The trace context of the job: that of its submitter. Unset if it sent none.
+   * </pre>
+   *
+   * <code>.jobstream.v1.TraceContext trace_context = 10;</code>
+   */
+  io.github.jobstream.v1.TraceContextOrBuilder getTraceContextOrBuilder();
 }

@@ -33,6 +33,7 @@ private static final long serialVersionUID = 0L;
   }
   private Cancellation() {
     reason_ = "";
+    principal_ = "";
   }
 
   public static final com.google.protobuf.Descriptors.Descriptor
@@ -110,6 +111,53 @@ private static final long serialVersionUID = 0L;
     return forced_;
   }
 
+  public static final int PRINCIPAL_FIELD_NUMBER = 3;
+  @SuppressWarnings("serial")
+  private volatile java.lang.Object principal_ = "";
+  /**
+   * <pre>
+   * Name of the principal that cancelled the job. Empty if the caller was anonymous, and after PurgeQueue.
+   * </pre>
+   *
+   * <code>string principal = 3;</code>
+   * @return The principal.
+   */
+  @java.lang.Override
+  public java.lang.String getPrincipal() {
+    java.lang.Object ref = principal_;
+    if (ref instanceof java.lang.String) {
+      return (java.lang.String) ref;
+    } else {
+      com.google.protobuf.ByteString bs = 
+          (com.google.protobuf.ByteString) ref;
+      java.lang.String s = bs.toStringUtf8();
+      principal_ = s;
+      return s;
+    }
+  }
+  /**
+   * <pre>
+   * Name of the principal that cancelled the job. Empty if the caller was anonymous, and after PurgeQueue.
+   * </pre>
+   *
+   * <code>string principal = 3;</code>
+   * @return The bytes for principal.
+   */
+  @java.lang.Override
+  public com.google.protobuf.ByteString
+      getPrincipalBytes() {
+    java.lang.Object ref = principal_;
+    if (ref instanceof java.lang.String) {
+      com.google.protobuf.ByteString b = 
+          com.google.protobuf.ByteString.copyFromUtf8(
+              (java.lang.String) ref);
+      principal_ = b;
+      return b;
+    } else {
+      return (com.google.protobuf.ByteString) ref;
+    }
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -130,6 +178,9 @@ private static final long serialVersionUID = 0L;
     if (forced_ != false) {
       output.writeBool(2, forced_);
     }
+    if (!com.google.protobuf.GeneratedMessage.isStringEmpty(principal_)) {
+      com.google.protobuf.GeneratedMessage.writeString(output, 3, principal_);
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -145,6 +196,9 @@ private static final long serialVersionUID = 0L;
     if (forced_ != false) {
       size += com.google.protobuf.CodedOutputStream
         .computeBoolSize(2, forced_);
+    }
+    if (!com.google.protobuf.GeneratedMessage.isStringEmpty(principal_)) {
+      size += com.google.protobuf.GeneratedMessage.computeStringSize(3, principal_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -165,6 +219,8 @@ private static final long serialVersionUID = 0L;
         .equals(other.getReason())) return false;
     if (getForced()
         != other.getForced()) return false;
+    if (!getPrincipal()
+        .equals(other.getPrincipal())) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -181,6 +237,8 @@ private static final long serialVersionUID = 0L;
     hash = (37 * hash) + FORCED_FIELD_NUMBER;
     hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
         getForced());
+    hash = (37 * hash) + PRINCIPAL_FIELD_NUMBER;
+    hash = (53 * hash) + getPrincipal().hashCode();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -318,6 +376,7 @@ private static final long serialVersionUID = 0L;
       bitField0_ = 0;
       reason_ = "";
       forced_ = false;
+      principal_ = "";
       return this;
     }
 
@@ -357,6 +416,9 @@ private static final long serialVersionUID = 0L;
       if (((from_bitField0_ & 0x00000002) != 0)) {
         result.forced_ = forced_;
       }
+      if (((from_bitField0_ & 0x00000004) != 0)) {
+        result.principal_ = principal_;
+      }
     }
 
     @java.lang.Override
@@ -378,6 +440,11 @@ private static final long serialVersionUID = 0L;
       }
       if (other.getForced() != false) {
         setForced(other.getForced());
+      }
+      if (!other.getPrincipal().isEmpty()) {
+        principal_ = other.principal_;
+        bitField0_ |= 0x00000004;
+        onChanged();
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -415,6 +482,11 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000002;
               break;
             } // case 16
+            case 26: {
+              principal_ = input.readStringRequireUtf8();
+              bitField0_ |= 0x00000004;
+              break;
+            } // case 26
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -564,6 +636,98 @@ private static final long serialVersionUID = 0L;
     public Builder clearForced() {
       bitField0_ = (bitField0_ & ~0x00000002);
       forced_ = false;
+      onChanged();
+      return this;
+    }
+
+    private java.lang.Object principal_ = "";
+    /**
+     * <pre>
+     * Name of the principal that cancelled the job. Empty if the caller was anonymous, and after PurgeQueue.
+     * </pre>
+     *
+     * <code>string principal = 3;</code>
+     * @return The principal.
+     */
+    public java.lang.String getPrincipal() {
+      java.lang.Object ref = principal_;
+      if (!(ref instanceof java.lang.String)) {
+        com.google.protobuf.ByteString bs =
+            (com.google.protobuf.ByteString) ref;
+        java.lang.String s = bs.toStringUtf8();
+        principal_ = s;
+        return s;
+      } else {
+        return (java.lang.String) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Name of the principal that cancelled the job. Empty if the caller was anonymous, and after PurgeQueue.
+     * </pre>
+     *
+     * <code>string principal = 3;</code>
+     * @return The bytes for principal.
+     */
+    public com.google.protobuf.ByteString
+        getPrincipalBytes() {
+      java.lang.Object ref = principal_;
+      if (ref instanceof String) {
+        com.google.protobuf.ByteString b = 
+            com.google.protobuf.ByteString.copyFromUtf8(
+                (java.lang.String) ref);
+        principal_ = b;
+        return b;
+      } else {
+        return (com.google.protobuf.ByteString) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Name of the principal that cancelled the job. Empty if the caller was anonymous, and after PurgeQueue.
+     * </pre>
+     *
+     * <code>string principal = 3;</code>
+     * @param value The principal to set.
+     * @return This builder for chaining.
+     */
+    public Builder setPrincipal(
+        java.lang.String value) {
+      if (value == null) { throw new NullPointerException(); }
+      principal_ = value;
+      bitField0_ |= 0x00000004;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Name of the principal that cancelled the job. Empty if the caller was anonymous, and after PurgeQueue.
+     * </pre>
+     *
+     * <code>string principal = 3;</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearPrincipal() {
+      principal_ = getDefaultInstance().getPrincipal();
+      bitField0_ = (bitField0_ & ~0x00000004);
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Name of the principal that cancelled the job. Empty if the caller was anonymous, and after PurgeQueue.
+     * </pre>
+     *
+     * <code>string principal = 3;</code>
+     * @param value The bytes for principal to set.
+     * @return This builder for chaining.
+     */
+    public Builder setPrincipalBytes(
+        com.google.protobuf.ByteString value) {
+      if (value == null) { throw new NullPointerException(); }
+      checkByteStringIsUtf8(value);
+      principal_ = value;
+      bitField0_ |= 0x00000004;
       onChanged();
       return this;
     }

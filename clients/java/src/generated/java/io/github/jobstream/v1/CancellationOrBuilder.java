@@ -39,4 +39,24 @@ public interface CancellationOrBuilder extends
    * @return The forced.
    */
   boolean getForced();
+
+  /**
+   * <pre>
+   * Name of the principal that cancelled the job. Empty if the caller was anonymous, and after PurgeQueue.
+   * </pre>
+   *
+   * <code>string principal = 3;</code>
+   * @return The principal.
+   */
+  java.lang.String getPrincipal();
+  /**
+   * <pre>
+   * Name of the principal that cancelled the job. Empty if the caller was anonymous, and after PurgeQueue.
+   * </pre>
+   *
+   * <code>string principal = 3;</code>
+   * @return The bytes for principal.
+   */
+  com.google.protobuf.ByteString
+      getPrincipalBytes();
 }

@@ -39,6 +39,7 @@ private static final long serialVersionUID = 0L;
     kinds_ =
         com.google.protobuf.LazyStringArrayList.emptyList();
     memory_ = java.util.Collections.emptyList();
+    logLevel_ = "";
   }
 
   public static final com.google.protobuf.Descriptors.Descriptor
@@ -514,6 +515,53 @@ private static final long serialVersionUID = 0L;
     return memory_.get(index);
   }
 
+  public static final int LOG_LEVEL_FIELD_NUMBER = 14;
+  @SuppressWarnings("serial")
+  private volatile java.lang.Object logLevel_ = "";
+  /**
+   * <pre>
+   * Level of the server's log. Empty without the grant `admin`, and if the server does not know it.
+   * </pre>
+   *
+   * <code>string log_level = 14;</code>
+   * @return The logLevel.
+   */
+  @java.lang.Override
+  public java.lang.String getLogLevel() {
+    java.lang.Object ref = logLevel_;
+    if (ref instanceof java.lang.String) {
+      return (java.lang.String) ref;
+    } else {
+      com.google.protobuf.ByteString bs = 
+          (com.google.protobuf.ByteString) ref;
+      java.lang.String s = bs.toStringUtf8();
+      logLevel_ = s;
+      return s;
+    }
+  }
+  /**
+   * <pre>
+   * Level of the server's log. Empty without the grant `admin`, and if the server does not know it.
+   * </pre>
+   *
+   * <code>string log_level = 14;</code>
+   * @return The bytes for logLevel.
+   */
+  @java.lang.Override
+  public com.google.protobuf.ByteString
+      getLogLevelBytes() {
+    java.lang.Object ref = logLevel_;
+    if (ref instanceof java.lang.String) {
+      com.google.protobuf.ByteString b = 
+          com.google.protobuf.ByteString.copyFromUtf8(
+              (java.lang.String) ref);
+      logLevel_ = b;
+      return b;
+    } else {
+      return (com.google.protobuf.ByteString) ref;
+    }
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -566,6 +614,9 @@ private static final long serialVersionUID = 0L;
     }
     for (int i = 0; i < memory_.size(); i++) {
       output.writeMessage(13, memory_.get(i));
+    }
+    if (!com.google.protobuf.GeneratedMessage.isStringEmpty(logLevel_)) {
+      com.google.protobuf.GeneratedMessage.writeString(output, 14, logLevel_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -629,6 +680,9 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(13, memory_.get(i));
     }
+    if (!com.google.protobuf.GeneratedMessage.isStringEmpty(logLevel_)) {
+      size += com.google.protobuf.GeneratedMessage.computeStringSize(14, logLevel_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -678,6 +732,8 @@ private static final long serialVersionUID = 0L;
         != other.getKindsTotal()) return false;
     if (!getMemoryList()
         .equals(other.getMemoryList())) return false;
+    if (!getLogLevel()
+        .equals(other.getLogLevel())) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -726,6 +782,8 @@ private static final long serialVersionUID = 0L;
       hash = (37 * hash) + MEMORY_FIELD_NUMBER;
       hash = (53 * hash) + getMemoryList().hashCode();
     }
+    hash = (37 * hash) + LOG_LEVEL_FIELD_NUMBER;
+    hash = (53 * hash) + getLogLevel().hashCode();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -902,6 +960,7 @@ private static final long serialVersionUID = 0L;
         memoryBuilder_.clear();
       }
       bitField0_ = (bitField0_ & ~0x00001000);
+      logLevel_ = "";
       return this;
     }
 
@@ -995,6 +1054,9 @@ private static final long serialVersionUID = 0L;
       if (((from_bitField0_ & 0x00000800) != 0)) {
         result.kindsTotal_ = kindsTotal_;
       }
+      if (((from_bitField0_ & 0x00002000) != 0)) {
+        result.logLevel_ = logLevel_;
+      }
       result.bitField0_ |= to_bitField0_;
     }
 
@@ -1084,6 +1146,11 @@ private static final long serialVersionUID = 0L;
             memoryBuilder_.addAllMessages(other.memory_);
           }
         }
+      }
+      if (!other.getLogLevel().isEmpty()) {
+        logLevel_ = other.logLevel_;
+        bitField0_ |= 0x00002000;
+        onChanged();
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -1191,6 +1258,11 @@ private static final long serialVersionUID = 0L;
               }
               break;
             } // case 106
+            case 114: {
+              logLevel_ = input.readStringRequireUtf8();
+              bitField0_ |= 0x00002000;
+              break;
+            } // case 114
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -2668,6 +2740,98 @@ private static final long serialVersionUID = 0L;
         memory_ = null;
       }
       return memoryBuilder_;
+    }
+
+    private java.lang.Object logLevel_ = "";
+    /**
+     * <pre>
+     * Level of the server's log. Empty without the grant `admin`, and if the server does not know it.
+     * </pre>
+     *
+     * <code>string log_level = 14;</code>
+     * @return The logLevel.
+     */
+    public java.lang.String getLogLevel() {
+      java.lang.Object ref = logLevel_;
+      if (!(ref instanceof java.lang.String)) {
+        com.google.protobuf.ByteString bs =
+            (com.google.protobuf.ByteString) ref;
+        java.lang.String s = bs.toStringUtf8();
+        logLevel_ = s;
+        return s;
+      } else {
+        return (java.lang.String) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Level of the server's log. Empty without the grant `admin`, and if the server does not know it.
+     * </pre>
+     *
+     * <code>string log_level = 14;</code>
+     * @return The bytes for logLevel.
+     */
+    public com.google.protobuf.ByteString
+        getLogLevelBytes() {
+      java.lang.Object ref = logLevel_;
+      if (ref instanceof String) {
+        com.google.protobuf.ByteString b = 
+            com.google.protobuf.ByteString.copyFromUtf8(
+                (java.lang.String) ref);
+        logLevel_ = b;
+        return b;
+      } else {
+        return (com.google.protobuf.ByteString) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Level of the server's log. Empty without the grant `admin`, and if the server does not know it.
+     * </pre>
+     *
+     * <code>string log_level = 14;</code>
+     * @param value The logLevel to set.
+     * @return This builder for chaining.
+     */
+    public Builder setLogLevel(
+        java.lang.String value) {
+      if (value == null) { throw new NullPointerException(); }
+      logLevel_ = value;
+      bitField0_ |= 0x00002000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Level of the server's log. Empty without the grant `admin`, and if the server does not know it.
+     * </pre>
+     *
+     * <code>string log_level = 14;</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearLogLevel() {
+      logLevel_ = getDefaultInstance().getLogLevel();
+      bitField0_ = (bitField0_ & ~0x00002000);
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Level of the server's log. Empty without the grant `admin`, and if the server does not know it.
+     * </pre>
+     *
+     * <code>string log_level = 14;</code>
+     * @param value The bytes for logLevel to set.
+     * @return This builder for chaining.
+     */
+    public Builder setLogLevelBytes(
+        com.google.protobuf.ByteString value) {
+      if (value == null) { throw new NullPointerException(); }
+      checkByteStringIsUtf8(value);
+      logLevel_ = value;
+      bitField0_ |= 0x00002000;
+      onChanged();
+      return this;
     }
 
     // @@protoc_insertion_point(builder_scope:jobstream.v1.GetServerInfoResponse)

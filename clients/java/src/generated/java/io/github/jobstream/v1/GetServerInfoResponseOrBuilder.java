@@ -298,4 +298,24 @@ public interface GetServerInfoResponseOrBuilder extends
    */
   io.github.jobstream.v1.MemoryUseOrBuilder getMemoryOrBuilder(
       int index);
+
+  /**
+   * <pre>
+   * Level of the server's log. Empty without the grant `admin`, and if the server does not know it.
+   * </pre>
+   *
+   * <code>string log_level = 14;</code>
+   * @return The logLevel.
+   */
+  java.lang.String getLogLevel();
+  /**
+   * <pre>
+   * Level of the server's log. Empty without the grant `admin`, and if the server does not know it.
+   * </pre>
+   *
+   * <code>string log_level = 14;</code>
+   * @return The bytes for logLevel.
+   */
+  com.google.protobuf.ByteString
+      getLogLevelBytes();
 }

@@ -125,7 +125,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
-   * reconnect. Required. A process with several streams uses one for each.
+   * reconnect, among the workers of its principal. Required. A process with several streams uses one for each.
    * </pre>
    *
    * <code>string instance_id = 3;</code>
@@ -147,7 +147,7 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
-   * reconnect. Required. A process with several streams uses one for each.
+   * reconnect, among the workers of its principal. Required. A process with several streams uses one for each.
    * </pre>
    *
    * <code>string instance_id = 3;</code>
@@ -1102,7 +1102,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
-     * reconnect. Required. A process with several streams uses one for each.
+     * reconnect, among the workers of its principal. Required. A process with several streams uses one for each.
      * </pre>
      *
      * <code>string instance_id = 3;</code>
@@ -1123,7 +1123,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
-     * reconnect. Required. A process with several streams uses one for each.
+     * reconnect, among the workers of its principal. Required. A process with several streams uses one for each.
      * </pre>
      *
      * <code>string instance_id = 3;</code>
@@ -1145,7 +1145,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
-     * reconnect. Required. A process with several streams uses one for each.
+     * reconnect, among the workers of its principal. Required. A process with several streams uses one for each.
      * </pre>
      *
      * <code>string instance_id = 3;</code>
@@ -1163,7 +1163,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
-     * reconnect. Required. A process with several streams uses one for each.
+     * reconnect, among the workers of its principal. Required. A process with several streams uses one for each.
      * </pre>
      *
      * <code>string instance_id = 3;</code>
@@ -1178,7 +1178,7 @@ private static final long serialVersionUID = 0L;
     /**
      * <pre>
      * UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
-     * reconnect. Required. A process with several streams uses one for each.
+     * reconnect, among the workers of its principal. Required. A process with several streams uses one for each.
      * </pre>
      *
      * <code>string instance_id = 3;</code>

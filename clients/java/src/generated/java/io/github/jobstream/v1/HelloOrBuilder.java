@@ -43,7 +43,7 @@ public interface HelloOrBuilder extends
   /**
    * <pre>
    * UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
-   * reconnect. Required. A process with several streams uses one for each.
+   * reconnect, among the workers of its principal. Required. A process with several streams uses one for each.
    * </pre>
    *
    * <code>string instance_id = 3;</code>
@@ -53,7 +53,7 @@ public interface HelloOrBuilder extends
   /**
    * <pre>
    * UUID, new for each start of the worker and the same for each of its connections: it identifies the worker after a
-   * reconnect. Required. A process with several streams uses one for each.
+   * reconnect, among the workers of its principal. Required. A process with several streams uses one for each.
    * </pre>
    *
    * <code>string instance_id = 3;</code>

@@ -37,6 +37,7 @@ private static final long serialVersionUID = 0L;
     waitReason_ = 0;
     originJobId_ = "";
     attempts_ = java.util.Collections.emptyList();
+    owner_ = "";
   }
 
   public static final com.google.protobuf.Descriptors.Descriptor
@@ -610,6 +611,53 @@ private static final long serialVersionUID = 0L;
     return attempts_.get(index);
   }
 
+  public static final int OWNER_FIELD_NUMBER = 17;
+  @SuppressWarnings("serial")
+  private volatile java.lang.Object owner_ = "";
+  /**
+   * <pre>
+   * Name of the principal that submitted the job: its owner. Empty if the caller was anonymous.
+   * </pre>
+   *
+   * <code>string owner = 17;</code>
+   * @return The owner.
+   */
+  @java.lang.Override
+  public java.lang.String getOwner() {
+    java.lang.Object ref = owner_;
+    if (ref instanceof java.lang.String) {
+      return (java.lang.String) ref;
+    } else {
+      com.google.protobuf.ByteString bs = 
+          (com.google.protobuf.ByteString) ref;
+      java.lang.String s = bs.toStringUtf8();
+      owner_ = s;
+      return s;
+    }
+  }
+  /**
+   * <pre>
+   * Name of the principal that submitted the job: its owner. Empty if the caller was anonymous.
+   * </pre>
+   *
+   * <code>string owner = 17;</code>
+   * @return The bytes for owner.
+   */
+  @java.lang.Override
+  public com.google.protobuf.ByteString
+      getOwnerBytes() {
+    java.lang.Object ref = owner_;
+    if (ref instanceof java.lang.String) {
+      com.google.protobuf.ByteString b = 
+          com.google.protobuf.ByteString.copyFromUtf8(
+              (java.lang.String) ref);
+      owner_ = b;
+      return b;
+    } else {
+      return (com.google.protobuf.ByteString) ref;
+    }
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -671,6 +719,9 @@ private static final long serialVersionUID = 0L;
     }
     for (int i = 0; i < attempts_.size(); i++) {
       output.writeMessage(16, attempts_.get(i));
+    }
+    if (!com.google.protobuf.GeneratedMessage.isStringEmpty(owner_)) {
+      com.google.protobuf.GeneratedMessage.writeString(output, 17, owner_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -743,6 +794,9 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeMessageSize(16, attempts_.get(i));
     }
+    if (!com.google.protobuf.GeneratedMessage.isStringEmpty(owner_)) {
+      size += com.google.protobuf.GeneratedMessage.computeStringSize(17, owner_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -812,6 +866,8 @@ private static final long serialVersionUID = 0L;
         .equals(other.getOriginJobId())) return false;
     if (!getAttemptsList()
         .equals(other.getAttemptsList())) return false;
+    if (!getOwner()
+        .equals(other.getOwner())) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -874,6 +930,8 @@ private static final long serialVersionUID = 0L;
       hash = (37 * hash) + ATTEMPTS_FIELD_NUMBER;
       hash = (53 * hash) + getAttemptsList().hashCode();
     }
+    hash = (37 * hash) + OWNER_FIELD_NUMBER;
+    hash = (53 * hash) + getOwner().hashCode();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -1077,6 +1135,7 @@ private static final long serialVersionUID = 0L;
         attemptsBuilder_.clear();
       }
       bitField0_ = (bitField0_ & ~0x00008000);
+      owner_ = "";
       return this;
     }
 
@@ -1193,6 +1252,9 @@ private static final long serialVersionUID = 0L;
       if (((from_bitField0_ & 0x00004000) != 0)) {
         result.originJobId_ = originJobId_;
       }
+      if (((from_bitField0_ & 0x00010000) != 0)) {
+        result.owner_ = owner_;
+      }
       result.bitField0_ |= to_bitField0_;
     }
 
@@ -1282,6 +1344,11 @@ private static final long serialVersionUID = 0L;
             attemptsBuilder_.addAllMessages(other.attempts_);
           }
         }
+      }
+      if (!other.getOwner().isEmpty()) {
+        owner_ = other.owner_;
+        bitField0_ |= 0x00010000;
+        onChanged();
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -1413,6 +1480,11 @@ private static final long serialVersionUID = 0L;
               }
               break;
             } // case 130
+            case 138: {
+              owner_ = input.readStringRequireUtf8();
+              bitField0_ |= 0x00010000;
+              break;
+            } // case 138
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -3457,6 +3529,98 @@ private static final long serialVersionUID = 0L;
         attempts_ = null;
       }
       return attemptsBuilder_;
+    }
+
+    private java.lang.Object owner_ = "";
+    /**
+     * <pre>
+     * Name of the principal that submitted the job: its owner. Empty if the caller was anonymous.
+     * </pre>
+     *
+     * <code>string owner = 17;</code>
+     * @return The owner.
+     */
+    public java.lang.String getOwner() {
+      java.lang.Object ref = owner_;
+      if (!(ref instanceof java.lang.String)) {
+        com.google.protobuf.ByteString bs =
+            (com.google.protobuf.ByteString) ref;
+        java.lang.String s = bs.toStringUtf8();
+        owner_ = s;
+        return s;
+      } else {
+        return (java.lang.String) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Name of the principal that submitted the job: its owner. Empty if the caller was anonymous.
+     * </pre>
+     *
+     * <code>string owner = 17;</code>
+     * @return The bytes for owner.
+     */
+    public com.google.protobuf.ByteString
+        getOwnerBytes() {
+      java.lang.Object ref = owner_;
+      if (ref instanceof String) {
+        com.google.protobuf.ByteString b = 
+            com.google.protobuf.ByteString.copyFromUtf8(
+                (java.lang.String) ref);
+        owner_ = b;
+        return b;
+      } else {
+        return (com.google.protobuf.ByteString) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Name of the principal that submitted the job: its owner. Empty if the caller was anonymous.
+     * </pre>
+     *
+     * <code>string owner = 17;</code>
+     * @param value The owner to set.
+     * @return This builder for chaining.
+     */
+    public Builder setOwner(
+        java.lang.String value) {
+      if (value == null) { throw new NullPointerException(); }
+      owner_ = value;
+      bitField0_ |= 0x00010000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Name of the principal that submitted the job: its owner. Empty if the caller was anonymous.
+     * </pre>
+     *
+     * <code>string owner = 17;</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearOwner() {
+      owner_ = getDefaultInstance().getOwner();
+      bitField0_ = (bitField0_ & ~0x00010000);
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Name of the principal that submitted the job: its owner. Empty if the caller was anonymous.
+     * </pre>
+     *
+     * <code>string owner = 17;</code>
+     * @param value The bytes for owner to set.
+     * @return This builder for chaining.
+     */
+    public Builder setOwnerBytes(
+        com.google.protobuf.ByteString value) {
+      if (value == null) { throw new NullPointerException(); }
+      checkByteStringIsUtf8(value);
+      owner_ = value;
+      bitField0_ |= 0x00010000;
+      onChanged();
+      return this;
     }
 
     // @@protoc_insertion_point(builder_scope:jobstream.v1.Job)

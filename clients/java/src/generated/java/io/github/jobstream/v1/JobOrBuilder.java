@@ -378,4 +378,24 @@ public interface JobOrBuilder extends
    */
   io.github.jobstream.v1.AttemptOrBuilder getAttemptsOrBuilder(
       int index);
+
+  /**
+   * <pre>
+   * Name of the principal that submitted the job: its owner. Empty if the caller was anonymous.
+   * </pre>
+   *
+   * <code>string owner = 17;</code>
+   * @return The owner.
+   */
+  java.lang.String getOwner();
+  /**
+   * <pre>
+   * Name of the principal that submitted the job: its owner. Empty if the caller was anonymous.
+   * </pre>
+   *
+   * <code>string owner = 17;</code>
+   * @return The bytes for owner.
+   */
+  com.google.protobuf.ByteString
+      getOwnerBytes();
 }

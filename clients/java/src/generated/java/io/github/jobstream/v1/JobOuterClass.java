@@ -42,6 +42,11 @@ public final class JobOuterClass extends com.google.protobuf.GeneratedFile {
     com.google.protobuf.GeneratedMessage.FieldAccessorTable
       internal_static_jobstream_v1_JobSpec_HeadersEntry_fieldAccessorTable;
   static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_jobstream_v1_TraceContext_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_jobstream_v1_TraceContext_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
     internal_static_jobstream_v1_RetryPolicy_descriptor;
   static final 
     com.google.protobuf.GeneratedMessage.FieldAccessorTable
@@ -108,7 +113,7 @@ public final class JobOuterClass extends com.google.protobuf.GeneratedFile {
       "\n\026jobstream/v1/job.proto\022\014jobstream.v1\032\036" +
       "google/protobuf/duration.proto\032\037google/p" +
       "rotobuf/timestamp.proto\032\032jobstream/v1/pa" +
-      "yload.proto\"\334\004\n\007JobSpec\022\016\n\006job_id\030\001 \001(\t\022" +
+      "yload.proto\"\217\005\n\007JobSpec\022\016\n\006job_id\030\001 \001(\t\022" +
       "\014\n\004kind\030\002 \001(\t\022\r\n\005queue\030\003 \001(\t\022&\n\007payload\030" +
       "\004 \001(\0132\025.jobstream.v1.Payload\022\020\n\010priority" +
       "\030\005 \001(\005\0220\n\nstart_time\030\006 \001(\0132\032.google.prot" +
@@ -120,93 +125,98 @@ public final class JobOuterClass extends com.google.protobuf.GeneratedFile {
       "licy\022,\n\tretention\030\013 \001(\0132\031.google.protobu" +
       "f.Duration\0221\n\006labels\030\014 \003(\0132!.jobstream.v" +
       "1.JobSpec.LabelsEntry\0223\n\007headers\030\r \003(\0132\"" +
-      ".jobstream.v1.JobSpec.HeadersEntry\032-\n\013La" +
-      "belsEntry\022\013\n\003key\030\001 \001(\t\022\r\n\005value\030\002 \001(\t:\0028" +
-      "\001\032.\n\014HeadersEntry\022\013\n\003key\030\001 \001(\t\022\r\n\005value\030" +
-      "\002 \001(\t:\0028\001B\007\n\005start\"\326\001\n\013RetryPolicy\022\024\n\014ma" +
-      "x_attempts\030\001 \001(\r\0222\n\017initial_backoff\030\002 \001(" +
-      "\0132\031.google.protobuf.Duration\022\022\n\nmultipli" +
-      "er\030\003 \001(\001\022.\n\013max_backoff\030\004 \001(\0132\031.google.p" +
-      "rotobuf.Duration\022\023\n\006jitter\030\005 \001(\001H\000\210\001\001\022\031\n" +
-      "\021max_lost_attempts\030\006 \001(\rB\t\n\007_jitter\"\331\004\n\003" +
-      "Job\022\016\n\006job_id\030\001 \001(\t\022#\n\004spec\030\002 \001(\0132\025.jobs" +
-      "tream.v1.JobSpec\022%\n\005state\030\003 \001(\0162\026.jobstr" +
-      "eam.v1.JobState\022-\n\013wait_reason\030\004 \001(\0162\030.j" +
-      "obstream.v1.WaitReason\022\017\n\007attempt\030\005 \001(\r\022" +
-      "(\n\010progress\030\006 \001(\0132\026.jobstream.v1.Progres" +
-      "s\022&\n\007outcome\030\007 \001(\0132\025.jobstream.v1.Outcom" +
-      "e\022\030\n\020cancel_requested\030\010 \001(\010\022/\n\013create_ti" +
-      "me\030\t \001(\0132\032.google.protobuf.Timestamp\022.\n\n" +
-      "start_time\030\n \001(\0132\032.google.protobuf.Times" +
-      "tamp\022/\n\013finish_time\030\013 \001(\0132\032.google.proto" +
-      "buf.Timestamp\0225\n\021next_attempt_time\030\014 \001(\013" +
-      "2\032.google.protobuf.Timestamp\022/\n\013expire_t" +
-      "ime\030\r \001(\0132\032.google.protobuf.Timestamp\022\020\n" +
-      "\010sequence\030\016 \001(\r\022\025\n\rorigin_job_id\030\017 \001(\t\022\'" +
-      "\n\010attempts\030\020 \003(\0132\025.jobstream.v1.Attempt\"" +
-      "\263\001\n\007Attempt\022\017\n\007attempt\030\001 \001(\r\022.\n\nstart_ti" +
-      "me\030\002 \001(\0132\032.google.protobuf.Timestamp\022/\n\013" +
-      "finish_time\030\003 \001(\0132\032.google.protobuf.Time" +
-      "stamp\022&\n\007failure\030\004 \001(\0132\025.jobstream.v1.Fa" +
-      "ilure\022\016\n\006worker\030\005 \001(\t\"\227\001\n\007Outcome\022\'\n\006res" +
-      "ult\030\001 \001(\0132\025.jobstream.v1.PayloadH\000\022(\n\007fa" +
-      "ilure\030\002 \001(\0132\025.jobstream.v1.FailureH\000\0222\n\014" +
-      "cancellation\030\003 \001(\0132\032.jobstream.v1.Cancel" +
-      "lationH\000B\005\n\003end\".\n\014Cancellation\022\016\n\006reaso" +
-      "n\030\001 \001(\t\022\016\n\006forced\030\002 \001(\010\"\241\001\n\007Failure\022+\n\006r" +
-      "eason\030\001 \001(\0162\033.jobstream.v1.FailureReason" +
-      "\022\014\n\004type\030\002 \001(\t\022\017\n\007message\030\003 \001(\t\022&\n\007detai" +
-      "ls\030\004 \001(\0132\025.jobstream.v1.Payload\022\017\n\007attem" +
-      "pt\030\005 \001(\r\022\021\n\tretryable\030\006 \001(\010\"\207\001\n\010Progress" +
-      "\022\025\n\010fraction\030\001 \001(\001H\000\210\001\001\022\021\n\004done\030\002 \001(\001H\001\210" +
-      "\001\001\022\022\n\005total\030\003 \001(\001H\002\210\001\001\022\014\n\004unit\030\004 \001(\t\022\017\n\007" +
-      "message\030\005 \001(\tB\013\n\t_fractionB\007\n\005_doneB\010\n\006_" +
-      "total\"\211\002\n\010JobEvent\022\020\n\010sequence\030\001 \001(\r\022(\n\004" +
-      "time\030\002 \001(\0132\032.google.protobuf.Timestamp\022\017" +
-      "\n\007attempt\030\003 \001(\r\0221\n\014state_change\030\004 \001(\0132\031." +
-      "jobstream.v1.StateChangeH\000\022*\n\010progress\030\005" +
-      " \001(\0132\026.jobstream.v1.ProgressH\000\022&\n\006output" +
-      "\030\006 \001(\0132\024.jobstream.v1.OutputH\000\022 \n\003log\030\007 " +
-      "\001(\0132\021.jobstream.v1.LogH\000B\007\n\005event\"\204\002\n\013St" +
-      "ateChange\022%\n\005state\030\001 \001(\0162\026.jobstream.v1." +
-      "JobState\022-\n\013wait_reason\030\002 \001(\0162\030.jobstrea" +
-      "m.v1.WaitReason\022&\n\007failure\030\003 \001(\0132\025.jobst" +
-      "ream.v1.Failure\0225\n\021next_attempt_time\030\004 \001" +
-      "(\0132\032.google.protobuf.Timestamp\022&\n\007outcom" +
-      "e\030\005 \001(\0132\025.jobstream.v1.Outcome\022\030\n\020cancel" +
-      "_requested\030\006 \001(\010\"A\n\006Output\022&\n\007payload\030\001 " +
-      "\001(\0132\025.jobstream.v1.Payload\022\017\n\007channel\030\002 " +
-      "\001(\t\"c\n\003Log\022%\n\005level\030\001 \001(\0162\026.jobstream.v1" +
-      ".LogLevel\022\014\n\004text\030\002 \001(\t\022\'\n\006stream\030\003 \001(\0162" +
-      "\027.jobstream.v1.LogStream*\263\001\n\010JobState\022\031\n" +
-      "\025JOB_STATE_UNSPECIFIED\020\000\022\027\n\023JOB_STATE_SC" +
-      "HEDULED\020\001\022\024\n\020JOB_STATE_QUEUED\020\002\022\025\n\021JOB_S" +
-      "TATE_RUNNING\020\003\022\027\n\023JOB_STATE_SUCCEEDED\020\004\022" +
-      "\024\n\020JOB_STATE_FAILED\020\005\022\027\n\023JOB_STATE_CANCE" +
-      "LLED\020\006*\205\002\n\nWaitReason\022\033\n\027WAIT_REASON_UNS" +
-      "PECIFIED\020\000\022\027\n\023WAIT_REASON_NOT_DUE\020\001\022\030\n\024W" +
-      "AIT_REASON_BACK_OFF\020\002\022\034\n\030WAIT_REASON_QUE" +
-      "UE_PAUSED\020\003\022\031\n\025WAIT_REASON_NO_WORKER\020\004\022\034" +
-      "\n\030WAIT_REASON_WORKERS_BUSY\020\005\022\030\n\024WAIT_REA" +
-      "SON_DRAINING\020\006\022\030\n\024WAIT_REASON_STARTING\020\007" +
-      "\022\034\n\030WAIT_REASON_WORKER_LIMIT\020\010*\354\002\n\rFailu" +
-      "reReason\022\036\n\032FAILURE_REASON_UNSPECIFIED\020\000" +
-      "\022\032\n\026FAILURE_REASON_HANDLER\020\001\022\030\n\024FAILURE_" +
-      "REASON_PANIC\020\002\022\"\n\036FAILURE_REASON_ATTEMPT" +
-      "_TIMEOUT\020\003\022\036\n\032FAILURE_REASON_WORKER_LOST" +
-      "\020\004\022\033\n\027FAILURE_REASON_DEADLINE\020\005\022\036\n\032FAILU" +
-      "RE_REASON_EXIT_STATUS\020\006\022\037\n\033FAILURE_REASO" +
-      "N_UNKNOWN_KIND\020\007\022\036\n\032FAILURE_REASON_BAD_P" +
-      "AYLOAD\020\010\022#\n\037FAILURE_REASON_RESULT_TOO_LA" +
-      "RGE\020\t\022\036\n\032FAILURE_REASON_NOT_STARTED\020\n*w\n" +
-      "\010LogLevel\022\031\n\025LOG_LEVEL_UNSPECIFIED\020\000\022\023\n\017" +
-      "LOG_LEVEL_DEBUG\020\001\022\022\n\016LOG_LEVEL_INFO\020\002\022\022\n" +
-      "\016LOG_LEVEL_WARN\020\003\022\023\n\017LOG_LEVEL_ERROR\020\004*i" +
-      "\n\tLogStream\022\032\n\026LOG_STREAM_UNSPECIFIED\020\000\022" +
-      "\025\n\021LOG_STREAM_STDOUT\020\001\022\025\n\021LOG_STREAM_STD" +
-      "ERR\020\002\022\022\n\016LOG_STREAM_LOG\020\003BQ\n\026io.github.j" +
-      "obstream.v1P\001Z5github.com/jobstream/jobs" +
-      "tream/clients/go/jobstreamv1b\006proto3"
+      ".jobstream.v1.JobSpec.HeadersEntry\0221\n\rtr" +
+      "ace_context\030\016 \001(\0132\032.jobstream.v1.TraceCo" +
+      "ntext\032-\n\013LabelsEntry\022\013\n\003key\030\001 \001(\t\022\r\n\005val" +
+      "ue\030\002 \001(\t:\0028\001\032.\n\014HeadersEntry\022\013\n\003key\030\001 \001(" +
+      "\t\022\r\n\005value\030\002 \001(\t:\0028\001B\007\n\005start\"H\n\014TraceCo" +
+      "ntext\022\023\n\013traceparent\030\001 \001(\t\022\022\n\ntracestate" +
+      "\030\002 \001(\t\022\017\n\007baggage\030\003 \001(\t\"\326\001\n\013RetryPolicy\022" +
+      "\024\n\014max_attempts\030\001 \001(\r\0222\n\017initial_backoff" +
+      "\030\002 \001(\0132\031.google.protobuf.Duration\022\022\n\nmul" +
+      "tiplier\030\003 \001(\001\022.\n\013max_backoff\030\004 \001(\0132\031.goo" +
+      "gle.protobuf.Duration\022\023\n\006jitter\030\005 \001(\001H\000\210" +
+      "\001\001\022\031\n\021max_lost_attempts\030\006 \001(\rB\t\n\007_jitter" +
+      "\"\350\004\n\003Job\022\016\n\006job_id\030\001 \001(\t\022#\n\004spec\030\002 \001(\0132\025" +
+      ".jobstream.v1.JobSpec\022%\n\005state\030\003 \001(\0162\026.j" +
+      "obstream.v1.JobState\022-\n\013wait_reason\030\004 \001(" +
+      "\0162\030.jobstream.v1.WaitReason\022\017\n\007attempt\030\005" +
+      " \001(\r\022(\n\010progress\030\006 \001(\0132\026.jobstream.v1.Pr" +
+      "ogress\022&\n\007outcome\030\007 \001(\0132\025.jobstream.v1.O" +
+      "utcome\022\030\n\020cancel_requested\030\010 \001(\010\022/\n\013crea" +
+      "te_time\030\t \001(\0132\032.google.protobuf.Timestam" +
+      "p\022.\n\nstart_time\030\n \001(\0132\032.google.protobuf." +
+      "Timestamp\022/\n\013finish_time\030\013 \001(\0132\032.google." +
+      "protobuf.Timestamp\0225\n\021next_attempt_time\030" +
+      "\014 \001(\0132\032.google.protobuf.Timestamp\022/\n\013exp" +
+      "ire_time\030\r \001(\0132\032.google.protobuf.Timesta" +
+      "mp\022\020\n\010sequence\030\016 \001(\r\022\025\n\rorigin_job_id\030\017 " +
+      "\001(\t\022\'\n\010attempts\030\020 \003(\0132\025.jobstream.v1.Att" +
+      "empt\022\r\n\005owner\030\021 \001(\t\"\263\001\n\007Attempt\022\017\n\007attem" +
+      "pt\030\001 \001(\r\022.\n\nstart_time\030\002 \001(\0132\032.google.pr" +
+      "otobuf.Timestamp\022/\n\013finish_time\030\003 \001(\0132\032." +
+      "google.protobuf.Timestamp\022&\n\007failure\030\004 \001" +
+      "(\0132\025.jobstream.v1.Failure\022\016\n\006worker\030\005 \001(" +
+      "\t\"\227\001\n\007Outcome\022\'\n\006result\030\001 \001(\0132\025.jobstrea" +
+      "m.v1.PayloadH\000\022(\n\007failure\030\002 \001(\0132\025.jobstr" +
+      "eam.v1.FailureH\000\0222\n\014cancellation\030\003 \001(\0132\032" +
+      ".jobstream.v1.CancellationH\000B\005\n\003end\"A\n\014C" +
+      "ancellation\022\016\n\006reason\030\001 \001(\t\022\016\n\006forced\030\002 " +
+      "\001(\010\022\021\n\tprincipal\030\003 \001(\t\"\241\001\n\007Failure\022+\n\006re" +
+      "ason\030\001 \001(\0162\033.jobstream.v1.FailureReason\022" +
+      "\014\n\004type\030\002 \001(\t\022\017\n\007message\030\003 \001(\t\022&\n\007detail" +
+      "s\030\004 \001(\0132\025.jobstream.v1.Payload\022\017\n\007attemp" +
+      "t\030\005 \001(\r\022\021\n\tretryable\030\006 \001(\010\"\207\001\n\010Progress\022" +
+      "\025\n\010fraction\030\001 \001(\001H\000\210\001\001\022\021\n\004done\030\002 \001(\001H\001\210\001" +
+      "\001\022\022\n\005total\030\003 \001(\001H\002\210\001\001\022\014\n\004unit\030\004 \001(\t\022\017\n\007m" +
+      "essage\030\005 \001(\tB\013\n\t_fractionB\007\n\005_doneB\010\n\006_t" +
+      "otal\"\211\002\n\010JobEvent\022\020\n\010sequence\030\001 \001(\r\022(\n\004t" +
+      "ime\030\002 \001(\0132\032.google.protobuf.Timestamp\022\017\n" +
+      "\007attempt\030\003 \001(\r\0221\n\014state_change\030\004 \001(\0132\031.j" +
+      "obstream.v1.StateChangeH\000\022*\n\010progress\030\005 " +
+      "\001(\0132\026.jobstream.v1.ProgressH\000\022&\n\006output\030" +
+      "\006 \001(\0132\024.jobstream.v1.OutputH\000\022 \n\003log\030\007 \001" +
+      "(\0132\021.jobstream.v1.LogH\000B\007\n\005event\"\227\002\n\013Sta" +
+      "teChange\022%\n\005state\030\001 \001(\0162\026.jobstream.v1.J" +
+      "obState\022-\n\013wait_reason\030\002 \001(\0162\030.jobstream" +
+      ".v1.WaitReason\022&\n\007failure\030\003 \001(\0132\025.jobstr" +
+      "eam.v1.Failure\0225\n\021next_attempt_time\030\004 \001(" +
+      "\0132\032.google.protobuf.Timestamp\022&\n\007outcome" +
+      "\030\005 \001(\0132\025.jobstream.v1.Outcome\022\030\n\020cancel_" +
+      "requested\030\006 \001(\010\022\021\n\tprincipal\030\007 \001(\t\"A\n\006Ou" +
+      "tput\022&\n\007payload\030\001 \001(\0132\025.jobstream.v1.Pay" +
+      "load\022\017\n\007channel\030\002 \001(\t\"c\n\003Log\022%\n\005level\030\001 " +
+      "\001(\0162\026.jobstream.v1.LogLevel\022\014\n\004text\030\002 \001(" +
+      "\t\022\'\n\006stream\030\003 \001(\0162\027.jobstream.v1.LogStre" +
+      "am*\263\001\n\010JobState\022\031\n\025JOB_STATE_UNSPECIFIED" +
+      "\020\000\022\027\n\023JOB_STATE_SCHEDULED\020\001\022\024\n\020JOB_STATE" +
+      "_QUEUED\020\002\022\025\n\021JOB_STATE_RUNNING\020\003\022\027\n\023JOB_" +
+      "STATE_SUCCEEDED\020\004\022\024\n\020JOB_STATE_FAILED\020\005\022" +
+      "\027\n\023JOB_STATE_CANCELLED\020\006*\205\002\n\nWaitReason\022" +
+      "\033\n\027WAIT_REASON_UNSPECIFIED\020\000\022\027\n\023WAIT_REA" +
+      "SON_NOT_DUE\020\001\022\030\n\024WAIT_REASON_BACK_OFF\020\002\022" +
+      "\034\n\030WAIT_REASON_QUEUE_PAUSED\020\003\022\031\n\025WAIT_RE" +
+      "ASON_NO_WORKER\020\004\022\034\n\030WAIT_REASON_WORKERS_" +
+      "BUSY\020\005\022\030\n\024WAIT_REASON_DRAINING\020\006\022\030\n\024WAIT" +
+      "_REASON_STARTING\020\007\022\034\n\030WAIT_REASON_WORKER" +
+      "_LIMIT\020\010*\354\002\n\rFailureReason\022\036\n\032FAILURE_RE" +
+      "ASON_UNSPECIFIED\020\000\022\032\n\026FAILURE_REASON_HAN" +
+      "DLER\020\001\022\030\n\024FAILURE_REASON_PANIC\020\002\022\"\n\036FAIL" +
+      "URE_REASON_ATTEMPT_TIMEOUT\020\003\022\036\n\032FAILURE_" +
+      "REASON_WORKER_LOST\020\004\022\033\n\027FAILURE_REASON_D" +
+      "EADLINE\020\005\022\036\n\032FAILURE_REASON_EXIT_STATUS\020" +
+      "\006\022\037\n\033FAILURE_REASON_UNKNOWN_KIND\020\007\022\036\n\032FA" +
+      "ILURE_REASON_BAD_PAYLOAD\020\010\022#\n\037FAILURE_RE" +
+      "ASON_RESULT_TOO_LARGE\020\t\022\036\n\032FAILURE_REASO" +
+      "N_NOT_STARTED\020\n*w\n\010LogLevel\022\031\n\025LOG_LEVEL" +
+      "_UNSPECIFIED\020\000\022\023\n\017LOG_LEVEL_DEBUG\020\001\022\022\n\016L" +
+      "OG_LEVEL_INFO\020\002\022\022\n\016LOG_LEVEL_WARN\020\003\022\023\n\017L" +
+      "OG_LEVEL_ERROR\020\004*i\n\tLogStream\022\032\n\026LOG_STR" +
+      "EAM_UNSPECIFIED\020\000\022\025\n\021LOG_STREAM_STDOUT\020\001" +
+      "\022\025\n\021LOG_STREAM_STDERR\020\002\022\022\n\016LOG_STREAM_LO" +
+      "G\020\003BQ\n\026io.github.jobstream.v1P\001Z5github." +
+      "com/jobstream/jobstream/clients/go/jobst" +
+      "reamv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -220,7 +230,7 @@ public final class JobOuterClass extends com.google.protobuf.GeneratedFile {
     internal_static_jobstream_v1_JobSpec_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_JobSpec_descriptor,
-        new java.lang.String[] { "JobId", "Kind", "Queue", "Payload", "Priority", "StartTime", "StartDelay", "AttemptTimeout", "Timeout", "Retry", "Retention", "Labels", "Headers", "Start", });
+        new java.lang.String[] { "JobId", "Kind", "Queue", "Payload", "Priority", "StartTime", "StartDelay", "AttemptTimeout", "Timeout", "Retry", "Retention", "Labels", "Headers", "TraceContext", "Start", });
     internal_static_jobstream_v1_JobSpec_LabelsEntry_descriptor =
       internal_static_jobstream_v1_JobSpec_descriptor.getNestedType(0);
     internal_static_jobstream_v1_JobSpec_LabelsEntry_fieldAccessorTable = new
@@ -233,68 +243,74 @@ public final class JobOuterClass extends com.google.protobuf.GeneratedFile {
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_JobSpec_HeadersEntry_descriptor,
         new java.lang.String[] { "Key", "Value", });
-    internal_static_jobstream_v1_RetryPolicy_descriptor =
+    internal_static_jobstream_v1_TraceContext_descriptor =
       getDescriptor().getMessageType(1);
+    internal_static_jobstream_v1_TraceContext_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_jobstream_v1_TraceContext_descriptor,
+        new java.lang.String[] { "Traceparent", "Tracestate", "Baggage", });
+    internal_static_jobstream_v1_RetryPolicy_descriptor =
+      getDescriptor().getMessageType(2);
     internal_static_jobstream_v1_RetryPolicy_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_RetryPolicy_descriptor,
         new java.lang.String[] { "MaxAttempts", "InitialBackoff", "Multiplier", "MaxBackoff", "Jitter", "MaxLostAttempts", });
     internal_static_jobstream_v1_Job_descriptor =
-      getDescriptor().getMessageType(2);
+      getDescriptor().getMessageType(3);
     internal_static_jobstream_v1_Job_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_Job_descriptor,
-        new java.lang.String[] { "JobId", "Spec", "State", "WaitReason", "Attempt", "Progress", "Outcome", "CancelRequested", "CreateTime", "StartTime", "FinishTime", "NextAttemptTime", "ExpireTime", "Sequence", "OriginJobId", "Attempts", });
+        new java.lang.String[] { "JobId", "Spec", "State", "WaitReason", "Attempt", "Progress", "Outcome", "CancelRequested", "CreateTime", "StartTime", "FinishTime", "NextAttemptTime", "ExpireTime", "Sequence", "OriginJobId", "Attempts", "Owner", });
     internal_static_jobstream_v1_Attempt_descriptor =
-      getDescriptor().getMessageType(3);
+      getDescriptor().getMessageType(4);
     internal_static_jobstream_v1_Attempt_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_Attempt_descriptor,
         new java.lang.String[] { "Attempt", "StartTime", "FinishTime", "Failure", "Worker", });
     internal_static_jobstream_v1_Outcome_descriptor =
-      getDescriptor().getMessageType(4);
+      getDescriptor().getMessageType(5);
     internal_static_jobstream_v1_Outcome_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_Outcome_descriptor,
         new java.lang.String[] { "Result", "Failure", "Cancellation", "End", });
     internal_static_jobstream_v1_Cancellation_descriptor =
-      getDescriptor().getMessageType(5);
+      getDescriptor().getMessageType(6);
     internal_static_jobstream_v1_Cancellation_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_Cancellation_descriptor,
-        new java.lang.String[] { "Reason", "Forced", });
+        new java.lang.String[] { "Reason", "Forced", "Principal", });
     internal_static_jobstream_v1_Failure_descriptor =
-      getDescriptor().getMessageType(6);
+      getDescriptor().getMessageType(7);
     internal_static_jobstream_v1_Failure_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_Failure_descriptor,
         new java.lang.String[] { "Reason", "Type", "Message", "Details", "Attempt", "Retryable", });
     internal_static_jobstream_v1_Progress_descriptor =
-      getDescriptor().getMessageType(7);
+      getDescriptor().getMessageType(8);
     internal_static_jobstream_v1_Progress_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_Progress_descriptor,
         new java.lang.String[] { "Fraction", "Done", "Total", "Unit", "Message", });
     internal_static_jobstream_v1_JobEvent_descriptor =
-      getDescriptor().getMessageType(8);
+      getDescriptor().getMessageType(9);
     internal_static_jobstream_v1_JobEvent_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_JobEvent_descriptor,
         new java.lang.String[] { "Sequence", "Time", "Attempt", "StateChange", "Progress", "Output", "Log", "Event", });
     internal_static_jobstream_v1_StateChange_descriptor =
-      getDescriptor().getMessageType(9);
+      getDescriptor().getMessageType(10);
     internal_static_jobstream_v1_StateChange_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_StateChange_descriptor,
-        new java.lang.String[] { "State", "WaitReason", "Failure", "NextAttemptTime", "Outcome", "CancelRequested", });
+        new java.lang.String[] { "State", "WaitReason", "Failure", "NextAttemptTime", "Outcome", "CancelRequested", "Principal", });
     internal_static_jobstream_v1_Output_descriptor =
-      getDescriptor().getMessageType(10);
+      getDescriptor().getMessageType(11);
     internal_static_jobstream_v1_Output_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_Output_descriptor,
         new java.lang.String[] { "Payload", "Channel", });
     internal_static_jobstream_v1_Log_descriptor =
-      getDescriptor().getMessageType(11);
+      getDescriptor().getMessageType(12);
     internal_static_jobstream_v1_Log_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_Log_descriptor,

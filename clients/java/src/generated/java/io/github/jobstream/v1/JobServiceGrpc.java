@@ -205,6 +205,38 @@ public final class JobServiceGrpc {
     return getWatchResultMethod;
   }
 
+  private static volatile io.grpc.MethodDescriptor<io.github.jobstream.v1.WatchJobsRequest,
+      io.github.jobstream.v1.WatchJobsResponse> getWatchJobsMethod;
+
+  @io.grpc.stub.annotations.RpcMethod(
+      fullMethodName = SERVICE_NAME + '/' + "WatchJobs",
+      requestType = io.github.jobstream.v1.WatchJobsRequest.class,
+      responseType = io.github.jobstream.v1.WatchJobsResponse.class,
+      methodType = io.grpc.MethodDescriptor.MethodType.SERVER_STREAMING)
+  public static io.grpc.MethodDescriptor<io.github.jobstream.v1.WatchJobsRequest,
+      io.github.jobstream.v1.WatchJobsResponse> getWatchJobsMethod() {
+    io.grpc.MethodDescriptor<io.github.jobstream.v1.WatchJobsRequest, io.github.jobstream.v1.WatchJobsResponse> getWatchJobsMethod;
+    if ((getWatchJobsMethod = JobServiceGrpc.getWatchJobsMethod) == null) {
+      synchronized (JobServiceGrpc.class) {
+        if ((getWatchJobsMethod = JobServiceGrpc.getWatchJobsMethod) == null) {
+          JobServiceGrpc.getWatchJobsMethod = getWatchJobsMethod =
+              io.grpc.MethodDescriptor.<io.github.jobstream.v1.WatchJobsRequest, io.github.jobstream.v1.WatchJobsResponse>newBuilder()
+              .setType(io.grpc.MethodDescriptor.MethodType.SERVER_STREAMING)
+              .setFullMethodName(generateFullMethodName(SERVICE_NAME, "WatchJobs"))
+              .setSafe(true)
+              .setSampledToLocalTracing(true)
+              .setRequestMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.github.jobstream.v1.WatchJobsRequest.getDefaultInstance()))
+              .setResponseMarshaller(io.grpc.protobuf.ProtoUtils.marshaller(
+                  io.github.jobstream.v1.WatchJobsResponse.getDefaultInstance()))
+              .setSchemaDescriptor(new JobServiceMethodDescriptorSupplier("WatchJobs"))
+              .build();
+        }
+      }
+    }
+    return getWatchJobsMethod;
+  }
+
   private static volatile io.grpc.MethodDescriptor<io.github.jobstream.v1.GetJobRequest,
       io.github.jobstream.v1.GetJobResponse> getGetJobMethod;
 
@@ -512,6 +544,25 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
+     * WatchJobs sends the state changes of all jobs that match the filter and that the caller may list, in the order in
+     * which they happened, each once. The first message is a heartbeat with the cursor of the begin. To resume, call again
+     * with the cursor of the last message that you received.
+     * The server retains the newest changes of all jobs within a bound of bytes (feed_bytes, default 16 MiB, tens of
+     * thousands of changes), while a stream is open and for 10 minutes after the last one closed. A caller that is
+     * further behind receives one gap with the number of missed changes, and continues with the oldest retained change. A
+     * slow reader delays no other caller. Every open stream counts as a watch.
+     * The stream ends only with an error, with RetryInfo where resuming helps.
+     * Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS), UNAVAILABLE (DRAINING,
+     * CONNECTION_CLOSING).
+     * </pre>
+     */
+    default void watchJobs(io.github.jobstream.v1.WatchJobsRequest request,
+        io.grpc.stub.StreamObserver<io.github.jobstream.v1.WatchJobsResponse> responseObserver) {
+      io.grpc.stub.ServerCalls.asyncUnimplementedUnaryCall(getWatchJobsMethod(), responseObserver);
+    }
+
+    /**
+     * <pre>
      * GetJob returns the whole job.
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED).
      * </pre>
@@ -694,6 +745,26 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
+     * WatchJobs sends the state changes of all jobs that match the filter and that the caller may list, in the order in
+     * which they happened, each once. The first message is a heartbeat with the cursor of the begin. To resume, call again
+     * with the cursor of the last message that you received.
+     * The server retains the newest changes of all jobs within a bound of bytes (feed_bytes, default 16 MiB, tens of
+     * thousands of changes), while a stream is open and for 10 minutes after the last one closed. A caller that is
+     * further behind receives one gap with the number of missed changes, and continues with the oldest retained change. A
+     * slow reader delays no other caller. Every open stream counts as a watch.
+     * The stream ends only with an error, with RetryInfo where resuming helps.
+     * Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS), UNAVAILABLE (DRAINING,
+     * CONNECTION_CLOSING).
+     * </pre>
+     */
+    public void watchJobs(io.github.jobstream.v1.WatchJobsRequest request,
+        io.grpc.stub.StreamObserver<io.github.jobstream.v1.WatchJobsResponse> responseObserver) {
+      io.grpc.stub.ClientCalls.asyncServerStreamingCall(
+          getChannel().newCall(getWatchJobsMethod(), getCallOptions()), request, responseObserver);
+    }
+
+    /**
+     * <pre>
      * GetJob returns the whole job.
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED).
      * </pre>
@@ -865,6 +936,27 @@ public final class JobServiceGrpc {
 
     /**
      * <pre>
+     * WatchJobs sends the state changes of all jobs that match the filter and that the caller may list, in the order in
+     * which they happened, each once. The first message is a heartbeat with the cursor of the begin. To resume, call again
+     * with the cursor of the last message that you received.
+     * The server retains the newest changes of all jobs within a bound of bytes (feed_bytes, default 16 MiB, tens of
+     * thousands of changes), while a stream is open and for 10 minutes after the last one closed. A caller that is
+     * further behind receives one gap with the number of missed changes, and continues with the oldest retained change. A
+     * slow reader delays no other caller. Every open stream counts as a watch.
+     * The stream ends only with an error, with RetryInfo where resuming helps.
+     * Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS), UNAVAILABLE (DRAINING,
+     * CONNECTION_CLOSING).
+     * </pre>
+     */
+    @io.grpc.ExperimentalApi("https://github.com/grpc/grpc-java/issues/10918")
+    public io.grpc.stub.BlockingClientCall<?, io.github.jobstream.v1.WatchJobsResponse>
+        watchJobs(io.github.jobstream.v1.WatchJobsRequest request) {
+      return io.grpc.stub.ClientCalls.blockingV2ServerStreamingCall(
+          getChannel(), getWatchJobsMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
      * GetJob returns the whole job.
      * Errors: NOT_FOUND (JOB_NOT_FOUND, RESULT_EXPIRED).
      * </pre>
@@ -1009,6 +1101,26 @@ public final class JobServiceGrpc {
         io.github.jobstream.v1.WatchResultRequest request) {
       return io.grpc.stub.ClientCalls.blockingServerStreamingCall(
           getChannel(), getWatchResultMethod(), getCallOptions(), request);
+    }
+
+    /**
+     * <pre>
+     * WatchJobs sends the state changes of all jobs that match the filter and that the caller may list, in the order in
+     * which they happened, each once. The first message is a heartbeat with the cursor of the begin. To resume, call again
+     * with the cursor of the last message that you received.
+     * The server retains the newest changes of all jobs within a bound of bytes (feed_bytes, default 16 MiB, tens of
+     * thousands of changes), while a stream is open and for 10 minutes after the last one closed. A caller that is
+     * further behind receives one gap with the number of missed changes, and continues with the oldest retained change. A
+     * slow reader delays no other caller. Every open stream counts as a watch.
+     * The stream ends only with an error, with RetryInfo where resuming helps.
+     * Errors: INVALID_ARGUMENT (INVALID_FIELD), RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS), UNAVAILABLE (DRAINING,
+     * CONNECTION_CLOSING).
+     * </pre>
+     */
+    public java.util.Iterator<io.github.jobstream.v1.WatchJobsResponse> watchJobs(
+        io.github.jobstream.v1.WatchJobsRequest request) {
+      return io.grpc.stub.ClientCalls.blockingServerStreamingCall(
+          getChannel(), getWatchJobsMethod(), getCallOptions(), request);
     }
 
     /**
@@ -1200,12 +1312,13 @@ public final class JobServiceGrpc {
   private static final int METHODID_RUN = 2;
   private static final int METHODID_GET_RESULT = 3;
   private static final int METHODID_WATCH_RESULT = 4;
-  private static final int METHODID_GET_JOB = 5;
-  private static final int METHODID_LIST_JOBS = 6;
-  private static final int METHODID_CANCEL = 7;
-  private static final int METHODID_RETRY = 8;
-  private static final int METHODID_DELETE = 9;
-  private static final int METHODID_SUBMIT_STREAM = 10;
+  private static final int METHODID_WATCH_JOBS = 5;
+  private static final int METHODID_GET_JOB = 6;
+  private static final int METHODID_LIST_JOBS = 7;
+  private static final int METHODID_CANCEL = 8;
+  private static final int METHODID_RETRY = 9;
+  private static final int METHODID_DELETE = 10;
+  private static final int METHODID_SUBMIT_STREAM = 11;
 
   private static final class MethodHandlers<Req, Resp> implements
       io.grpc.stub.ServerCalls.UnaryMethod<Req, Resp>,
@@ -1243,6 +1356,10 @@ public final class JobServiceGrpc {
         case METHODID_WATCH_RESULT:
           serviceImpl.watchResult((io.github.jobstream.v1.WatchResultRequest) request,
               (io.grpc.stub.StreamObserver<io.github.jobstream.v1.WatchResultResponse>) responseObserver);
+          break;
+        case METHODID_WATCH_JOBS:
+          serviceImpl.watchJobs((io.github.jobstream.v1.WatchJobsRequest) request,
+              (io.grpc.stub.StreamObserver<io.github.jobstream.v1.WatchJobsResponse>) responseObserver);
           break;
         case METHODID_GET_JOB:
           serviceImpl.getJob((io.github.jobstream.v1.GetJobRequest) request,
@@ -1327,6 +1444,13 @@ public final class JobServiceGrpc {
               io.github.jobstream.v1.WatchResultRequest,
               io.github.jobstream.v1.WatchResultResponse>(
                 service, METHODID_WATCH_RESULT)))
+        .addMethod(
+          getWatchJobsMethod(),
+          io.grpc.stub.ServerCalls.asyncServerStreamingCall(
+            new MethodHandlers<
+              io.github.jobstream.v1.WatchJobsRequest,
+              io.github.jobstream.v1.WatchJobsResponse>(
+                service, METHODID_WATCH_JOBS)))
         .addMethod(
           getGetJobMethod(),
           io.grpc.stub.ServerCalls.asyncUnaryCall(
@@ -1416,6 +1540,7 @@ public final class JobServiceGrpc {
               .addMethod(getRunMethod())
               .addMethod(getGetResultMethod())
               .addMethod(getWatchResultMethod())
+              .addMethod(getWatchJobsMethod())
               .addMethod(getGetJobMethod())
               .addMethod(getListJobsMethod())
               .addMethod(getCancelMethod())

@@ -122,6 +122,41 @@ public final class JobServiceOuterClass extends com.google.protobuf.GeneratedFil
     com.google.protobuf.GeneratedMessage.FieldAccessorTable
       internal_static_jobstream_v1_GetJobResponse_fieldAccessorTable;
   static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_jobstream_v1_WatchJobsRequest_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_jobstream_v1_WatchJobsRequest_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_jobstream_v1_WatchJobsRequest_LabelsEntry_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_jobstream_v1_WatchJobsRequest_LabelsEntry_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_jobstream_v1_WatchJobsResponse_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_jobstream_v1_WatchJobsResponse_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_jobstream_v1_JobChange_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_jobstream_v1_JobChange_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_jobstream_v1_JobChange_LabelsEntry_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_jobstream_v1_JobChange_LabelsEntry_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_jobstream_v1_FeedGap_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_jobstream_v1_FeedGap_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
+    internal_static_jobstream_v1_FeedHeartbeat_descriptor;
+  static final 
+    com.google.protobuf.GeneratedMessage.FieldAccessorTable
+      internal_static_jobstream_v1_FeedHeartbeat_fieldAccessorTable;
+  static final com.google.protobuf.Descriptors.Descriptor
     internal_static_jobstream_v1_ListJobsRequest_descriptor;
   static final 
     com.google.protobuf.GeneratedMessage.FieldAccessorTable
@@ -232,65 +267,88 @@ public final class JobServiceOuterClass extends com.google.protobuf.GeneratedFil
       "\022\014\n\004last\030\002 \001(\r\"\035\n\tHeartbeat\022\020\n\010sequence\030" +
       "\001 \001(\r\"\037\n\rGetJobRequest\022\016\n\006job_id\030\001 \001(\t\"0" +
       "\n\016GetJobResponse\022\036\n\003job\030\001 \001(\0132\021.jobstrea" +
-      "m.v1.Job\"\357\002\n\017ListJobsRequest\022&\n\006states\030\001" +
-      " \003(\0162\026.jobstream.v1.JobState\022\014\n\004kind\030\002 \001" +
-      "(\t\022\r\n\005queue\030\003 \001(\t\0229\n\006labels\030\004 \003(\0132).jobs" +
-      "tream.v1.ListJobsRequest.LabelsEntry\0224\n\020" +
-      "create_time_from\030\005 \001(\0132\032.google.protobuf" +
-      ".Timestamp\0226\n\022create_time_before\030\006 \001(\0132\032" +
-      ".google.protobuf.Timestamp\022\021\n\tpage_size\030" +
-      "\007 \001(\r\022\022\n\npage_token\030\010 \001(\t\022\030\n\020include_pay" +
-      "loads\030\t \001(\010\032-\n\013LabelsEntry\022\013\n\003key\030\001 \001(\t\022" +
-      "\r\n\005value\030\002 \001(\t:\0028\001\"L\n\020ListJobsResponse\022\037" +
-      "\n\004jobs\030\001 \003(\0132\021.jobstream.v1.Job\022\027\n\017next_" +
-      "page_token\030\002 \001(\t\"Y\n\rCancelRequest\022\016\n\006job" +
-      "_id\030\001 \001(\t\022\016\n\006reason\030\002 \001(\t\022(\n\005grace\030\003 \001(\013" +
-      "2\031.google.protobuf.Duration\"I\n\016CancelRes" +
-      "ponse\022%\n\005state\030\001 \001(\0162\026.jobstream.v1.JobS" +
-      "tate\022\020\n\010sequence\030\002 \001(\r\"h\n\014RetryRequest\022\016" +
-      "\n\006job_id\030\001 \001(\t\022\022\n\nnew_job_id\030\002 \001(\t\022&\n\007pa" +
-      "yload\030\003 \001(\0132\025.jobstream.v1.Payload\022\014\n\004ki" +
-      "nd\030\004 \001(\t\"\345\001\n\rRetryResponse\022\016\n\006job_id\030\001 \001" +
-      "(\t\022.\n\013disposition\030\002 \001(\0162\031.jobstream.v1.D" +
-      "isposition\022%\n\005state\030\003 \001(\0162\026.jobstream.v1" +
-      ".JobState\022,\n\ndurability\030\004 \001(\0162\030.jobstrea" +
-      "m.v1.Durability\022\020\n\010sequence\030\005 \001(\r\022-\n\013wai" +
-      "t_reason\030\006 \001(\0162\030.jobstream.v1.WaitReason" +
-      "\"\037\n\rDeleteRequest\022\016\n\006job_id\030\001 \001(\t\"\020\n\016Del" +
-      "eteResponse*o\n\nDurability\022\032\n\026DURABILITY_" +
-      "UNSPECIFIED\020\000\022\025\n\021DURABILITY_MEMORY\020\001\022\023\n\017" +
-      "DURABILITY_DISK\020\002\022\031\n\025DURABILITY_REPLICAT" +
-      "ED\020\003*x\n\013Disposition\022\033\n\027DISPOSITION_UNSPE" +
-      "CIFIED\020\000\022\027\n\023DISPOSITION_CREATED\020\001\022\030\n\024DIS" +
-      "POSITION_EXISTING\020\002\022\031\n\025DISPOSITION_VALID" +
-      "ATED\020\003*\210\001\n\tEventType\022\032\n\026EVENT_TYPE_UNSPE" +
-      "CIFIED\020\000\022\033\n\027EVENT_TYPE_STATE_CHANGE\020\001\022\027\n" +
-      "\023EVENT_TYPE_PROGRESS\020\002\022\025\n\021EVENT_TYPE_OUT" +
-      "PUT\020\003\022\022\n\016EVENT_TYPE_LOG\020\0042\322\006\n\nJobService" +
-      "\022C\n\006Submit\022\033.jobstream.v1.SubmitRequest\032" +
-      "\034.jobstream.v1.SubmitResponse\022R\n\013BatchSu" +
-      "bmit\022 .jobstream.v1.BatchSubmitRequest\032!" +
-      ".jobstream.v1.BatchSubmitResponse\022Y\n\014Sub" +
-      "mitStream\022!.jobstream.v1.SubmitStreamReq" +
-      "uest\032\".jobstream.v1.SubmitStreamResponse" +
-      "(\0010\001\022<\n\003Run\022\030.jobstream.v1.RunRequest\032\031." +
-      "jobstream.v1.RunResponse0\001\022Q\n\tGetResult\022" +
-      "\036.jobstream.v1.GetResultRequest\032\037.jobstr" +
-      "eam.v1.GetResultResponse\"\003\220\002\001\022Y\n\013WatchRe" +
-      "sult\022 .jobstream.v1.WatchResultRequest\032!" +
-      ".jobstream.v1.WatchResultResponse\"\003\220\002\0010\001" +
-      "\022H\n\006GetJob\022\033.jobstream.v1.GetJobRequest\032" +
-      "\034.jobstream.v1.GetJobResponse\"\003\220\002\001\022N\n\010Li" +
-      "stJobs\022\035.jobstream.v1.ListJobsRequest\032\036." +
-      "jobstream.v1.ListJobsResponse\"\003\220\002\001\022C\n\006Ca" +
-      "ncel\022\033.jobstream.v1.CancelRequest\032\034.jobs" +
-      "tream.v1.CancelResponse\022@\n\005Retry\022\032.jobst" +
-      "ream.v1.RetryRequest\032\033.jobstream.v1.Retr" +
-      "yResponse\022C\n\006Delete\022\033.jobstream.v1.Delet" +
-      "eRequest\032\034.jobstream.v1.DeleteResponseBQ" +
-      "\n\026io.github.jobstream.v1P\001Z5github.com/j" +
-      "obstream/jobstream/clients/go/jobstreamv" +
-      "1b\006proto3"
+      "m.v1.Job\"\261\002\n\020WatchJobsRequest\022&\n\006states\030" +
+      "\001 \003(\0162\026.jobstream.v1.JobState\022\014\n\004kind\030\002 " +
+      "\001(\t\022\r\n\005queue\030\003 \001(\t\022:\n\006labels\030\004 \003(\0132*.job" +
+      "stream.v1.WatchJobsRequest.LabelsEntry\022\024" +
+      "\n\014after_cursor\030\005 \001(\t\022)\n\007include\030\006 \001(\0162\030." +
+      "jobstream.v1.JobChanges\022,\n\theartbeat\030\007 \001" +
+      "(\0132\031.google.protobuf.Duration\032-\n\013LabelsE" +
+      "ntry\022\013\n\003key\030\001 \001(\t\022\r\n\005value\030\002 \001(\t:\0028\001\"\261\001\n" +
+      "\021WatchJobsResponse\022\016\n\006cursor\030\001 \001(\t\022)\n\006ch" +
+      "ange\030\002 \001(\0132\027.jobstream.v1.JobChangeH\000\022$\n" +
+      "\003gap\030\003 \001(\0132\025.jobstream.v1.FeedGapH\000\0220\n\th" +
+      "eartbeat\030\004 \001(\0132\033.jobstream.v1.FeedHeartb" +
+      "eatH\000B\t\n\007message\"\322\001\n\tJobChange\022\016\n\006job_id" +
+      "\030\001 \001(\t\022\r\n\005queue\030\002 \001(\t\022\014\n\004kind\030\003 \001(\t\0223\n\006l" +
+      "abels\030\004 \003(\0132#.jobstream.v1.JobChange.Lab" +
+      "elsEntry\022\r\n\005owner\030\005 \001(\t\022%\n\005event\030\006 \001(\0132\026" +
+      ".jobstream.v1.JobEvent\032-\n\013LabelsEntry\022\013\n" +
+      "\003key\030\001 \001(\t\022\r\n\005value\030\002 \001(\t:\0028\001\"\031\n\007FeedGap" +
+      "\022\016\n\006missed\030\001 \001(\004\"\017\n\rFeedHeartbeat\"\357\002\n\017Li" +
+      "stJobsRequest\022&\n\006states\030\001 \003(\0162\026.jobstrea" +
+      "m.v1.JobState\022\014\n\004kind\030\002 \001(\t\022\r\n\005queue\030\003 \001" +
+      "(\t\0229\n\006labels\030\004 \003(\0132).jobstream.v1.ListJo" +
+      "bsRequest.LabelsEntry\0224\n\020create_time_fro" +
+      "m\030\005 \001(\0132\032.google.protobuf.Timestamp\0226\n\022c" +
+      "reate_time_before\030\006 \001(\0132\032.google.protobu" +
+      "f.Timestamp\022\021\n\tpage_size\030\007 \001(\r\022\022\n\npage_t" +
+      "oken\030\010 \001(\t\022\030\n\020include_payloads\030\t \001(\010\032-\n\013" +
+      "LabelsEntry\022\013\n\003key\030\001 \001(\t\022\r\n\005value\030\002 \001(\t:" +
+      "\0028\001\"L\n\020ListJobsResponse\022\037\n\004jobs\030\001 \003(\0132\021." +
+      "jobstream.v1.Job\022\027\n\017next_page_token\030\002 \001(" +
+      "\t\"Y\n\rCancelRequest\022\016\n\006job_id\030\001 \001(\t\022\016\n\006re" +
+      "ason\030\002 \001(\t\022(\n\005grace\030\003 \001(\0132\031.google.proto" +
+      "buf.Duration\"I\n\016CancelResponse\022%\n\005state\030" +
+      "\001 \001(\0162\026.jobstream.v1.JobState\022\020\n\010sequenc" +
+      "e\030\002 \001(\r\"h\n\014RetryRequest\022\016\n\006job_id\030\001 \001(\t\022" +
+      "\022\n\nnew_job_id\030\002 \001(\t\022&\n\007payload\030\003 \001(\0132\025.j" +
+      "obstream.v1.Payload\022\014\n\004kind\030\004 \001(\t\"\345\001\n\rRe" +
+      "tryResponse\022\016\n\006job_id\030\001 \001(\t\022.\n\013dispositi" +
+      "on\030\002 \001(\0162\031.jobstream.v1.Disposition\022%\n\005s" +
+      "tate\030\003 \001(\0162\026.jobstream.v1.JobState\022,\n\ndu" +
+      "rability\030\004 \001(\0162\030.jobstream.v1.Durability" +
+      "\022\020\n\010sequence\030\005 \001(\r\022-\n\013wait_reason\030\006 \001(\0162" +
+      "\030.jobstream.v1.WaitReason\"\037\n\rDeleteReque" +
+      "st\022\016\n\006job_id\030\001 \001(\t\"\020\n\016DeleteResponse*o\n\n" +
+      "Durability\022\032\n\026DURABILITY_UNSPECIFIED\020\000\022\025" +
+      "\n\021DURABILITY_MEMORY\020\001\022\023\n\017DURABILITY_DISK" +
+      "\020\002\022\031\n\025DURABILITY_REPLICATED\020\003*x\n\013Disposi" +
+      "tion\022\033\n\027DISPOSITION_UNSPECIFIED\020\000\022\027\n\023DIS" +
+      "POSITION_CREATED\020\001\022\030\n\024DISPOSITION_EXISTI" +
+      "NG\020\002\022\031\n\025DISPOSITION_VALIDATED\020\003*\210\001\n\tEven" +
+      "tType\022\032\n\026EVENT_TYPE_UNSPECIFIED\020\000\022\033\n\027EVE" +
+      "NT_TYPE_STATE_CHANGE\020\001\022\027\n\023EVENT_TYPE_PRO" +
+      "GRESS\020\002\022\025\n\021EVENT_TYPE_OUTPUT\020\003\022\022\n\016EVENT_" +
+      "TYPE_LOG\020\004*[\n\nJobChanges\022\033\n\027JOB_CHANGES_" +
+      "UNSPECIFIED\020\000\022\026\n\022JOB_CHANGES_STATES\020\001\022\030\n" +
+      "\024JOB_CHANGES_OUTCOMES\020\0022\247\007\n\nJobService\022C" +
+      "\n\006Submit\022\033.jobstream.v1.SubmitRequest\032\034." +
+      "jobstream.v1.SubmitResponse\022R\n\013BatchSubm" +
+      "it\022 .jobstream.v1.BatchSubmitRequest\032!.j" +
+      "obstream.v1.BatchSubmitResponse\022Y\n\014Submi" +
+      "tStream\022!.jobstream.v1.SubmitStreamReque" +
+      "st\032\".jobstream.v1.SubmitStreamResponse(\001" +
+      "0\001\022<\n\003Run\022\030.jobstream.v1.RunRequest\032\031.jo" +
+      "bstream.v1.RunResponse0\001\022Q\n\tGetResult\022\036." +
+      "jobstream.v1.GetResultRequest\032\037.jobstrea" +
+      "m.v1.GetResultResponse\"\003\220\002\001\022Y\n\013WatchResu" +
+      "lt\022 .jobstream.v1.WatchResultRequest\032!.j" +
+      "obstream.v1.WatchResultResponse\"\003\220\002\0010\001\022S" +
+      "\n\tWatchJobs\022\036.jobstream.v1.WatchJobsRequ" +
+      "est\032\037.jobstream.v1.WatchJobsResponse\"\003\220\002" +
+      "\0010\001\022H\n\006GetJob\022\033.jobstream.v1.GetJobReque" +
+      "st\032\034.jobstream.v1.GetJobResponse\"\003\220\002\001\022N\n" +
+      "\010ListJobs\022\035.jobstream.v1.ListJobsRequest" +
+      "\032\036.jobstream.v1.ListJobsResponse\"\003\220\002\001\022C\n" +
+      "\006Cancel\022\033.jobstream.v1.CancelRequest\032\034.j" +
+      "obstream.v1.CancelResponse\022@\n\005Retry\022\032.jo" +
+      "bstream.v1.RetryRequest\032\033.jobstream.v1.R" +
+      "etryResponse\022C\n\006Delete\022\033.jobstream.v1.De" +
+      "leteRequest\032\034.jobstream.v1.DeleteRespons" +
+      "eBQ\n\026io.github.jobstream.v1P\001Z5github.co" +
+      "m/jobstream/jobstream/clients/go/jobstre" +
+      "amv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -415,8 +473,50 @@ public final class JobServiceOuterClass extends com.google.protobuf.GeneratedFil
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_GetJobResponse_descriptor,
         new java.lang.String[] { "Job", });
-    internal_static_jobstream_v1_ListJobsRequest_descriptor =
+    internal_static_jobstream_v1_WatchJobsRequest_descriptor =
       getDescriptor().getMessageType(19);
+    internal_static_jobstream_v1_WatchJobsRequest_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_jobstream_v1_WatchJobsRequest_descriptor,
+        new java.lang.String[] { "States", "Kind", "Queue", "Labels", "AfterCursor", "Include", "Heartbeat", });
+    internal_static_jobstream_v1_WatchJobsRequest_LabelsEntry_descriptor =
+      internal_static_jobstream_v1_WatchJobsRequest_descriptor.getNestedType(0);
+    internal_static_jobstream_v1_WatchJobsRequest_LabelsEntry_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_jobstream_v1_WatchJobsRequest_LabelsEntry_descriptor,
+        new java.lang.String[] { "Key", "Value", });
+    internal_static_jobstream_v1_WatchJobsResponse_descriptor =
+      getDescriptor().getMessageType(20);
+    internal_static_jobstream_v1_WatchJobsResponse_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_jobstream_v1_WatchJobsResponse_descriptor,
+        new java.lang.String[] { "Cursor", "Change", "Gap", "Heartbeat", "Message", });
+    internal_static_jobstream_v1_JobChange_descriptor =
+      getDescriptor().getMessageType(21);
+    internal_static_jobstream_v1_JobChange_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_jobstream_v1_JobChange_descriptor,
+        new java.lang.String[] { "JobId", "Queue", "Kind", "Labels", "Owner", "Event", });
+    internal_static_jobstream_v1_JobChange_LabelsEntry_descriptor =
+      internal_static_jobstream_v1_JobChange_descriptor.getNestedType(0);
+    internal_static_jobstream_v1_JobChange_LabelsEntry_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_jobstream_v1_JobChange_LabelsEntry_descriptor,
+        new java.lang.String[] { "Key", "Value", });
+    internal_static_jobstream_v1_FeedGap_descriptor =
+      getDescriptor().getMessageType(22);
+    internal_static_jobstream_v1_FeedGap_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_jobstream_v1_FeedGap_descriptor,
+        new java.lang.String[] { "Missed", });
+    internal_static_jobstream_v1_FeedHeartbeat_descriptor =
+      getDescriptor().getMessageType(23);
+    internal_static_jobstream_v1_FeedHeartbeat_fieldAccessorTable = new
+      com.google.protobuf.GeneratedMessage.FieldAccessorTable(
+        internal_static_jobstream_v1_FeedHeartbeat_descriptor,
+        new java.lang.String[] { });
+    internal_static_jobstream_v1_ListJobsRequest_descriptor =
+      getDescriptor().getMessageType(24);
     internal_static_jobstream_v1_ListJobsRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_ListJobsRequest_descriptor,
@@ -428,43 +528,43 @@ public final class JobServiceOuterClass extends com.google.protobuf.GeneratedFil
         internal_static_jobstream_v1_ListJobsRequest_LabelsEntry_descriptor,
         new java.lang.String[] { "Key", "Value", });
     internal_static_jobstream_v1_ListJobsResponse_descriptor =
-      getDescriptor().getMessageType(20);
+      getDescriptor().getMessageType(25);
     internal_static_jobstream_v1_ListJobsResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_ListJobsResponse_descriptor,
         new java.lang.String[] { "Jobs", "NextPageToken", });
     internal_static_jobstream_v1_CancelRequest_descriptor =
-      getDescriptor().getMessageType(21);
+      getDescriptor().getMessageType(26);
     internal_static_jobstream_v1_CancelRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_CancelRequest_descriptor,
         new java.lang.String[] { "JobId", "Reason", "Grace", });
     internal_static_jobstream_v1_CancelResponse_descriptor =
-      getDescriptor().getMessageType(22);
+      getDescriptor().getMessageType(27);
     internal_static_jobstream_v1_CancelResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_CancelResponse_descriptor,
         new java.lang.String[] { "State", "Sequence", });
     internal_static_jobstream_v1_RetryRequest_descriptor =
-      getDescriptor().getMessageType(23);
+      getDescriptor().getMessageType(28);
     internal_static_jobstream_v1_RetryRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_RetryRequest_descriptor,
         new java.lang.String[] { "JobId", "NewJobId", "Payload", "Kind", });
     internal_static_jobstream_v1_RetryResponse_descriptor =
-      getDescriptor().getMessageType(24);
+      getDescriptor().getMessageType(29);
     internal_static_jobstream_v1_RetryResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_RetryResponse_descriptor,
         new java.lang.String[] { "JobId", "Disposition", "State", "Durability", "Sequence", "WaitReason", });
     internal_static_jobstream_v1_DeleteRequest_descriptor =
-      getDescriptor().getMessageType(25);
+      getDescriptor().getMessageType(30);
     internal_static_jobstream_v1_DeleteRequest_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_DeleteRequest_descriptor,
         new java.lang.String[] { "JobId", });
     internal_static_jobstream_v1_DeleteResponse_descriptor =
-      getDescriptor().getMessageType(26);
+      getDescriptor().getMessageType(31);
     internal_static_jobstream_v1_DeleteResponse_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_DeleteResponse_descriptor,

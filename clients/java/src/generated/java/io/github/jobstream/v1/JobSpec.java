@@ -113,10 +113,10 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
-   * another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
-   * removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-   * 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
-   * error may submit a second job.
+   * another spec, or another principal, is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays
+   * known until its job is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed
+   * (GetServerInfo; 24 h, 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7,
+   * and a retry after an error may submit a second job.
    * </pre>
    *
    * <code>string job_id = 1;</code>
@@ -138,10 +138,10 @@ private static final long serialVersionUID = 0L;
   /**
    * <pre>
    * UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
-   * another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
-   * removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-   * 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
-   * error may submit a second job.
+   * another spec, or another principal, is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays
+   * known until its job is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed
+   * (GetServerInfo; 24 h, 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7,
+   * and a retry after an error may submit a second job.
    * </pre>
    *
    * <code>string job_id = 1;</code>
@@ -686,7 +686,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
+   * Opaque to the server, passed to the handler. At most 16; keys 1 to 64 bytes, values
    * up to 256 bytes, no control characters.
    * </pre>
    *
@@ -708,7 +708,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
+   * Opaque to the server, passed to the handler. At most 16; keys 1 to 64 bytes, values
    * up to 256 bytes, no control characters.
    * </pre>
    *
@@ -720,7 +720,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
+   * Opaque to the server, passed to the handler. At most 16; keys 1 to 64 bytes, values
    * up to 256 bytes, no control characters.
    * </pre>
    *
@@ -739,7 +739,7 @@ java.lang.String defaultValue) {
   }
   /**
    * <pre>
-   * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
+   * Opaque to the server, passed to the handler. At most 16; keys 1 to 64 bytes, values
    * up to 256 bytes, no control characters.
    * </pre>
    *
@@ -755,6 +755,47 @@ java.lang.String defaultValue) {
       throw new java.lang.IllegalArgumentException();
     }
     return map.get(key);
+  }
+
+  public static final int TRACE_CONTEXT_FIELD_NUMBER = 14;
+  private io.github.jobstream.v1.TraceContext traceContext_;
+  /**
+   * <pre>
+   * W3C Trace Context of the submitter, passed to the handler. Unset or empty: that of the headers `traceparent`,
+   * `tracestate` and `baggage` of the call; malformed headers are ignored. Two specs that differ only in it are the same.
+   * </pre>
+   *
+   * <code>.jobstream.v1.TraceContext trace_context = 14;</code>
+   * @return Whether the traceContext field is set.
+   */
+  @java.lang.Override
+  public boolean hasTraceContext() {
+    return ((bitField0_ & 0x00000020) != 0);
+  }
+  /**
+   * <pre>
+   * W3C Trace Context of the submitter, passed to the handler. Unset or empty: that of the headers `traceparent`,
+   * `tracestate` and `baggage` of the call; malformed headers are ignored. Two specs that differ only in it are the same.
+   * </pre>
+   *
+   * <code>.jobstream.v1.TraceContext trace_context = 14;</code>
+   * @return The traceContext.
+   */
+  @java.lang.Override
+  public io.github.jobstream.v1.TraceContext getTraceContext() {
+    return traceContext_ == null ? io.github.jobstream.v1.TraceContext.getDefaultInstance() : traceContext_;
+  }
+  /**
+   * <pre>
+   * W3C Trace Context of the submitter, passed to the handler. Unset or empty: that of the headers `traceparent`,
+   * `tracestate` and `baggage` of the call; malformed headers are ignored. Two specs that differ only in it are the same.
+   * </pre>
+   *
+   * <code>.jobstream.v1.TraceContext trace_context = 14;</code>
+   */
+  @java.lang.Override
+  public io.github.jobstream.v1.TraceContextOrBuilder getTraceContextOrBuilder() {
+    return traceContext_ == null ? io.github.jobstream.v1.TraceContext.getDefaultInstance() : traceContext_;
   }
 
   private byte memoizedIsInitialized = -1;
@@ -816,6 +857,9 @@ java.lang.String defaultValue) {
         internalGetHeaders(),
         HeadersDefaultEntryHolder.defaultEntry,
         13);
+    if (((bitField0_ & 0x00000020) != 0)) {
+      output.writeMessage(14, getTraceContext());
+    }
     getUnknownFields().writeTo(output);
   }
 
@@ -886,6 +930,10 @@ java.lang.String defaultValue) {
       size += com.google.protobuf.CodedOutputStream
           .computeMessageSize(13, headers__);
     }
+    if (((bitField0_ & 0x00000020) != 0)) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(14, getTraceContext());
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -938,6 +986,11 @@ java.lang.String defaultValue) {
         other.internalGetLabels())) return false;
     if (!internalGetHeaders().equals(
         other.internalGetHeaders())) return false;
+    if (hasTraceContext() != other.hasTraceContext()) return false;
+    if (hasTraceContext()) {
+      if (!getTraceContext()
+          .equals(other.getTraceContext())) return false;
+    }
     if (!getStartCase().equals(other.getStartCase())) return false;
     switch (startCase_) {
       case 6:
@@ -997,6 +1050,10 @@ java.lang.String defaultValue) {
     if (!internalGetHeaders().getMap().isEmpty()) {
       hash = (37 * hash) + HEADERS_FIELD_NUMBER;
       hash = (53 * hash) + internalGetHeaders().hashCode();
+    }
+    if (hasTraceContext()) {
+      hash = (37 * hash) + TRACE_CONTEXT_FIELD_NUMBER;
+      hash = (53 * hash) + getTraceContext().hashCode();
     }
     switch (startCase_) {
       case 6:
@@ -1175,6 +1232,7 @@ java.lang.String defaultValue) {
         internalGetTimeoutFieldBuilder();
         internalGetRetryFieldBuilder();
         internalGetRetentionFieldBuilder();
+        internalGetTraceContextFieldBuilder();
       }
     }
     @java.lang.Override
@@ -1218,6 +1276,11 @@ java.lang.String defaultValue) {
       }
       internalGetMutableLabels().clear();
       internalGetMutableHeaders().clear();
+      traceContext_ = null;
+      if (traceContextBuilder_ != null) {
+        traceContextBuilder_.dispose();
+        traceContextBuilder_ = null;
+      }
       startCase_ = 0;
       start_ = null;
       return this;
@@ -1305,6 +1368,12 @@ java.lang.String defaultValue) {
         result.headers_ = internalGetHeaders();
         result.headers_.makeImmutable();
       }
+      if (((from_bitField0_ & 0x00002000) != 0)) {
+        result.traceContext_ = traceContextBuilder_ == null
+            ? traceContext_
+            : traceContextBuilder_.build();
+        to_bitField0_ |= 0x00000020;
+      }
       result.bitField0_ |= to_bitField0_;
     }
 
@@ -1372,6 +1441,9 @@ java.lang.String defaultValue) {
       internalGetMutableHeaders().mergeFrom(
           other.internalGetHeaders());
       bitField0_ |= 0x00001000;
+      if (other.hasTraceContext()) {
+        mergeTraceContext(other.getTraceContext());
+      }
       switch (other.getStartCase()) {
         case START_TIME: {
           mergeStartTime(other.getStartTime());
@@ -1498,6 +1570,13 @@ java.lang.String defaultValue) {
               bitField0_ |= 0x00001000;
               break;
             } // case 106
+            case 114: {
+              input.readMessage(
+                  internalGetTraceContextFieldBuilder().getBuilder(),
+                  extensionRegistry);
+              bitField0_ |= 0x00002000;
+              break;
+            } // case 114
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1534,10 +1613,10 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
-     * another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
-     * removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-     * 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
-     * error may submit a second job.
+     * another spec, or another principal, is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays
+     * known until its job is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed
+     * (GetServerInfo; 24 h, 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7,
+     * and a retry after an error may submit a second job.
      * </pre>
      *
      * <code>string job_id = 1;</code>
@@ -1558,10 +1637,10 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
-     * another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
-     * removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-     * 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
-     * error may submit a second job.
+     * another spec, or another principal, is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays
+     * known until its job is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed
+     * (GetServerInfo; 24 h, 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7,
+     * and a retry after an error may submit a second job.
      * </pre>
      *
      * <code>string job_id = 1;</code>
@@ -1583,10 +1662,10 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
-     * another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
-     * removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-     * 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
-     * error may submit a second job.
+     * another spec, or another principal, is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays
+     * known until its job is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed
+     * (GetServerInfo; 24 h, 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7,
+     * and a retry after an error may submit a second job.
      * </pre>
      *
      * <code>string job_id = 1;</code>
@@ -1604,10 +1683,10 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
-     * another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
-     * removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-     * 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
-     * error may submit a second job.
+     * another spec, or another principal, is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays
+     * known until its job is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed
+     * (GetServerInfo; 24 h, 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7,
+     * and a retry after an error may submit a second job.
      * </pre>
      *
      * <code>string job_id = 1;</code>
@@ -1622,10 +1701,10 @@ java.lang.String defaultValue) {
     /**
      * <pre>
      * UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
-     * another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
-     * removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-     * 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
-     * error may submit a second job.
+     * another spec, or another principal, is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays
+     * known until its job is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed
+     * (GetServerInfo; 24 h, 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7,
+     * and a retry after an error may submit a second job.
      * </pre>
      *
      * <code>string job_id = 1;</code>
@@ -3237,7 +3316,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
+     * Opaque to the server, passed to the handler. At most 16; keys 1 to 64 bytes, values
      * up to 256 bytes, no control characters.
      * </pre>
      *
@@ -3259,7 +3338,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
+     * Opaque to the server, passed to the handler. At most 16; keys 1 to 64 bytes, values
      * up to 256 bytes, no control characters.
      * </pre>
      *
@@ -3271,7 +3350,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
+     * Opaque to the server, passed to the handler. At most 16; keys 1 to 64 bytes, values
      * up to 256 bytes, no control characters.
      * </pre>
      *
@@ -3290,7 +3369,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
+     * Opaque to the server, passed to the handler. At most 16; keys 1 to 64 bytes, values
      * up to 256 bytes, no control characters.
      * </pre>
      *
@@ -3315,7 +3394,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
+     * Opaque to the server, passed to the handler. At most 16; keys 1 to 64 bytes, values
      * up to 256 bytes, no control characters.
      * </pre>
      *
@@ -3339,7 +3418,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
+     * Opaque to the server, passed to the handler. At most 16; keys 1 to 64 bytes, values
      * up to 256 bytes, no control characters.
      * </pre>
      *
@@ -3357,7 +3436,7 @@ java.lang.String defaultValue) {
     }
     /**
      * <pre>
-     * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
+     * Opaque to the server, passed to the handler. At most 16; keys 1 to 64 bytes, values
      * up to 256 bytes, no control characters.
      * </pre>
      *
@@ -3369,6 +3448,172 @@ java.lang.String defaultValue) {
           .putAll(values);
       bitField0_ |= 0x00001000;
       return this;
+    }
+
+    private io.github.jobstream.v1.TraceContext traceContext_;
+    private com.google.protobuf.SingleFieldBuilder<
+        io.github.jobstream.v1.TraceContext, io.github.jobstream.v1.TraceContext.Builder, io.github.jobstream.v1.TraceContextOrBuilder> traceContextBuilder_;
+    /**
+     * <pre>
+     * W3C Trace Context of the submitter, passed to the handler. Unset or empty: that of the headers `traceparent`,
+     * `tracestate` and `baggage` of the call; malformed headers are ignored. Two specs that differ only in it are the same.
+     * </pre>
+     *
+     * <code>.jobstream.v1.TraceContext trace_context = 14;</code>
+     * @return Whether the traceContext field is set.
+     */
+    public boolean hasTraceContext() {
+      return ((bitField0_ & 0x00002000) != 0);
+    }
+    /**
+     * <pre>
+     * W3C Trace Context of the submitter, passed to the handler. Unset or empty: that of the headers `traceparent`,
+     * `tracestate` and `baggage` of the call; malformed headers are ignored. Two specs that differ only in it are the same.
+     * </pre>
+     *
+     * <code>.jobstream.v1.TraceContext trace_context = 14;</code>
+     * @return The traceContext.
+     */
+    public io.github.jobstream.v1.TraceContext getTraceContext() {
+      if (traceContextBuilder_ == null) {
+        return traceContext_ == null ? io.github.jobstream.v1.TraceContext.getDefaultInstance() : traceContext_;
+      } else {
+        return traceContextBuilder_.getMessage();
+      }
+    }
+    /**
+     * <pre>
+     * W3C Trace Context of the submitter, passed to the handler. Unset or empty: that of the headers `traceparent`,
+     * `tracestate` and `baggage` of the call; malformed headers are ignored. Two specs that differ only in it are the same.
+     * </pre>
+     *
+     * <code>.jobstream.v1.TraceContext trace_context = 14;</code>
+     */
+    public Builder setTraceContext(io.github.jobstream.v1.TraceContext value) {
+      if (traceContextBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        traceContext_ = value;
+      } else {
+        traceContextBuilder_.setMessage(value);
+      }
+      bitField0_ |= 0x00002000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * W3C Trace Context of the submitter, passed to the handler. Unset or empty: that of the headers `traceparent`,
+     * `tracestate` and `baggage` of the call; malformed headers are ignored. Two specs that differ only in it are the same.
+     * </pre>
+     *
+     * <code>.jobstream.v1.TraceContext trace_context = 14;</code>
+     */
+    public Builder setTraceContext(
+        io.github.jobstream.v1.TraceContext.Builder builderForValue) {
+      if (traceContextBuilder_ == null) {
+        traceContext_ = builderForValue.build();
+      } else {
+        traceContextBuilder_.setMessage(builderForValue.build());
+      }
+      bitField0_ |= 0x00002000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * W3C Trace Context of the submitter, passed to the handler. Unset or empty: that of the headers `traceparent`,
+     * `tracestate` and `baggage` of the call; malformed headers are ignored. Two specs that differ only in it are the same.
+     * </pre>
+     *
+     * <code>.jobstream.v1.TraceContext trace_context = 14;</code>
+     */
+    public Builder mergeTraceContext(io.github.jobstream.v1.TraceContext value) {
+      if (traceContextBuilder_ == null) {
+        if (((bitField0_ & 0x00002000) != 0) &&
+          traceContext_ != null &&
+          traceContext_ != io.github.jobstream.v1.TraceContext.getDefaultInstance()) {
+          getTraceContextBuilder().mergeFrom(value);
+        } else {
+          traceContext_ = value;
+        }
+      } else {
+        traceContextBuilder_.mergeFrom(value);
+      }
+      if (traceContext_ != null) {
+        bitField0_ |= 0x00002000;
+        onChanged();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * W3C Trace Context of the submitter, passed to the handler. Unset or empty: that of the headers `traceparent`,
+     * `tracestate` and `baggage` of the call; malformed headers are ignored. Two specs that differ only in it are the same.
+     * </pre>
+     *
+     * <code>.jobstream.v1.TraceContext trace_context = 14;</code>
+     */
+    public Builder clearTraceContext() {
+      bitField0_ = (bitField0_ & ~0x00002000);
+      traceContext_ = null;
+      if (traceContextBuilder_ != null) {
+        traceContextBuilder_.dispose();
+        traceContextBuilder_ = null;
+      }
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * W3C Trace Context of the submitter, passed to the handler. Unset or empty: that of the headers `traceparent`,
+     * `tracestate` and `baggage` of the call; malformed headers are ignored. Two specs that differ only in it are the same.
+     * </pre>
+     *
+     * <code>.jobstream.v1.TraceContext trace_context = 14;</code>
+     */
+    public io.github.jobstream.v1.TraceContext.Builder getTraceContextBuilder() {
+      bitField0_ |= 0x00002000;
+      onChanged();
+      return internalGetTraceContextFieldBuilder().getBuilder();
+    }
+    /**
+     * <pre>
+     * W3C Trace Context of the submitter, passed to the handler. Unset or empty: that of the headers `traceparent`,
+     * `tracestate` and `baggage` of the call; malformed headers are ignored. Two specs that differ only in it are the same.
+     * </pre>
+     *
+     * <code>.jobstream.v1.TraceContext trace_context = 14;</code>
+     */
+    public io.github.jobstream.v1.TraceContextOrBuilder getTraceContextOrBuilder() {
+      if (traceContextBuilder_ != null) {
+        return traceContextBuilder_.getMessageOrBuilder();
+      } else {
+        return traceContext_ == null ?
+            io.github.jobstream.v1.TraceContext.getDefaultInstance() : traceContext_;
+      }
+    }
+    /**
+     * <pre>
+     * W3C Trace Context of the submitter, passed to the handler. Unset or empty: that of the headers `traceparent`,
+     * `tracestate` and `baggage` of the call; malformed headers are ignored. Two specs that differ only in it are the same.
+     * </pre>
+     *
+     * <code>.jobstream.v1.TraceContext trace_context = 14;</code>
+     */
+    private com.google.protobuf.SingleFieldBuilder<
+        io.github.jobstream.v1.TraceContext, io.github.jobstream.v1.TraceContext.Builder, io.github.jobstream.v1.TraceContextOrBuilder> 
+        internalGetTraceContextFieldBuilder() {
+      if (traceContextBuilder_ == null) {
+        traceContextBuilder_ = new com.google.protobuf.SingleFieldBuilder<
+            io.github.jobstream.v1.TraceContext, io.github.jobstream.v1.TraceContext.Builder, io.github.jobstream.v1.TraceContextOrBuilder>(
+                getTraceContext(),
+                getParentForChildren(),
+                isClean());
+        traceContext_ = null;
+      }
+      return traceContextBuilder_;
     }
 
     // @@protoc_insertion_point(builder_scope:jobstream.v1.JobSpec)

@@ -13,10 +13,10 @@ public interface JobSpecOrBuilder extends
   /**
    * <pre>
    * UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
-   * another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
-   * removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-   * 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
-   * error may submit a second job.
+   * another spec, or another principal, is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays
+   * known until its job is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed
+   * (GetServerInfo; 24 h, 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7,
+   * and a retry after an error may submit a second job.
    * </pre>
    *
    * <code>string job_id = 1;</code>
@@ -26,10 +26,10 @@ public interface JobSpecOrBuilder extends
   /**
    * <pre>
    * UUID of the job, and its idempotency key: submitting the same id with the same spec again returns the existing job;
-   * another spec is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays known until its job is
-   * removed and idempotency_window has passed or idempotency_ids_max newer ids were removed (GetServerInfo; 24 h,
-   * 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7, and a retry after an
-   * error may submit a second job.
+   * another spec, or another principal, is refused with ALREADY_EXISTS / JOB_ID_REUSED. An id that a caller chose stays
+   * known until its job is removed and idempotency_window has passed or idempotency_ids_max newer ids were removed
+   * (GetServerInfo; 24 h, 1,000,000): until then a repeated submit never runs again. Unset: the server mints a UUID v7,
+   * and a retry after an error may submit a second job.
    * </pre>
    *
    * <code>string job_id = 1;</code>
@@ -350,7 +350,7 @@ java.lang.String defaultValue);
 
   /**
    * <pre>
-   * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
+   * Opaque to the server, passed to the handler. At most 16; keys 1 to 64 bytes, values
    * up to 256 bytes, no control characters.
    * </pre>
    *
@@ -359,7 +359,7 @@ java.lang.String defaultValue);
   int getHeadersCount();
   /**
    * <pre>
-   * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
+   * Opaque to the server, passed to the handler. At most 16; keys 1 to 64 bytes, values
    * up to 256 bytes, no control characters.
    * </pre>
    *
@@ -375,7 +375,7 @@ java.lang.String defaultValue);
   getHeaders();
   /**
    * <pre>
-   * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
+   * Opaque to the server, passed to the handler. At most 16; keys 1 to 64 bytes, values
    * up to 256 bytes, no control characters.
    * </pre>
    *
@@ -385,7 +385,7 @@ java.lang.String defaultValue);
   getHeadersMap();
   /**
    * <pre>
-   * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
+   * Opaque to the server, passed to the handler. At most 16; keys 1 to 64 bytes, values
    * up to 256 bytes, no control characters.
    * </pre>
    *
@@ -398,7 +398,7 @@ java.lang.String getHeadersOrDefault(
 java.lang.String defaultValue);
   /**
    * <pre>
-   * Opaque to the server, passed to the handler; for traceparent. At most 16; keys 1 to 64 bytes, values
+   * Opaque to the server, passed to the handler. At most 16; keys 1 to 64 bytes, values
    * up to 256 bytes, no control characters.
    * </pre>
    *
@@ -406,6 +406,36 @@ java.lang.String defaultValue);
    */
   java.lang.String getHeadersOrThrow(
       java.lang.String key);
+
+  /**
+   * <pre>
+   * W3C Trace Context of the submitter, passed to the handler. Unset or empty: that of the headers `traceparent`,
+   * `tracestate` and `baggage` of the call; malformed headers are ignored. Two specs that differ only in it are the same.
+   * </pre>
+   *
+   * <code>.jobstream.v1.TraceContext trace_context = 14;</code>
+   * @return Whether the traceContext field is set.
+   */
+  boolean hasTraceContext();
+  /**
+   * <pre>
+   * W3C Trace Context of the submitter, passed to the handler. Unset or empty: that of the headers `traceparent`,
+   * `tracestate` and `baggage` of the call; malformed headers are ignored. Two specs that differ only in it are the same.
+   * </pre>
+   *
+   * <code>.jobstream.v1.TraceContext trace_context = 14;</code>
+   * @return The traceContext.
+   */
+  io.github.jobstream.v1.TraceContext getTraceContext();
+  /**
+   * <pre>
+   * W3C Trace Context of the submitter, passed to the handler. Unset or empty: that of the headers `traceparent`,
+   * `tracestate` and `baggage` of the call; malformed headers are ignored. Two specs that differ only in it are the same.
+   * </pre>
+   *
+   * <code>.jobstream.v1.TraceContext trace_context = 14;</code>
+   */
+  io.github.jobstream.v1.TraceContextOrBuilder getTraceContextOrBuilder();
 
   io.github.jobstream.v1.JobSpec.StartCase getStartCase();
 }

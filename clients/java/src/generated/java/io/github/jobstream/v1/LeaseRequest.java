@@ -303,8 +303,8 @@ private static final long serialVersionUID = 0L;
    * The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
    * The id is known until the last lease of the response ended or expired. After that, and after a response without
    * leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
-   * is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
-   * is a new request.
+   * is compared. Each principal has ids of its own. An anonymous caller that knows the id of another one can get its
+   * leases: do not publish it. Default: a repeat is a new request.
    * </pre>
    *
    * <code>string request_id = 8;</code>
@@ -333,8 +333,8 @@ private static final long serialVersionUID = 0L;
    * The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
    * The id is known until the last lease of the response ended or expired. After that, and after a response without
    * leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
-   * is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
-   * is a new request.
+   * is compared. Each principal has ids of its own. An anonymous caller that knows the id of another one can get its
+   * leases: do not publish it. Default: a repeat is a new request.
    * </pre>
    *
    * <code>string request_id = 8;</code>
@@ -1513,8 +1513,8 @@ private static final long serialVersionUID = 0L;
      * The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
      * The id is known until the last lease of the response ended or expired. After that, and after a response without
      * leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
-     * is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
-     * is a new request.
+     * is compared. Each principal has ids of its own. An anonymous caller that knows the id of another one can get its
+     * leases: do not publish it. Default: a repeat is a new request.
      * </pre>
      *
      * <code>string request_id = 8;</code>
@@ -1542,8 +1542,8 @@ private static final long serialVersionUID = 0L;
      * The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
      * The id is known until the last lease of the response ended or expired. After that, and after a response without
      * leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
-     * is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
-     * is a new request.
+     * is compared. Each principal has ids of its own. An anonymous caller that knows the id of another one can get its
+     * leases: do not publish it. Default: a repeat is a new request.
      * </pre>
      *
      * <code>string request_id = 8;</code>
@@ -1572,8 +1572,8 @@ private static final long serialVersionUID = 0L;
      * The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
      * The id is known until the last lease of the response ended or expired. After that, and after a response without
      * leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
-     * is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
-     * is a new request.
+     * is compared. Each principal has ids of its own. An anonymous caller that knows the id of another one can get its
+     * leases: do not publish it. Default: a repeat is a new request.
      * </pre>
      *
      * <code>string request_id = 8;</code>
@@ -1598,8 +1598,8 @@ private static final long serialVersionUID = 0L;
      * The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
      * The id is known until the last lease of the response ended or expired. After that, and after a response without
      * leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
-     * is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
-     * is a new request.
+     * is compared. Each principal has ids of its own. An anonymous caller that knows the id of another one can get its
+     * leases: do not publish it. Default: a repeat is a new request.
      * </pre>
      *
      * <code>string request_id = 8;</code>
@@ -1621,8 +1621,8 @@ private static final long serialVersionUID = 0L;
      * The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
      * The id is known until the last lease of the response ended or expired. After that, and after a response without
      * leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
-     * is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
-     * is a new request.
+     * is compared. Each principal has ids of its own. An anonymous caller that knows the id of another one can get its
+     * leases: do not publish it. Default: a repeat is a new request.
      * </pre>
      *
      * <code>string request_id = 8;</code>

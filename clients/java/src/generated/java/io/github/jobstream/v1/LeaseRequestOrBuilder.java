@@ -181,8 +181,8 @@ public interface LeaseRequestOrBuilder extends
    * The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
    * The id is known until the last lease of the response ended or expired. After that, and after a response without
    * leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
-   * is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
-   * is a new request.
+   * is compared. Each principal has ids of its own. An anonymous caller that knows the id of another one can get its
+   * leases: do not publish it. Default: a repeat is a new request.
    * </pre>
    *
    * <code>string request_id = 8;</code>
@@ -199,8 +199,8 @@ public interface LeaseRequestOrBuilder extends
    * The fields of a repeat are those of the first request, except `wait`: others are INVALID_ARGUMENT (INVALID_FIELD).
    * The id is known until the last lease of the response ended or expired. After that, and after a response without
    * leases, a request with it is a new one. Ids survive a restart of a server with a log, like leases; then only `name`
-   * is compared. A caller that knows the id of another caller can get its leases: do not publish it. Default: a repeat
-   * is a new request.
+   * is compared. Each principal has ids of its own. An anonymous caller that knows the id of another one can get its
+   * leases: do not publish it. Default: a repeat is a new request.
    * </pre>
    *
    * <code>string request_id = 8;</code>

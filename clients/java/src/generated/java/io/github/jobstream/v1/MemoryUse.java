@@ -55,11 +55,13 @@ private static final long serialVersionUID = 0L;
    * <pre>
    * "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
    * "job_records": the records of those jobs, 512 bytes each.
+   * "statistics": the counts of GetStats.
    * "workers": names, kinds and queues of workers.
    * "finished_jobs": the resident parts of finished jobs.
    * "removed_ids": tombstones, the ids of removed jobs.
    * "queues": pairs of queue and kind that hold jobs, 1 KiB each.
    * "watches": open watches, 5 KiB each.
+   * "feed": retained changes of WatchJobs. At its bound the oldest are dropped.
    * "log_queue": records that are queued for the disk; only with a data directory.
    * Other categories may follow.
    * </pre>
@@ -84,11 +86,13 @@ private static final long serialVersionUID = 0L;
    * <pre>
    * "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
    * "job_records": the records of those jobs, 512 bytes each.
+   * "statistics": the counts of GetStats.
    * "workers": names, kinds and queues of workers.
    * "finished_jobs": the resident parts of finished jobs.
    * "removed_ids": tombstones, the ids of removed jobs.
    * "queues": pairs of queue and kind that hold jobs, 1 KiB each.
    * "watches": open watches, 5 KiB each.
+   * "feed": retained changes of WatchJobs. At its bound the oldest are dropped.
    * "log_queue": records that are queued for the disk; only with a data directory.
    * Other categories may follow.
    * </pre>
@@ -492,11 +496,13 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
      * "job_records": the records of those jobs, 512 bytes each.
+     * "statistics": the counts of GetStats.
      * "workers": names, kinds and queues of workers.
      * "finished_jobs": the resident parts of finished jobs.
      * "removed_ids": tombstones, the ids of removed jobs.
      * "queues": pairs of queue and kind that hold jobs, 1 KiB each.
      * "watches": open watches, 5 KiB each.
+     * "feed": retained changes of WatchJobs. At its bound the oldest are dropped.
      * "log_queue": records that are queued for the disk; only with a data directory.
      * Other categories may follow.
      * </pre>
@@ -520,11 +526,13 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
      * "job_records": the records of those jobs, 512 bytes each.
+     * "statistics": the counts of GetStats.
      * "workers": names, kinds and queues of workers.
      * "finished_jobs": the resident parts of finished jobs.
      * "removed_ids": tombstones, the ids of removed jobs.
      * "queues": pairs of queue and kind that hold jobs, 1 KiB each.
      * "watches": open watches, 5 KiB each.
+     * "feed": retained changes of WatchJobs. At its bound the oldest are dropped.
      * "log_queue": records that are queued for the disk; only with a data directory.
      * Other categories may follow.
      * </pre>
@@ -549,11 +557,13 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
      * "job_records": the records of those jobs, 512 bytes each.
+     * "statistics": the counts of GetStats.
      * "workers": names, kinds and queues of workers.
      * "finished_jobs": the resident parts of finished jobs.
      * "removed_ids": tombstones, the ids of removed jobs.
      * "queues": pairs of queue and kind that hold jobs, 1 KiB each.
      * "watches": open watches, 5 KiB each.
+     * "feed": retained changes of WatchJobs. At its bound the oldest are dropped.
      * "log_queue": records that are queued for the disk; only with a data directory.
      * Other categories may follow.
      * </pre>
@@ -574,11 +584,13 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
      * "job_records": the records of those jobs, 512 bytes each.
+     * "statistics": the counts of GetStats.
      * "workers": names, kinds and queues of workers.
      * "finished_jobs": the resident parts of finished jobs.
      * "removed_ids": tombstones, the ids of removed jobs.
      * "queues": pairs of queue and kind that hold jobs, 1 KiB each.
      * "watches": open watches, 5 KiB each.
+     * "feed": retained changes of WatchJobs. At its bound the oldest are dropped.
      * "log_queue": records that are queued for the disk; only with a data directory.
      * Other categories may follow.
      * </pre>
@@ -596,11 +608,13 @@ private static final long serialVersionUID = 0L;
      * <pre>
      * "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
      * "job_records": the records of those jobs, 512 bytes each.
+     * "statistics": the counts of GetStats.
      * "workers": names, kinds and queues of workers.
      * "finished_jobs": the resident parts of finished jobs.
      * "removed_ids": tombstones, the ids of removed jobs.
      * "queues": pairs of queue and kind that hold jobs, 1 KiB each.
      * "watches": open watches, 5 KiB each.
+     * "feed": retained changes of WatchJobs. At its bound the oldest are dropped.
      * "log_queue": records that are queued for the disk; only with a data directory.
      * Other categories may follow.
      * </pre>

@@ -14,11 +14,13 @@ public interface MemoryUseOrBuilder extends
    * <pre>
    * "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
    * "job_records": the records of those jobs, 512 bytes each.
+   * "statistics": the counts of GetStats.
    * "workers": names, kinds and queues of workers.
    * "finished_jobs": the resident parts of finished jobs.
    * "removed_ids": tombstones, the ids of removed jobs.
    * "queues": pairs of queue and kind that hold jobs, 1 KiB each.
    * "watches": open watches, 5 KiB each.
+   * "feed": retained changes of WatchJobs. At its bound the oldest are dropped.
    * "log_queue": records that are queued for the disk; only with a data directory.
    * Other categories may follow.
    * </pre>
@@ -31,11 +33,13 @@ public interface MemoryUseOrBuilder extends
    * <pre>
    * "jobs": payloads, labels, headers, output, logs, progress and failures of jobs that have not ended.
    * "job_records": the records of those jobs, 512 bytes each.
+   * "statistics": the counts of GetStats.
    * "workers": names, kinds and queues of workers.
    * "finished_jobs": the resident parts of finished jobs.
    * "removed_ids": tombstones, the ids of removed jobs.
    * "queues": pairs of queue and kind that hold jobs, 1 KiB each.
    * "watches": open watches, 5 KiB each.
+   * "feed": retained changes of WatchJobs. At its bound the oldest are dropped.
    * "log_queue": records that are queued for the disk; only with a data directory.
    * Other categories may follow.
    * </pre>

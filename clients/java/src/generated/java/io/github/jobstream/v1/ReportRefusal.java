@@ -115,8 +115,9 @@ private static final long serialVersionUID = 0L;
   private com.google.rpc.Status error_;
   /**
    * <pre>
-   * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
-   * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+   * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid or belongs to another principal, INVALID_ARGUMENT
+   * (PAYLOAD_TOO_LARGE) if an output chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many
+   * events.
    * </pre>
    *
    * <code>.google.rpc.Status error = 3;</code>
@@ -128,8 +129,9 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
-   * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+   * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid or belongs to another principal, INVALID_ARGUMENT
+   * (PAYLOAD_TOO_LARGE) if an output chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many
+   * events.
    * </pre>
    *
    * <code>.google.rpc.Status error = 3;</code>
@@ -141,8 +143,9 @@ private static final long serialVersionUID = 0L;
   }
   /**
    * <pre>
-   * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
-   * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+   * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid or belongs to another principal, INVALID_ARGUMENT
+   * (PAYLOAD_TOO_LARGE) if an output chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many
+   * events.
    * </pre>
    *
    * <code>.google.rpc.Status error = 3;</code>
@@ -660,8 +663,9 @@ private static final long serialVersionUID = 0L;
         com.google.rpc.Status, com.google.rpc.Status.Builder, com.google.rpc.StatusOrBuilder> errorBuilder_;
     /**
      * <pre>
-     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
-     * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid or belongs to another principal, INVALID_ARGUMENT
+     * (PAYLOAD_TOO_LARGE) if an output chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many
+     * events.
      * </pre>
      *
      * <code>.google.rpc.Status error = 3;</code>
@@ -672,8 +676,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
-     * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid or belongs to another principal, INVALID_ARGUMENT
+     * (PAYLOAD_TOO_LARGE) if an output chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many
+     * events.
      * </pre>
      *
      * <code>.google.rpc.Status error = 3;</code>
@@ -688,8 +693,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
-     * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid or belongs to another principal, INVALID_ARGUMENT
+     * (PAYLOAD_TOO_LARGE) if an output chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many
+     * events.
      * </pre>
      *
      * <code>.google.rpc.Status error = 3;</code>
@@ -709,8 +715,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
-     * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid or belongs to another principal, INVALID_ARGUMENT
+     * (PAYLOAD_TOO_LARGE) if an output chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many
+     * events.
      * </pre>
      *
      * <code>.google.rpc.Status error = 3;</code>
@@ -728,8 +735,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
-     * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid or belongs to another principal, INVALID_ARGUMENT
+     * (PAYLOAD_TOO_LARGE) if an output chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many
+     * events.
      * </pre>
      *
      * <code>.google.rpc.Status error = 3;</code>
@@ -754,8 +762,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
-     * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid or belongs to another principal, INVALID_ARGUMENT
+     * (PAYLOAD_TOO_LARGE) if an output chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many
+     * events.
      * </pre>
      *
      * <code>.google.rpc.Status error = 3;</code>
@@ -772,8 +781,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
-     * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid or belongs to another principal, INVALID_ARGUMENT
+     * (PAYLOAD_TOO_LARGE) if an output chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many
+     * events.
      * </pre>
      *
      * <code>.google.rpc.Status error = 3;</code>
@@ -785,8 +795,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
-     * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid or belongs to another principal, INVALID_ARGUMENT
+     * (PAYLOAD_TOO_LARGE) if an output chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many
+     * events.
      * </pre>
      *
      * <code>.google.rpc.Status error = 3;</code>
@@ -801,8 +812,9 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
-     * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+     * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid or belongs to another principal, INVALID_ARGUMENT
+     * (PAYLOAD_TOO_LARGE) if an output chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many
+     * events.
      * </pre>
      *
      * <code>.google.rpc.Status error = 3;</code>

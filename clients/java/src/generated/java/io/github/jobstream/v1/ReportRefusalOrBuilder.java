@@ -42,8 +42,9 @@ public interface ReportRefusalOrBuilder extends
 
   /**
    * <pre>
-   * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
-   * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+   * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid or belongs to another principal, INVALID_ARGUMENT
+   * (PAYLOAD_TOO_LARGE) if an output chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many
+   * events.
    * </pre>
    *
    * <code>.google.rpc.Status error = 3;</code>
@@ -52,8 +53,9 @@ public interface ReportRefusalOrBuilder extends
   boolean hasError();
   /**
    * <pre>
-   * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
-   * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+   * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid or belongs to another principal, INVALID_ARGUMENT
+   * (PAYLOAD_TOO_LARGE) if an output chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many
+   * events.
    * </pre>
    *
    * <code>.google.rpc.Status error = 3;</code>
@@ -62,8 +64,9 @@ public interface ReportRefusalOrBuilder extends
   com.google.rpc.Status getError();
   /**
    * <pre>
-   * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid, INVALID_ARGUMENT (PAYLOAD_TOO_LARGE) if an output
-   * chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many events.
+   * FAILED_PRECONDITION (LEASE_LOST) if the lease is no longer valid or belongs to another principal, INVALID_ARGUMENT
+   * (PAYLOAD_TOO_LARGE) if an output chunk is too large, RESOURCE_EXHAUSTED (EVENTS_FULL) when the job has too many
+   * events.
    * </pre>
    *
    * <code>.google.rpc.Status error = 3;</code>

@@ -34,6 +34,7 @@ private static final long serialVersionUID = 0L;
   private StateChange() {
     state_ = 0;
     waitReason_ = 0;
+    principal_ = "";
   }
 
   public static final com.google.protobuf.Descriptors.Descriptor
@@ -231,6 +232,53 @@ private static final long serialVersionUID = 0L;
     return cancelRequested_;
   }
 
+  public static final int PRINCIPAL_FIELD_NUMBER = 7;
+  @SuppressWarnings("serial")
+  private volatile java.lang.Object principal_ = "";
+  /**
+   * <pre>
+   * Name of the principal that called Cancel, in the event of the cancel. Empty if the caller was anonymous.
+   * </pre>
+   *
+   * <code>string principal = 7;</code>
+   * @return The principal.
+   */
+  @java.lang.Override
+  public java.lang.String getPrincipal() {
+    java.lang.Object ref = principal_;
+    if (ref instanceof java.lang.String) {
+      return (java.lang.String) ref;
+    } else {
+      com.google.protobuf.ByteString bs = 
+          (com.google.protobuf.ByteString) ref;
+      java.lang.String s = bs.toStringUtf8();
+      principal_ = s;
+      return s;
+    }
+  }
+  /**
+   * <pre>
+   * Name of the principal that called Cancel, in the event of the cancel. Empty if the caller was anonymous.
+   * </pre>
+   *
+   * <code>string principal = 7;</code>
+   * @return The bytes for principal.
+   */
+  @java.lang.Override
+  public com.google.protobuf.ByteString
+      getPrincipalBytes() {
+    java.lang.Object ref = principal_;
+    if (ref instanceof java.lang.String) {
+      com.google.protobuf.ByteString b = 
+          com.google.protobuf.ByteString.copyFromUtf8(
+              (java.lang.String) ref);
+      principal_ = b;
+      return b;
+    } else {
+      return (com.google.protobuf.ByteString) ref;
+    }
+  }
+
   private byte memoizedIsInitialized = -1;
   @java.lang.Override
   public final boolean isInitialized() {
@@ -262,6 +310,9 @@ private static final long serialVersionUID = 0L;
     }
     if (cancelRequested_ != false) {
       output.writeBool(6, cancelRequested_);
+    }
+    if (!com.google.protobuf.GeneratedMessage.isStringEmpty(principal_)) {
+      com.google.protobuf.GeneratedMessage.writeString(output, 7, principal_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -295,6 +346,9 @@ private static final long serialVersionUID = 0L;
     if (cancelRequested_ != false) {
       size += com.google.protobuf.CodedOutputStream
         .computeBoolSize(6, cancelRequested_);
+    }
+    if (!com.google.protobuf.GeneratedMessage.isStringEmpty(principal_)) {
+      size += com.google.protobuf.GeneratedMessage.computeStringSize(7, principal_);
     }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
@@ -330,6 +384,8 @@ private static final long serialVersionUID = 0L;
     }
     if (getCancelRequested()
         != other.getCancelRequested()) return false;
+    if (!getPrincipal()
+        .equals(other.getPrincipal())) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -360,6 +416,8 @@ private static final long serialVersionUID = 0L;
     hash = (37 * hash) + CANCEL_REQUESTED_FIELD_NUMBER;
     hash = (53 * hash) + com.google.protobuf.Internal.hashBoolean(
         getCancelRequested());
+    hash = (37 * hash) + PRINCIPAL_FIELD_NUMBER;
+    hash = (53 * hash) + getPrincipal().hashCode();
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -521,6 +579,7 @@ private static final long serialVersionUID = 0L;
         outcomeBuilder_ = null;
       }
       cancelRequested_ = false;
+      principal_ = "";
       return this;
     }
 
@@ -582,6 +641,9 @@ private static final long serialVersionUID = 0L;
       if (((from_bitField0_ & 0x00000020) != 0)) {
         result.cancelRequested_ = cancelRequested_;
       }
+      if (((from_bitField0_ & 0x00000040) != 0)) {
+        result.principal_ = principal_;
+      }
       result.bitField0_ |= to_bitField0_;
     }
 
@@ -614,6 +676,11 @@ private static final long serialVersionUID = 0L;
       }
       if (other.getCancelRequested() != false) {
         setCancelRequested(other.getCancelRequested());
+      }
+      if (!other.getPrincipal().isEmpty()) {
+        principal_ = other.principal_;
+        bitField0_ |= 0x00000040;
+        onChanged();
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -677,6 +744,11 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000020;
               break;
             } // case 48
+            case 58: {
+              principal_ = input.readStringRequireUtf8();
+              bitField0_ |= 0x00000040;
+              break;
+            } // case 58
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -1347,6 +1419,98 @@ private static final long serialVersionUID = 0L;
     public Builder clearCancelRequested() {
       bitField0_ = (bitField0_ & ~0x00000020);
       cancelRequested_ = false;
+      onChanged();
+      return this;
+    }
+
+    private java.lang.Object principal_ = "";
+    /**
+     * <pre>
+     * Name of the principal that called Cancel, in the event of the cancel. Empty if the caller was anonymous.
+     * </pre>
+     *
+     * <code>string principal = 7;</code>
+     * @return The principal.
+     */
+    public java.lang.String getPrincipal() {
+      java.lang.Object ref = principal_;
+      if (!(ref instanceof java.lang.String)) {
+        com.google.protobuf.ByteString bs =
+            (com.google.protobuf.ByteString) ref;
+        java.lang.String s = bs.toStringUtf8();
+        principal_ = s;
+        return s;
+      } else {
+        return (java.lang.String) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Name of the principal that called Cancel, in the event of the cancel. Empty if the caller was anonymous.
+     * </pre>
+     *
+     * <code>string principal = 7;</code>
+     * @return The bytes for principal.
+     */
+    public com.google.protobuf.ByteString
+        getPrincipalBytes() {
+      java.lang.Object ref = principal_;
+      if (ref instanceof String) {
+        com.google.protobuf.ByteString b = 
+            com.google.protobuf.ByteString.copyFromUtf8(
+                (java.lang.String) ref);
+        principal_ = b;
+        return b;
+      } else {
+        return (com.google.protobuf.ByteString) ref;
+      }
+    }
+    /**
+     * <pre>
+     * Name of the principal that called Cancel, in the event of the cancel. Empty if the caller was anonymous.
+     * </pre>
+     *
+     * <code>string principal = 7;</code>
+     * @param value The principal to set.
+     * @return This builder for chaining.
+     */
+    public Builder setPrincipal(
+        java.lang.String value) {
+      if (value == null) { throw new NullPointerException(); }
+      principal_ = value;
+      bitField0_ |= 0x00000040;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Name of the principal that called Cancel, in the event of the cancel. Empty if the caller was anonymous.
+     * </pre>
+     *
+     * <code>string principal = 7;</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearPrincipal() {
+      principal_ = getDefaultInstance().getPrincipal();
+      bitField0_ = (bitField0_ & ~0x00000040);
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * Name of the principal that called Cancel, in the event of the cancel. Empty if the caller was anonymous.
+     * </pre>
+     *
+     * <code>string principal = 7;</code>
+     * @param value The bytes for principal to set.
+     * @return This builder for chaining.
+     */
+    public Builder setPrincipalBytes(
+        com.google.protobuf.ByteString value) {
+      if (value == null) { throw new NullPointerException(); }
+      checkByteStringIsUtf8(value);
+      principal_ = value;
+      bitField0_ |= 0x00000040;
       onChanged();
       return this;
     }

@@ -138,4 +138,24 @@ public interface StateChangeOrBuilder extends
    * @return The cancelRequested.
    */
   boolean getCancelRequested();
+
+  /**
+   * <pre>
+   * Name of the principal that called Cancel, in the event of the cancel. Empty if the caller was anonymous.
+   * </pre>
+   *
+   * <code>string principal = 7;</code>
+   * @return The principal.
+   */
+  java.lang.String getPrincipal();
+  /**
+   * <pre>
+   * Name of the principal that called Cancel, in the event of the cancel. Empty if the caller was anonymous.
+   * </pre>
+   *
+   * <code>string principal = 7;</code>
+   * @return The bytes for principal.
+   */
+  com.google.protobuf.ByteString
+      getPrincipalBytes();
 }

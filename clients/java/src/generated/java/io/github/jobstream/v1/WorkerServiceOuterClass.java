@@ -192,46 +192,47 @@ public final class WorkerServiceOuterClass extends com.google.protobuf.Generated
       "e.protobuf.Duration\022\032\n\022standing_lease_id" +
       "s\030\t \003(\t\022\035\n\025acked_report_sequence\030\n \001(\004\022\031" +
       "\n\021payload_bytes_max\030\013 \001(\r\022\031\n\021message_byt" +
-      "es_max\030\014 \001(\r\"\377\002\n\nAssignment\022\020\n\010lease_id\030" +
+      "es_max\030\014 \001(\r\"\262\003\n\nAssignment\022\020\n\010lease_id\030" +
       "\001 \001(\t\022\016\n\006job_id\030\002 \001(\t\022\017\n\007attempt\030\003 \001(\r\022\014" +
       "\n\004kind\030\004 \001(\t\022\r\n\005queue\030\005 \001(\t\022&\n\007payload\030\006" +
       " \001(\0132\025.jobstream.v1.Payload\0226\n\007headers\030\007" +
       " \003(\0132%.jobstream.v1.Assignment.HeadersEn" +
       "try\0224\n\006labels\030\010 \003(\0132$.jobstream.v1.Assig" +
       "nment.LabelsEntry\022,\n\ttime_left\030\t \001(\0132\031.g" +
-      "oogle.protobuf.Duration\032.\n\014HeadersEntry\022" +
-      "\013\n\003key\030\001 \001(\t\022\r\n\005value\030\002 \001(\t:\0028\001\032-\n\013Label" +
-      "sEntry\022\013\n\003key\030\001 \001(\t\022\r\n\005value\030\002 \001(\t:\0028\001\"b" +
-      "\n\rAttemptCancel\022\020\n\010lease_id\030\001 \001(\t\022.\n\013for" +
-      "ce_after\030\002 \001(\0132\031.google.protobuf.Duratio" +
-      "n\022\017\n\007revoked\030\003 \001(\010\"S\n\tReportAck\022\027\n\017repor" +
-      "t_sequence\030\001 \001(\004\022-\n\010refusals\030\002 \003(\0132\033.job" +
-      "stream.v1.ReportRefusal\"]\n\rReportRefusal" +
-      "\022\027\n\017report_sequence\030\001 \001(\004\022\020\n\010lease_id\030\002 " +
-      "\001(\t\022!\n\005error\030\003 \001(\0132\022.google.rpc.Status\"\006" +
-      "\n\004Ping\"N\n\005Drain\022,\n\ttime_left\030\001 \001(\0132\031.goo" +
-      "gle.protobuf.Duration\022\027\n\017server_shutdown" +
-      "\030\002 \001(\010\"\300\001\n\014LeaseRequest\022\014\n\004name\030\001 \001(\t\022\r\n" +
-      "\005kinds\030\002 \003(\t\022\016\n\006queues\030\003 \003(\t\022\020\n\010max_jobs" +
-      "\030\004 \001(\r\022\'\n\004wait\030\005 \001(\0132\031.google.protobuf.D" +
-      "uration\022\036\n\021message_bytes_max\030\007 \001(\rH\000\210\001\001\022" +
-      "\022\n\nrequest_id\030\010 \001(\tB\024\n\022_message_bytes_ma" +
-      "x\"h\n\rLeaseResponse\022-\n\013assignments\030\001 \003(\0132" +
-      "\030.jobstream.v1.Assignment\022(\n\005lease\030\002 \001(\013" +
-      "2\031.google.protobuf.Duration\"P\n\rReportReq" +
-      "uest\022,\n\007reports\030\001 \003(\0132\033.jobstream.v1.Att" +
-      "emptReport\022\021\n\tlease_ids\030\002 \003(\t\"c\n\016ReportR" +
-      "esponse\022#\n\007results\030\001 \003(\0132\022.google.rpc.St" +
-      "atus\022,\n\007cancels\030\002 \003(\0132\033.jobstream.v1.Att" +
-      "emptCancel2\331\001\n\rWorkerService\022A\n\004Work\022\031.j" +
-      "obstream.v1.WorkRequest\032\032.jobstream.v1.W" +
-      "orkResponse(\0010\001\022@\n\005Lease\022\032.jobstream.v1." +
-      "LeaseRequest\032\033.jobstream.v1.LeaseRespons" +
-      "e\022C\n\006Report\022\033.jobstream.v1.ReportRequest" +
-      "\032\034.jobstream.v1.ReportResponseBQ\n\026io.git" +
-      "hub.jobstream.v1P\001Z5github.com/jobstream" +
-      "/jobstream/clients/go/jobstreamv1b\006proto" +
-      "3"
+      "oogle.protobuf.Duration\0221\n\rtrace_context" +
+      "\030\n \001(\0132\032.jobstream.v1.TraceContext\032.\n\014He" +
+      "adersEntry\022\013\n\003key\030\001 \001(\t\022\r\n\005value\030\002 \001(\t:\002" +
+      "8\001\032-\n\013LabelsEntry\022\013\n\003key\030\001 \001(\t\022\r\n\005value\030" +
+      "\002 \001(\t:\0028\001\"b\n\rAttemptCancel\022\020\n\010lease_id\030\001" +
+      " \001(\t\022.\n\013force_after\030\002 \001(\0132\031.google.proto" +
+      "buf.Duration\022\017\n\007revoked\030\003 \001(\010\"S\n\tReportA" +
+      "ck\022\027\n\017report_sequence\030\001 \001(\004\022-\n\010refusals\030" +
+      "\002 \003(\0132\033.jobstream.v1.ReportRefusal\"]\n\rRe" +
+      "portRefusal\022\027\n\017report_sequence\030\001 \001(\004\022\020\n\010" +
+      "lease_id\030\002 \001(\t\022!\n\005error\030\003 \001(\0132\022.google.r" +
+      "pc.Status\"\006\n\004Ping\"N\n\005Drain\022,\n\ttime_left\030" +
+      "\001 \001(\0132\031.google.protobuf.Duration\022\027\n\017serv" +
+      "er_shutdown\030\002 \001(\010\"\300\001\n\014LeaseRequest\022\014\n\004na" +
+      "me\030\001 \001(\t\022\r\n\005kinds\030\002 \003(\t\022\016\n\006queues\030\003 \003(\t\022" +
+      "\020\n\010max_jobs\030\004 \001(\r\022\'\n\004wait\030\005 \001(\0132\031.google" +
+      ".protobuf.Duration\022\036\n\021message_bytes_max\030" +
+      "\007 \001(\rH\000\210\001\001\022\022\n\nrequest_id\030\010 \001(\tB\024\n\022_messa" +
+      "ge_bytes_max\"h\n\rLeaseResponse\022-\n\013assignm" +
+      "ents\030\001 \003(\0132\030.jobstream.v1.Assignment\022(\n\005" +
+      "lease\030\002 \001(\0132\031.google.protobuf.Duration\"P" +
+      "\n\rReportRequest\022,\n\007reports\030\001 \003(\0132\033.jobst" +
+      "ream.v1.AttemptReport\022\021\n\tlease_ids\030\002 \003(\t" +
+      "\"c\n\016ReportResponse\022#\n\007results\030\001 \003(\0132\022.go" +
+      "ogle.rpc.Status\022,\n\007cancels\030\002 \003(\0132\033.jobst" +
+      "ream.v1.AttemptCancel2\331\001\n\rWorkerService\022" +
+      "A\n\004Work\022\031.jobstream.v1.WorkRequest\032\032.job" +
+      "stream.v1.WorkResponse(\0010\001\022@\n\005Lease\022\032.jo" +
+      "bstream.v1.LeaseRequest\032\033.jobstream.v1.L" +
+      "easeResponse\022C\n\006Report\022\033.jobstream.v1.Re" +
+      "portRequest\032\034.jobstream.v1.ReportRespons" +
+      "eBQ\n\026io.github.jobstream.v1P\001Z5github.co" +
+      "m/jobstream/jobstream/clients/go/jobstre" +
+      "amv1b\006proto3"
     };
     descriptor = com.google.protobuf.Descriptors.FileDescriptor
       .internalBuildGeneratedFileFrom(descriptorData,
@@ -306,7 +307,7 @@ public final class WorkerServiceOuterClass extends com.google.protobuf.Generated
     internal_static_jobstream_v1_Assignment_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_Assignment_descriptor,
-        new java.lang.String[] { "LeaseId", "JobId", "Attempt", "Kind", "Queue", "Payload", "Headers", "Labels", "TimeLeft", });
+        new java.lang.String[] { "LeaseId", "JobId", "Attempt", "Kind", "Queue", "Payload", "Headers", "Labels", "TimeLeft", "TraceContext", });
     internal_static_jobstream_v1_Assignment_HeadersEntry_descriptor =
       internal_static_jobstream_v1_Assignment_descriptor.getNestedType(0);
     internal_static_jobstream_v1_Assignment_HeadersEntry_fieldAccessorTable = new

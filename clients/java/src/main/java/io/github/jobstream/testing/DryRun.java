@@ -3,15 +3,20 @@ package io.github.jobstream.testing;
 import io.github.jobstream.Handler;
 import io.github.jobstream.JobContext;
 import io.github.jobstream.JobEvent;
+import io.github.jobstream.JobstreamException;
 import io.github.jobstream.LogLevel;
 import io.github.jobstream.Payload;
+import java.lang.System.Logger.Level;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.UUID;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.Consumer;
 
 /**
  * Runs a handler without a server on the calling thread and records its events.
@@ -23,11 +28,14 @@ import java.util.concurrent.CopyOnWriteArrayList;
  * }</pre>
  */
 public final class DryRun {
+    private static final System.Logger LOG = System.getLogger("io.github.jobstream");
+
     private final String jobId = UUID.randomUUID().toString();
     private final List<JobEvent> events = new CopyOnWriteArrayList<>();
     private final Instant deadline = Instant.now().plus(Duration.ofHours(1));
     private int attempt = 1;
     private Map<String, String> headers = Map.of();
+    private Map<String, String> labels = Map.of();
     private Payload payload = Payload.empty();
     private volatile boolean isCancelled;
 
@@ -43,6 +51,12 @@ public final class DryRun {
         return this;
     }
 
+    /** Sets the labels. Default none. */
+    public DryRun labels(Map<String, String> labels) {
+        this.labels = Map.copyOf(labels);
+        return this;
+    }
+
     /** Sets the undecoded input of the context. Default empty. */
     public DryRun payload(Payload payload) {
         this.payload = payload;
@@ -54,9 +68,17 @@ public final class DryRun {
         isCancelled = true;
     }
 
-    /** Runs the handler once. Returns its result and throws its exceptions. */
+    /**
+     * Runs the handler once. Returns its result and throws its exceptions. The callbacks of {@link JobContext#onSettled} are
+     * called without an error.
+     */
     public <I, O> O run(Handler<I, O> handler, I input) throws Exception {
-        return handler.handle(input, new Context());
+        Context context = new Context();
+        try {
+            return handler.handle(input, context);
+        } finally {
+            context.settle();
+        }
     }
 
     /** The progress, output and log events of the handler, in order. */
@@ -70,6 +92,9 @@ public final class DryRun {
     }
 
     private final class Context implements JobContext {
+        /** Null once the handler has returned. */
+        private List<Consumer<Optional<JobstreamException>>> callbacks = new ArrayList<>();
+
         @Override
         public String jobId() {
             return jobId;
@@ -98,6 +123,11 @@ public final class DryRun {
         @Override
         public Map<String, String> headers() {
             return headers;
+        }
+
+        @Override
+        public Map<String, String> labels() {
+            return labels;
         }
 
         @Override
@@ -142,8 +172,30 @@ public final class DryRun {
         }
 
         @Override
+        public synchronized void onSettled(Consumer<Optional<JobstreamException>> callback) {
+            if (callbacks != null) {
+                callbacks.add(callback);
+            }
+        }
+
+        @Override
         public boolean isCancelled() {
             return isCancelled;
+        }
+
+        private void settle() {
+            List<Consumer<Optional<JobstreamException>>> registered;
+            synchronized (this) {
+                registered = callbacks;
+                callbacks = null;
+            }
+            for (Consumer<Optional<JobstreamException>> callback : registered) {
+                try {
+                    callback.accept(Optional.empty());
+                } catch (RuntimeException | Error broken) {
+                    LOG.log(Level.WARNING, "a callback of onSettled failed in a dry run", broken);
+                }
+            }
         }
 
         private long nextSequence() {

@@ -36,7 +36,8 @@ public final class TestServer implements AutoCloseable {
         this.process = process;
         shutdownHook = new Thread(process::destroyForcibly, "jobstream-test-server-end");
         Runtime.getRuntime().addShutdownHook(shutdownHook);
-        address = "http://" + awaitAddress();
+        String printed = awaitAddress();
+        address = printed.contains("://") ? printed : "http://" + printed;
     }
 
     /**
@@ -48,10 +49,21 @@ public final class TestServer implements AutoCloseable {
         return startAt(FREE_PORT);
     }
 
+    /** Starts a server like {@link #start}, with further arguments of {@code jobstream dev}, such as {@code --tls-cert}. */
+    public static TestServer startWith(String... arguments) {
+        return startAt(FREE_PORT, arguments);
+    }
+
     /** Starts a server at this address, for example that of a closed one. */
     public static TestServer startAt(String listen) {
+        return startAt(listen, new String[0]);
+    }
+
+    /** Starts a server at this address with further arguments, like {@link #startWith}. */
+    public static TestServer startAt(String listen, String... arguments) {
         String program = System.getenv().getOrDefault("JOBSTREAM_BIN", "jobstream");
-        List<String> command = List.of(program, "dev", "--listen", listen, "--demo=false");
+        List<String> command = new ArrayList<>(List.of(program, "dev", "--listen", listen, "--demo=false"));
+        command.addAll(List.of(arguments));
         try {
             return new TestServer(
                     new ProcessBuilder(command).redirectErrorStream(true).start());
@@ -61,7 +73,7 @@ public final class TestServer implements AutoCloseable {
         }
     }
 
-    /** The address of the server, as {@code http://127.0.0.1:port}. */
+    /** The address of the server, as {@code http://127.0.0.1:port}, with {@code --tls-cert} as {@code https://...}. */
     public String address() {
         return address;
     }

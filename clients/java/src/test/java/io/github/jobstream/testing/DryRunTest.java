@@ -3,9 +3,14 @@ package io.github.jobstream.testing;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import io.github.jobstream.Handler;
 import io.github.jobstream.JobContext;
 import io.github.jobstream.JobEvent;
+import io.github.jobstream.JobstreamException;
 import io.github.jobstream.LogLevel;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.concurrent.CancellationException;
 import org.junit.jupiter.api.Test;
@@ -46,6 +51,24 @@ class DryRunTest {
         assertEquals(
                 OptionalDouble.empty(),
                 dryRun.events(JobEvent.Progress.class).get(0).fraction());
+    }
+
+    @Test
+    void theEndOfTheAttemptIsSettled() throws Exception {
+        List<Optional<JobstreamException>> settled = new ArrayList<>();
+        Handler<Integer, Integer> handler = (by, context) -> {
+            context.onSettled(error -> {
+                throw new IllegalStateException("has no effect");
+            });
+            context.onSettled(settled::add);
+            assertEquals(List.of(), settled);
+            return 1 / by;
+        };
+        assertEquals(1, new DryRun().run(handler, 1));
+        assertEquals(List.of(Optional.empty()), settled);
+        settled.clear();
+        assertThrows(ArithmeticException.class, () -> new DryRun().run(handler, 0));
+        assertEquals(List.of(Optional.empty()), settled);
     }
 
     @Test
