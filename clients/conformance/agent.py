@@ -36,6 +36,7 @@ class Agent:
 
     def __init__(self, language, command):
         self.language = language
+        self.credentials = {}
         self.numbers = itertools.count(1)
         self.commands = {}
         self.output = deque(maxlen=OUTPUT_LINES_MAX)
@@ -48,8 +49,13 @@ class Agent:
 
     def connect(self, address, **options):
         """Connects the client that later commands use."""
-        self.address = address
+        self.address, self.credentials = address, {}
         self.send("connect", address=f"http://{address}", **options).ok(START_TIMEOUT)
+
+    def connect_secured(self, address, **credentials):
+        """Connects over TLS. Later commands and workers have these credentials."""
+        self.address, self.credentials = address, credentials
+        self.send("connect", address=f"https://{address}", **credentials).ok(START_TIMEOUT)
 
     def send(self, op, **fields):
         command = Command(self, next(self.numbers), op, fields)
@@ -251,7 +257,8 @@ class Work:
         handlers = {kind: behaviour for behaviour, kind in self.kinds.items()}
         address = options.pop("address", agent.address)
         fields = {"name": self.name, "slots": options.pop("slots", 4), "handlers": handlers, **options}
-        self.command = agent.send("work", address=f"http://{address}", **fields)
+        url = f"https://{address}" if agent.credentials else f"http://{address}"
+        self.command = agent.send("work", address=url, **agent.credentials, **fields)
 
     def kind(self, behaviour):
         return self.kinds[behaviour]

@@ -4,7 +4,7 @@ import pytest
 
 from agent import Agent
 from front import Front
-from languages import AGENTS, EXCLUDED
+from languages import AGENTS, EXCLUDED, SECURED
 from proxy import Proxy
 from server import Server
 
@@ -14,6 +14,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "secured: needs an agent that takes credentials")
     if unknown := set(config.getoption("--language")) - set(AGENTS):
         raise pytest.UsageError(f"unknown language: {sorted(unknown)}; available: {', '.join(AGENTS)}")
 
@@ -34,7 +35,9 @@ def pytest_collection_modifyitems(config, items):
 def is_excluded(item):
     """Whether a language of the scenario cannot run it."""
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    languages = (parameters.get(fixture) for fixture in ("language", "worker_language"))
+    languages = {parameters[fixture] for fixture in ("language", "worker_language") if fixture in parameters}
+    if item.get_closest_marker("secured") and not languages <= SECURED:
+        return True
     return any(item.originalname in EXCLUDED.get(language, {}) for language in languages)
 
 

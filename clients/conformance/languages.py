@@ -16,6 +16,9 @@ AGENTS = {
     "http": [sys.executable, "clients/conformance/http/main.py"],
 }
 
+SECURED = {"python", "python-asyncio", "go"}
+"""Agents whose `connect` and `work` take credentials. The others do not run the scenarios of test_secured.py."""
+
 FAST_FLAGS = {"java": ["-XX:TieredStopAtLevel=4"]}
 """Further arguments of agents in benchmarks. In the scenarios the Java agent is tuned for a fast start instead."""
 
