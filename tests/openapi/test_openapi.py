@@ -12,6 +12,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 HERE = Path(__file__).resolve().parent
 EXAMPLES = 10
 """Requests an operation in a run of CI."""
+SECONDS_MAX = 600
+"""Time of a run of CI, after which it has failed."""
 ENDLESS = "/v1/events"
 """A stream without an end. The tests of the server read it."""
 
@@ -29,7 +31,8 @@ def test_the_server_does_what_the_document_says(server, tmp_path):
     command += ["run", f"{server}/openapi.json", *length, "--no-color", "--report", "json"]
     command += ["--report-json-path", report, "--exclude-path", ENDLESS]
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": str(HERE / "hooks.py")}
-    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+                         timeout=SECONDS_MAX + float(seconds or 0))  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
     print(run.stdout)
     operations = json.loads(report.read_text())["operations"]
