@@ -16,7 +16,9 @@ import io.opentelemetry.exporter.otlp.trace.OtlpGrpcSpanExporter;
 import io.opentelemetry.sdk.OpenTelemetrySdk;
 import io.opentelemetry.sdk.common.CompletableResultCode;
 import io.opentelemetry.sdk.trace.SdkTracerProvider;
+import io.opentelemetry.sdk.trace.SpanProcessor;
 import io.opentelemetry.sdk.trace.data.SpanData;
+import io.opentelemetry.sdk.trace.export.BatchSpanProcessor;
 import io.opentelemetry.sdk.trace.export.SimpleSpanProcessor;
 import io.opentelemetry.sdk.trace.export.SpanExporter;
 import java.time.Duration;
@@ -51,7 +53,7 @@ class TelemetryTest {
                 OtlpGrpcSpanExporter.builder().setEndpoint(receiver.address()).build();
         sdk = OpenTelemetrySdk.builder()
                 .setTracerProvider(SdkTracerProvider.builder()
-                        .addSpanProcessor(SimpleSpanProcessor.create(exporter))
+                        .addSpanProcessor(oneExportAtATime(exporter))
                         .build())
                 .build();
         tracer = sdk.getTracer("test");
@@ -62,6 +64,13 @@ class TelemetryTest {
         sdk.close();
         receiver.close();
         server.close();
+    }
+
+    /** A simple processor exports each span by itself, and the exporter drops those beyond five at a time. */
+    private static SpanProcessor oneExportAtATime(SpanExporter exporter) {
+        return BatchSpanProcessor.builder(exporter)
+                .setScheduleDelay(Duration.ofMillis(5))
+                .build();
     }
 
     private static Client connect() {
