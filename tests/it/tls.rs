@@ -6,6 +6,7 @@ mod client_certificate;
 mod dev;
 mod flood;
 mod hostile;
+mod key_mode;
 mod nonsense;
 mod reload;
 mod validity;

@@ -81,17 +81,15 @@ impl ClientArgs {
     }
 
     async fn connect_with(&self, global: GlobalArgs, mut options: ClientOptions) -> Result<Client> {
-        let address = self.server.apply(&mut options)?;
+        let output = Output::new(global, self.output);
+        let address = self.server.apply(&mut options, &output)?;
         options.connect_timeout = self.rpc_timeout;
         options.call_timeout = self.rpc_timeout;
         options.retry.first_pause = FIRST_PAUSE;
         options.retry.when_exhausted = false;
         options.name = NAME.to_owned();
         match client::Client::connect_with(&address.url(), options).await {
-            Ok(api) => {
-                let (rpc_timeout, output) = (self.rpc_timeout, Output::new(global, self.output));
-                Ok(Client { api, address, rpc_timeout, output })
-            }
+            Ok(api) => Ok(Client { api, address, rpc_timeout: self.rpc_timeout, output }),
             Err(error) => Err(error::from_connect(&error, &address)),
         }
     }

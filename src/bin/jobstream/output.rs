@@ -219,8 +219,10 @@ impl Output {
     /// Writes a warning to stderr, unless quiet.
     pub(crate) fn warning(&self, text: &str) {
         if !self.quiet {
-            let warning = self.stderr_style.paint(Color::Yellow, "warning:");
-            stderr::print(format!("{warning} {}\n", screen::clean(text)).as_bytes());
+            let (warning, message) =
+                (self.stderr_style.paint(Color::Yellow, "warning:"), screen::clean(text));
+            let line = format!("{warning} {message}\n");
+            stderr::print_message("WARN", &json!({ "message": text }), &line);
         }
     }
 

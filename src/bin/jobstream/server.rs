@@ -131,7 +131,8 @@ async fn serve(
     traces.add_to_server(&mut options);
     #[cfg(feature = "otel")]
     crate::metrics_export::add_to(&mut options);
-    if let Some(warning) = exposure::check(&addresses, &handlers.programs(), &config)? {
+    let exposed = exposure::check(&addresses, &handlers.programs(), &config)?;
+    for warning in exposed.into_iter().chain(tls::key_warning(&config.tls)) {
         tracing::warn!("{warning}");
     }
     let data = config.data.clone();

@@ -109,8 +109,8 @@ impl Worker {
     pub(crate) fn run(self, global: GlobalArgs) -> Result<Exit> {
         let output = Output::new(global, None);
         let mut options = ClientOptions::default();
-        let address = self.server.apply(&mut options)?;
         server::log_to_stderr(&LogConfig { level: self.log_level.clone(), format: self.log_format })?;
+        let address = self.server.apply(&mut options, &output)?;
         // Every program takes a few descriptors.
         raise_descriptor_limit();
         let runtime = tokio::runtime::Runtime::new()

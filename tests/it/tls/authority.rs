@@ -1,5 +1,6 @@
 //! A certificate authority, and the files that it issues in a temporary directory.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -62,7 +63,14 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate").pem();
         std::fs::write(self.path(&format!("{name}.crt")), &certificate).expect("a file");
         std::fs::write(self.path(&format!("{name}.key")), key.serialize_pem()).expect("a file");
+        self.set_key_mode(name, 0o600);
         certificate
+    }
+
+    /// Changes the mode of `NAME.key`, which only its owner can read at first.
+    pub(super) fn set_key_mode(&self, name: &str, mode: u32) {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(self.path(&format!("{name}.key")), permissions).expect("a file");
     }
 
     /// The flags of a server with the files of this name.

@@ -13,7 +13,7 @@ use super::hostile::closed;
 use super::{Authority, Dev, HOSTS, host_of, start};
 
 /// Ends a server that accepts connections. Returns its warnings.
-async fn warnings(dev: Dev) -> Vec<String> {
+pub(super) async fn warnings(dev: Dev) -> Vec<String> {
     let mut stream = TcpStream::connect(host_of(&dev)).await.expect("a connection");
     stream.shutdown().await.expect("an open connection");
     closed(&mut stream).await;

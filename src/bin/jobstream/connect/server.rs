@@ -11,6 +11,7 @@ use super::address::Source;
 use super::{Address, CredentialArgs, TlsArgs};
 use crate::contexts::{Context, Contexts};
 use crate::error::{Error, Result};
+use crate::output::Output;
 
 /// The variables that name the server.
 pub(crate) const ADDRESS: &str = "JOBSTREAM_ADDRESS";
@@ -64,9 +65,9 @@ impl ServerArgs {
     /// # Errors
     ///
     /// A usage error if a setting is invalid; `NotFound` if the context does not exist.
-    pub(crate) fn apply(&self, options: &mut ClientOptions) -> Result<Address> {
+    pub(crate) fn apply(&self, options: &mut ClientOptions, output: &Output) -> Result<Address> {
         let (mut address, defaults) = self.server()?;
-        self.tls.apply(&mut address, &defaults, options)?;
+        self.tls.apply(&mut address, &defaults, options, output)?;
         self.credentials.apply(&mut address, &defaults, options)?;
         Ok(address)
     }
@@ -124,11 +125,11 @@ pub(crate) fn variable(name: &str) -> Result<Option<String>> {
 /// # Errors
 ///
 /// A usage error if a file is unreadable or invalid, a flag does not fit the address, or a token cannot be sent there.
-pub(crate) fn check(context: &Context, tls: &TlsArgs) -> Result<()> {
+pub(crate) fn check(context: &Context, tls: &TlsArgs, output: &Output) -> Result<()> {
     let mut options = ClientOptions::default();
     let mut address = Address::new(&context.address, Source::Flag)?;
     let defaults = Defaults { context: Some(context.clone()), is_context_first: true };
-    tls.apply(&mut address, &defaults, &mut options)?;
+    tls.apply(&mut address, &defaults, &mut options, output)?;
     CredentialArgs::default().apply(&mut address, &defaults, &mut options)?;
     super::lazy(&address, options).map(drop)
 }

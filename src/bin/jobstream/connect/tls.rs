@@ -9,6 +9,8 @@ use jobstream::client::ClientOptions;
 use super::{Address, Defaults, file_of_variable};
 use crate::contexts::Context;
 use crate::error::{Error, Result};
+use crate::output::Output;
+use crate::private_file;
 
 /// The variables of the files.
 const CA: &str = "JOBSTREAM_CA";
@@ -43,7 +45,8 @@ impl TlsArgs {
         }
     }
 
-    /// Reads the files into the options of a client. The address gets the flags for the commands that messages suggest.
+    /// Reads the files into the options of a client, and warns of a key that other users can use. The address gets the flags
+    /// for the commands that messages suggest.
     ///
     /// # Errors
     ///
@@ -53,6 +56,7 @@ impl TlsArgs {
         address: &mut Address,
         defaults: &Defaults,
         options: &mut ClientOptions,
+        output: &Output,
     ) -> Result<()> {
         let flags =
             [("--ca", &self.ca), ("--client-cert", &self.client_cert), ("--client-key", &self.client_key)];
@@ -84,7 +88,12 @@ impl TlsArgs {
             (None, Some(_)) => Err(Error::usage(format!(
                 "the client key needs its certificate: --client-cert or {CLIENT_CERT}"
             ))),
-            _ => set(options, ca, certificate.zip(key)),
+            _ => {
+                let warning = key.as_deref().and_then(private_file::tls_key_warning);
+                set(options, ca, certificate.zip(key))?;
+                warning.iter().for_each(|warning| output.warning(warning));
+                Ok(())
+            }
         }
     }
 }

@@ -63,7 +63,7 @@ impl Add {
         };
         (context.ca, context.client_cert) = (absolute(&tls.ca)?, absolute(&tls.client_cert)?);
         context.client_key = absolute(&tls.client_key)?;
-        connect::check(&context, &tls)?;
+        connect::check(&context, &tls, output)?;
         contexts::change(|contexts| {
             if contexts.contexts.contains_key(&name) {
                 let error = Error::usage(format!("there is a context {name} already"));

@@ -8,6 +8,7 @@ use jobstream::server::{CertificatePrincipal, Identity, IdentityOptions, Identit
 
 use crate::config::{AuthConfig, CertificateConfig, tokens};
 use crate::error::{Error, Result};
+use crate::private_file;
 
 /// Largest file of token keys, in bytes.
 const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
@@ -175,26 +176,17 @@ fn token_keys(config: &AuthConfig) -> Result<Option<TokenKeys>> {
     TokenKeys::new(&keys, &config.audience).map(Some).map_err(|error| wrong(error.message().to_owned()))
 }
 
-/// Refuses a large file, and one that other users can read. A file of root may be readable by its group: it is the least that
-/// a Secret of Kubernetes can have for a server that is not root.
+/// Refuses a large file, and one that other users can read.
 fn check_is_private(path: &Path) -> Result<()> {
     let wrong = |problem: String| Error::usage(format!("{}: {problem}", path.display()));
-    let metadata = fs::metadata(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let unreadable = |error| wrong(format!("cannot be read: {error}"));
+    let metadata = fs::metadata(path).map_err(unreadable)?;
     if metadata.len() > KEY_FILE_BYTES_MAX {
         return Err(wrong(format!("has {} bytes, the limit is {KEY_FILE_BYTES_MAX}", metadata.len())));
     }
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-
-        let mode = metadata.mode() & 0o777;
-        let forbidden = if metadata.uid() == 0 { 0o037 } else { 0o077 };
-        if mode & forbidden != 0 {
-            let shown = path.display();
-            return Err(wrong(format!(
-                "has mode {mode:o}, other users can use the keys: run chmod 600 {shown}"
-            )));
-        }
-    }
-    Ok(())
+    let mode = private_file::exposed_key_mode(path).map_err(unreadable)?;
+    mode.map_or(Ok(()), |mode| {
+        let shown = path.display();
+        Err(wrong(format!("has mode {mode:o}, other users can use the keys: run chmod 600 {shown}")))
+    })
 }

@@ -26,6 +26,7 @@ pub(crate) fn check(config: &ServerConfig, is_complete: bool) -> Findings {
     let serve = plain_options(config).serve;
     found.problems.extend(serve.check().err().map(|error| Error::usage(error.to_string())));
     found.problems.extend(tls::problems(&config.tls));
+    found.warnings.extend(tls::key_warning(&config.tls));
     found.problems.extend(identity::problems(&config.auth));
     let (handlers, of_handlers) = Handlers::check(config);
     found.problems.extend(of_handlers);

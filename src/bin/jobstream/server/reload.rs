@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::log_level::{LogLevel, filter};
 use super::supervisor::Supervisor;
-use super::{Endpoints, exposure, identity};
+use super::{Endpoints, exposure, identity, tls};
 use crate::config::{Reloaded, ServerConfig};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -142,6 +142,9 @@ impl Reloadable {
         } else if is_other_level && !changes.iter().any(|change| change == LOG_LEVEL) {
             changes.push(LOG_LEVEL.to_owned());
         }
+        if let Some(warning) = tls::key_warning(&config.tls) {
+            tracing::warn!("{warning}");
+        }
         in_force.config = config;
         if !at_start.is_empty() {
             tracing::warn!("SIGHUP: changes that need a restart: {}", at_start.join(", "));
@@ -163,7 +166,7 @@ impl Reloadable {
 
     #[cfg(feature = "tls")]
     fn reload_tls(&self, config: &ServerConfig) -> Result<bool> {
-        self.tls.as_ref().map_or(Ok(false), |tls| super::tls::reload(&config.tls, tls))
+        self.tls.as_ref().map_or(Ok(false), |tls| tls::reload(&config.tls, tls))
     }
 
     #[cfg(not(feature = "tls"))]
