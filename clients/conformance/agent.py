@@ -101,15 +101,19 @@ class Agent:
     def watch(self, job_id, **options):
         return self.send("watch", job_id=job_id, **options)
 
+    def feed(self, **options):
+        """Starts a feed of the state changes of all jobs."""
+        return self.send("feed", **options)
+
     def release(self, job_id, payload=None):
         self.send("release", job_id=job_id, payload=payload or as_json("released")).ok()
 
     def stop_all(self):
-        """Stops the workers and watches of a scenario. Kills an agent that does not respond."""
+        """Stops the workers, watches and feeds of a scenario. Kills an agent that does not respond."""
         if self.process.poll() is not None:
             return
         try:
-            left = [command for command in list(self.commands.values()) if command.op in ("work", "watch")]
+            left = [command for command in list(self.commands.values()) if command.op in ("work", "watch", "feed")]
             for command in left:
                 self.send("stop", target=command.number)
             for command in left:

@@ -105,6 +105,13 @@ class Raw:
         request = job_service.ListJobsRequest(kind=kind, page_size=1000)
         return list(self.jobs.ListJobs(request, timeout=10, wait_for_ready=True).jobs)
 
+    def feed_cursor(self):
+        """The cursor of a feed that begins now."""
+        feed = self.jobs.WatchJobs(job_service.WatchJobsRequest(), timeout=10, wait_for_ready=True)
+        cursor = next(feed).cursor
+        feed.cancel()
+        return cursor
+
     def workers(self, name):
         request = admin_service.ListWorkersRequest(page_size=1000)
         response = self.admin.ListWorkers(request, timeout=10, wait_for_ready=True)

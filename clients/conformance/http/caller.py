@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import wire
 from calls import Backoff, Http
-from events import Watch
+from events import Feed, Watch
 from wire import ApiError, NotFinished
 from working import Worker
 
@@ -194,6 +194,12 @@ class Caller:
                 wire.write(line["id"], event=wire.watch_item(name, event))
         except ApiError as error:
             raise self.restarted(line["job_id"], error) from error
+        return {}
+
+    def feed(self, line):
+        feed = self.running[line["id"]] = Feed(self.http, line)
+        for name, item in feed:
+            wire.write(line["id"], event=wire.feed_item(name, item) | {"cursor": feed.last})
         return {}
 
     def work(self, line):

@@ -1,7 +1,8 @@
-"""Server-sent events of a job, resumed after lost connections."""
+"""Server-sent events of a job and of all jobs, resumed after lost connections."""
 
 import json
 import time
+import urllib.parse
 
 from calls import BROKEN, Backoff, hang_up
 from wire import ApiError, problem_error, state_of
@@ -53,16 +54,7 @@ class Watch:
 
     def stream(self):
         """Yields the events of one connection, and None for a heartbeat."""
-        timeout = MISSED_MAX * self.heartbeat
-        if self.body:
-            opened = self.http.open("/v1/jobs:run", self.headers, timeout, "POST", self.body)
-        else:
-            query = f"?afterSequence={self.after}&heartbeat={self.heartbeat:.3f}s"
-            query += "".join(f"&types={name}" for name in self.types)
-            # The header takes precedence over the query: a browser cannot change the query when it resumes.
-            headers = {"last-event-id": self.last} if self.last else {}
-            opened = self.http.open(f"/v1/jobs/{self.job_id}/events{query}", headers, timeout)
-        self.connection, response = opened
+        self.connection, response = self.open(MISSED_MAX * self.heartbeat)
         if self.is_stopped:
             hang_up(self.connection)
         self.is_ended = response.status == 204
@@ -81,6 +73,15 @@ class Watch:
         finally:
             self.connection.close()
 
+    def open(self, timeout):
+        if self.body:
+            return self.http.open("/v1/jobs:run", self.headers, timeout, "POST", self.body)
+        query = f"?afterSequence={self.after}&heartbeat={self.heartbeat:.3f}s"
+        query += "".join(f"&types={name}" for name in self.types)
+        # The header takes precedence over the query: a browser cannot change the query when it resumes.
+        headers = {"last-event-id": self.last} if self.last else {}
+        return self.http.open(f"/v1/jobs/{self.job_id}/events{query}", headers, timeout)
+
     def dispatch(self, fields):
         if "data" not in fields:
             return
@@ -96,3 +97,28 @@ class Watch:
         state = data.get("stateChange", {}).get("state", "")
         self.is_ended = state_of(state) in FINAL_STATES
         yield fields["event"], data
+
+
+class Feed(Watch):
+    """The state changes of all jobs that match the filter of a command. It has no end. `last` is the cursor."""
+
+    def __init__(self, http, line):
+        super().__init__(http, None)
+        parameters = [("state", state) for state in line.get("states", [])]
+        parameters += [(name, line[name]) for name in ("kind", "queue") if name in line]
+        parameters += [(f"label.{name}", value) for name, value in line.get("labels", {}).items()]
+        self.query = urllib.parse.urlencode(parameters)
+        self.last = line.get("after_cursor", "")
+
+    def open(self, timeout):
+        headers = {"last-event-id": self.last} if self.last else {}
+        return self.http.open(f"/v1/events?{self.query}", headers, timeout)
+
+    def dispatch(self, fields):
+        data = json.loads(fields.get("data", "null"))
+        if fields.get("event") == "problem":
+            raise problem_error(data)
+        # A heartbeat has an id too: its cursor.
+        self.last = fields.get("id", self.last)
+        if data is not None:
+            yield fields["event"], data

@@ -149,3 +149,11 @@ def watch_item(name, event):
     if name == "output":
         return item | {"type": "output", "payload": from_api(content["payload"]), "channel": content["channel"]}
     return item | {"type": "log", "text": content["text"], "level": content["level"].removeprefix("LOG_LEVEL_").lower()}
+
+
+def feed_item(name, item):
+    """A server-sent event as an item of a feed."""
+    if name == "gap":
+        return {"type": "gap", "missed": int(item["missed"])}
+    change = {"type": "change", "job_id": item["jobId"], "kind": item["kind"], "queue": item["queue"]}
+    return change | {"labels": item["labels"], "event": watch_item("stateChange", item["event"])}

@@ -1,12 +1,12 @@
-//! The commands on lists of jobs and on queues: list, retry, delete, batch, queues, pause, resume, purge.
+//! The commands on many jobs and on queues: list, feed, retry, delete, batch, queues, pause, resume, purge.
 
-use jobstream::client::{Client, Job, JobRequest};
-use jobstream::job::{JobFilter, JobState, JobView, Kind, QueueName, StateSet};
+use jobstream::client::{Client, FeedItem, FeedOptions, Job, JobRequest};
+use jobstream::job::{ChangeFilter, JobFilter, JobState, JobView, Kind, QueueName, StateSet};
 use jobstream::proto::v1;
 use serde_json::{Value, json};
 
-use crate::caller;
 use crate::wire::{self, CommandError, Response};
+use crate::{Command, caller};
 
 const STATES: [JobState; 6] = [
     JobState::Scheduled,
@@ -32,7 +32,7 @@ fn filter(body: &Value) -> Result<JobFilter, CommandError> {
     let named = |name: &str| body[name].as_str();
     let labels = wire::texts(&body["labels"]).map(|(key, value)| (key.to_owned(), value.to_owned()));
     Ok(JobFilter {
-        states: named("state").map_or(StateSet::ALL, with_name),
+        states: named("state").map_or(StateSet::ALL, |name| with_names(&[name])),
         kind: named("kind").map(|kind| Kind::parse("kind", kind)).transpose().map_err(wire::caller_error)?,
         queue: named("queue")
             .map(|queue| QueueName::parse("queue", queue))
@@ -43,8 +43,35 @@ fn filter(body: &Value) -> Result<JobFilter, CommandError> {
     })
 }
 
-fn with_name(name: &str) -> StateSet {
-    STATES.into_iter().filter(|state| state.name() == name).fold(StateSet::NONE, StateSet::with)
+pub(crate) async fn feed(client: &Client, command: &Command) -> Response {
+    let body = &command.body;
+    let mut options = FeedOptions::default();
+    options.after_cursor = wire::text(body, "after_cursor").to_owned();
+    let mut feed = client.watch_jobs_with(&change_filter(body)?, options);
+    while let Some(item) = feed.next().await {
+        command.emit(match item? {
+            FeedItem::Change(change) => json!({
+                "type": "change", "job_id": change.job_id.to_string(), "kind": &*change.kind,
+                "queue": &*change.queue, "labels": change.labels(), "event": wire::event_json(&change.event),
+                "cursor": feed.cursor(),
+            }),
+            FeedItem::Gap { missed } => json!({"type": "gap", "missed": missed, "cursor": feed.cursor()}),
+        });
+    }
+    Ok(json!({}))
+}
+
+fn change_filter(body: &Value) -> Result<ChangeFilter, CommandError> {
+    let states = body["states"].as_array().map_or(StateSet::ALL, |names| {
+        let names: Vec<_> = names.iter().filter_map(Value::as_str).collect();
+        with_names(&names)
+    });
+    let JobFilter { kind, queue, labels, .. } = filter(body)?;
+    Ok(ChangeFilter { states, kind, queue, labels })
+}
+
+fn with_names(names: &[&str]) -> StateSet {
+    STATES.into_iter().filter(|state| names.contains(&state.name())).fold(StateSet::NONE, StateSet::with)
 }
 
 fn job_json(job: &JobView) -> Value {

@@ -74,7 +74,9 @@ impl Agent {
                 *self.0.client.lock() = caller::client(&command.body).ok();
                 self.0.jobs.lock().clear();
             }
-            Some("watch") => drop(self.0.watches.lock().insert(command.id, CancellationToken::new())),
+            Some("watch" | "feed") => {
+                drop(self.0.watches.lock().insert(command.id, CancellationToken::new()))
+            }
             _ => {}
         }
     }
@@ -97,7 +99,8 @@ impl Agent {
             "pause" => lists::pause(&self.client()?, &body).await,
             "resume" => lists::resume(&self.client()?, &body).await,
             "purge" => lists::purge(&self.client()?, &body).await,
-            "watch" => self.watch(&command).await,
+            "watch" => self.until_stopped(&command, caller::watch(&self.job(&body)?, &command)).await,
+            "feed" => self.until_stopped(&command, lists::feed(&self.client()?, &command)).await,
             "work" => self.work(&command).await,
             "release" => {
                 self.0.held.release(wire::text(&body, "job_id"), wire::payload(&body["payload"])?);
@@ -130,11 +133,11 @@ impl Agent {
         }
     }
 
-    async fn watch(&self, command: &Command) -> Response {
+    /// Follows a stream until it ends or is stopped.
+    async fn until_stopped(&self, command: &Command, follow: impl Future<Output = Response>) -> Response {
         let stop = self.0.watches.lock().get(&command.id).cloned().unwrap_or_default();
-        let job = self.job(&command.body)?;
         let response = tokio::select! {
-            response = caller::watch(&job, command) => response,
+            response = follow => response,
             () = stop.cancelled() => Ok(json!({})),
         };
         self.0.watches.lock().remove(&command.id);

@@ -15,7 +15,7 @@ from typing import Any
 import lines
 from lines import Line
 
-from jobstream import Cancelled, Client, Context, Job, Payload, Watch, Worker
+from jobstream import Cancelled, Client, Context, Feed, Job, Payload, Watch, Worker
 from jobstream.payload import decode
 
 
@@ -23,7 +23,7 @@ class Agent:
     def __init__(self) -> None:
         self.client: Client | None = None
         self.handles: dict[str, Job[Payload]] = {}
-        self.running: dict[int, Watch | Worker] = {}
+        self.running: dict[int, Watch | Feed | Worker] = {}
         self.held: dict[str, queue.SimpleQueue[object]] = {}
 
     def job(self, line: Line) -> Job[Payload]:
@@ -123,6 +123,15 @@ class Agent:
             self.running[line["id"]] = watch
             for event in watch:
                 lines.write(line["id"], event=lines.watch_item(event))
+        return {}
+
+    def feed(self, line: Line) -> Line:
+        assert self.client is not None
+        changes = self.client.watch_jobs(after_cursor=line.get("after_cursor", ""), **lines.change_filter(line))
+        with changes as feed:
+            self.running[line["id"]] = feed
+            for item in feed:
+                lines.write(line["id"], event=lines.feed_item(item, feed.cursor))
         return {}
 
     def work(self, line: Line) -> Line:

@@ -10,7 +10,7 @@ import threading
 from typing import Any, TypedDict
 
 import jobstream
-from jobstream import JobFilter, JobRequest, Payload, RetryPolicy, SubmitOptions
+from jobstream import ChangeFilter, JobFilter, JobRequest, Payload, RetryPolicy, SubmitOptions
 
 Line = dict[str, Any]
 
@@ -92,6 +92,11 @@ def job_filter(line: Line) -> JobFilter:
     return JobFilter(**fields)  # type: ignore[typeddict-item]
 
 
+def change_filter(line: Line) -> ChangeFilter:
+    fields = {name: line[name] for name in ("states", "kind", "queue", "labels") if name in line}
+    return ChangeFilter(**fields)  # type: ignore[typeddict-item]
+
+
 def job_request(line: Line) -> JobRequest:
     return JobRequest(line["kind"], read_payload(line["payload"]), **submit_options(line))
 
@@ -121,6 +126,14 @@ def watch_item(event: jobstream.WatchItem) -> Line:
         case jobstream.Log():
             line |= {"type": "log", "text": event.text, "level": event.level}
     return line
+
+
+def feed_item(item: jobstream.FeedItem, cursor: str) -> Line:
+    """Converts an item of a feed."""
+    if isinstance(item, jobstream.FeedGap):
+        return {"type": "gap", "missed": item.missed, "cursor": cursor}
+    line: Line = {"type": "change", "job_id": item.job_id, "kind": item.kind, "queue": item.queue}
+    return line | {"labels": dict(item.labels), "event": watch_item(item.event), "cursor": cursor}
 
 
 def error_of(error: BaseException) -> Line:

@@ -12,7 +12,7 @@ from typing import Any
 import lines
 from lines import Line
 
-from jobstream import AsyncClient, AsyncContext, AsyncJob, AsyncWatch, AsyncWorker, Payload
+from jobstream import AsyncClient, AsyncContext, AsyncFeed, AsyncJob, AsyncWatch, AsyncWorker, Payload
 from jobstream.payload import decode
 
 
@@ -20,7 +20,7 @@ class Agent:
     def __init__(self) -> None:
         self.client: AsyncClient | None = None
         self.handles: dict[str, AsyncJob[Payload]] = {}
-        self.running: dict[int, AsyncWatch | AsyncWorker] = {}
+        self.running: dict[int, AsyncWatch | AsyncFeed | AsyncWorker] = {}
         self.held: dict[str, asyncio.Future[object]] = {}
 
     def job(self, line: Line) -> AsyncJob[Payload]:
@@ -128,6 +128,15 @@ class Agent:
             self.running[line["id"]] = watch
             async for event in watch:
                 lines.write(line["id"], event=lines.watch_item(event))
+        return {}
+
+    async def feed(self, line: Line) -> Line:
+        assert self.client is not None
+        changes = self.client.watch_jobs(after_cursor=line.get("after_cursor", ""), **lines.change_filter(line))
+        async with changes as feed:
+            self.running[line["id"]] = feed
+            async for item in feed:
+                lines.write(line["id"], event=lines.feed_item(item, feed.cursor))
         return {}
 
     async def work(self, line: Line) -> Line:

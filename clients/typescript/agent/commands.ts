@@ -1,6 +1,6 @@
 // Executes the commands of the driver as calls of the client.
 
-import { Client, type Job, type JobEvent, Worker } from "jobstream";
+import { Client, type FeedItem, type Job, type JobEvent, Worker } from "jobstream";
 
 import { encodeError } from "./errors.js";
 import { Holds, handle } from "./handlers.js";
@@ -60,6 +60,8 @@ export class Commands {
         return this.#client.purgeQueue(command["queue"] as string).then((cancelled) => ({ cancelled }));
       case "watch":
         return this.#watch(command, emit);
+      case "feed":
+        return this.#feed(command, emit);
       case "work":
         return this.#work(command, emit);
       case "release":
@@ -132,14 +134,32 @@ export class Commands {
     return this.#jobs.get(id) ?? this.#client.job(id);
   }
 
-  async #watch(command: Command, emit: Emit) {
-    const stop = new AbortController();
-    this.#watches.set(command.id, stop);
+  #watch(command: Command, emit: Emit) {
     const options = renamed(command, { after: "afterSequence", heartbeat: "heartbeat" });
-    try {
-      for await (const event of this.#job(command).watch({ ...options, signal: stop.signal })) {
+    return this.#untilStopped(command, async (signal) => {
+      for await (const event of this.#job(command).watch({ ...options, signal })) {
         emit(eventFields(event));
       }
+    });
+  }
+
+  #feed(command: Command, emit: Emit) {
+    const filter = renamed(command, { states: "states", kind: "kind", queue: "queue", labels: "labels" });
+    const options = renamed(command, { after_cursor: "afterCursor" });
+    return this.#untilStopped(command, async (signal) => {
+      const feed = this.#client.watchJobs(filter, { ...options, signal });
+      for await (const item of feed) {
+        emit({ ...feedFields(item), cursor: feed.cursor });
+      }
+    });
+  }
+
+  /** Follows a stream until it ends or is stopped. */
+  async #untilStopped(command: Command, follow: (signal: AbortSignal) => Promise<void>) {
+    const stop = new AbortController();
+    this.#watches.set(command.id, stop);
+    try {
+      await follow(stop.signal);
     } catch (error) {
       if (!stop.signal.aborted) {
         throw error;
@@ -180,6 +200,14 @@ export class Commands {
     await this.#workers.get(target)?.stop();
     return {};
   }
+}
+
+function feedFields(item: FeedItem): Record<string, unknown> {
+  if (item.type === "gap") {
+    return { ...item };
+  }
+  const { type, jobId, kind, queue, labels, event } = item;
+  return { type, job_id: jobId, kind, queue, labels, event: eventFields(event) };
 }
 
 function eventFields(event: JobEvent): Record<string, unknown> {

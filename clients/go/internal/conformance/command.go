@@ -39,6 +39,9 @@ type command struct {
 	After     uint32  `json:"after"`
 	Heartbeat *millis `json:"heartbeat"`
 
+	States      []jobstream.State `json:"states"`
+	AfterCursor string            `json:"after_cursor"`
+
 	Name         string            `json:"name"`
 	Slots        int               `json:"slots"`
 	Handlers     map[string]string `json:"handlers"`
@@ -151,6 +154,10 @@ func (c *command) filter() jobstream.JobFilter {
 		filter.States = []jobstream.State{c.State}
 	}
 	return filter
+}
+
+func (c *command) changeFilter() jobstream.ChangeFilter {
+	return jobstream.ChangeFilter{States: c.States, Kind: c.Kind, Queue: c.Queue, Labels: c.Labels}
 }
 
 func (c *command) cancelOptions() []jobstream.CancelOption {

@@ -74,7 +74,7 @@ func (a *agent) read(in io.Reader) error {
 func (a *agent) start(c *command) {
 	ctx, cancel := context.WithCancel(context.Background())
 	switch c.Op {
-	case "watch":
+	case "watch", "feed":
 		a.setStop(c.ID, cancel)
 	case "work":
 		worker, err := a.newWorker(c)
@@ -132,6 +132,8 @@ func (a *agent) perform(ctx context.Context, c *command) (any, error) {
 		return map[string]any{"cancelled": purged}, err
 	case "watch":
 		return nil, a.watch(ctx, c)
+	case "feed":
+		return nil, a.feed(ctx, c)
 	case "work":
 		return nil, c.worker.Run(ctx)
 	case "release":
@@ -178,7 +180,7 @@ func (a *agent) setStop(id int64, stop func()) {
 	a.stops[id] = stop
 }
 
-// stop ends a watch or a worker, if it is running.
+// stop ends a watch, a feed or a worker, if it is running.
 func (a *agent) stop(id int64) {
 	a.mu.Lock()
 	stop := a.stops[id]

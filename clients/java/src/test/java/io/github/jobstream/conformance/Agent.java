@@ -3,6 +3,7 @@ package io.github.jobstream.conformance;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.jobstream.Client;
+import io.github.jobstream.Feed;
 import io.github.jobstream.Job;
 import io.github.jobstream.JobEvent;
 import io.github.jobstream.JobRequest;
@@ -102,6 +103,7 @@ public final class Agent {
             case "state" -> state(job(command).state());
             case "cancel" -> cancel(command);
             case "watch" -> watch(command);
+            case "feed" -> feed(command);
             case "work" -> work(command);
             case "release" -> handlers.release(command.text("job_id"), Values.payload(command.fields.get("payload")));
             case "list" -> Lists.jobs(client, command.fields);
@@ -241,6 +243,19 @@ public final class Agent {
             while (watch.hasNext()) {
                 JobEvent event = watch.next();
                 command.emit(Values.event(event));
+            }
+        } finally {
+            running.remove(command.id);
+        }
+        return null;
+    }
+
+    private ObjectNode feed(Command command) {
+        String after = command.fields.path("after_cursor").asText("");
+        try (Feed feed = client.watchJobs(filter -> Feeds.fill(filter, command.fields), after)) {
+            running.put(command.id, feed);
+            while (feed.hasNext()) {
+                command.emit(Feeds.item(feed.next()).put("cursor", feed.cursor()));
             }
         } finally {
             running.remove(command.id);
