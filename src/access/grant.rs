@@ -250,7 +250,8 @@ impl Grants {
         self.list.iter().any(|grant| grant.covers_lanes(action, queues.clone(), kinds.clone()))
     }
 
-    pub(super) fn cover_all_queues(&self, action: Action) -> bool {
+    /// Whether one of them permits the action for every queue, with all kinds and jobs.
+    pub fn cover_all_queues(&self, action: Action) -> bool {
         self.list.iter().any(|grant| grant.covers_all_queues(action))
     }
 

@@ -42,6 +42,9 @@ fn server(info: &GetServerInfoResponse, address: String) -> Vec<(&'static str, F
         "memory" => "memory (a restart loses every job)".to_owned(),
         mode => mode.to_owned(),
     };
+    let is_shown = shows_totals(info);
+    let total =
+        |count: u32| if is_shown { text::count(count.into()).into() } else { "needs the grant list".into() };
     vec![
         ("address", address.into()),
         ("version", info.version.as_str().into()),
@@ -51,10 +54,15 @@ fn server(info: &GetServerInfoResponse, address: String) -> Vec<(&'static str, F
         ("boot id", info.boot_id.as_str().into()),
         ("draining", if info.draining { "yes" } else { "no" }.into()),
         ("kinds", Field::from(kinds(info)).wrapped()),
-        ("jobs", text::count(info.jobs.into()).into()),
-        ("watchers", text::count(info.watchers.into()).into()),
+        ("jobs", total(info.jobs)),
+        ("watchers", total(info.watchers)),
         ("log level", info.log_level.as_str().into()),
     ]
+}
+
+/// Whether the grants of the caller show the numbers of jobs and watches. If not, they are 0 and no use of memory is reported.
+pub(crate) fn shows_totals(info: &GetServerInfoResponse) -> bool {
+    info.jobs > 0 || info.watchers > 0 || !info.memory.is_empty()
 }
 
 /// The kinds that are listed, and how many there are beside them.

@@ -10,6 +10,7 @@ use tokio_stream::StreamExt;
 use crate::connect::{Client, PAGE_JOBS_MAX};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::narrowed::{self, List};
 use crate::units;
 
 /// Fewest characters of the end of an id. Their 32 bits are random in an id that jobstream made.
@@ -62,11 +63,16 @@ pub(crate) async fn resolve(client: &Client, ids: &[IdArg]) -> Result<Vec<JobId>
         }
     }
     let is_complete = ends.is_empty() || search(client, &mut ends).await?;
+    let narrowed = match ends.values().any(Vec::is_empty) {
+        true => narrowed::reason(&client.api, &[List::Jobs]).await,
+        false => None,
+    };
     let mut resolved = Vec::with_capacity(ids.len());
     for id in ids {
         resolved.push(match id {
             IdArg::Whole(id) => *id,
-            IdArg::End(end) => only(end, &ends[end.as_str()], is_complete)?,
+            IdArg::End(end) => only(end, &ends[end.as_str()], is_complete)
+                .map_err(|error| narrowed.iter().fold(error, |error, reason| error.detail(reason)))?,
         });
     }
     Ok(resolved)

@@ -22,6 +22,7 @@ mod log;
 mod log_level;
 #[cfg(feature = "otel")]
 mod metrics_export;
+mod narrowed;
 mod otel;
 mod outcome;
 mod output;

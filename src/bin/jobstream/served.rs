@@ -10,6 +10,7 @@ use tokio::time;
 use crate::connect::Client;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::narrowed::{self, List};
 use crate::output::text;
 
 /// Timeout of the check after a submit. The job is accepted already.
@@ -24,12 +25,10 @@ const NEAR_KINDS_MAX: usize = 3;
 /// If no connected worker serves its kind in its queue.
 pub(crate) async fn require_worker(client: &Client, spec: &JobSpec) -> Result<()> {
     let workers = client.call(client.api.workers()).await?;
-    match problem(spec, &workers) {
-        Some(problem) => Err(Error::new(Exit::NotFound, problem)
-            .detail("the job was not submitted")
-            .hint(start_command(spec))),
-        None => Ok(()),
-    }
+    let Some(problem) = problem(spec, &workers) else { return Ok(()) };
+    let error = Error::new(Exit::NotFound, problem).detail("the job was not submitted");
+    let narrowed = narrowed::reason(&client.api, &[List::Workers]).await;
+    Err(narrowed.into_iter().fold(error, Error::detail).hint(start_command(spec)))
 }
 
 /// Writes a warning to stderr if the submitted job waits and no worker serves it. A check that fails is left out.
@@ -37,8 +36,13 @@ pub(crate) async fn warn_if_unserved(client: &Client, spec: &JobSpec, answer: &S
     if client.output.quiet {
         return;
     }
-    if let Ok(Some(problem)) = time::timeout(CHECK_TIME_MAX, find_problem(client, spec, answer)).await {
+    let check = async {
+        let problem = find_problem(client, spec, answer).await?;
+        Some((problem, narrowed::reason(&client.api, &[List::Workers]).await))
+    };
+    if let Ok(Some((problem, narrowed))) = time::timeout(CHECK_TIME_MAX, check).await {
         client.output.warning(&problem);
+        narrowed.iter().for_each(|reason| client.output.notice(reason));
         client.output.help(&start_command(spec));
     }
 }

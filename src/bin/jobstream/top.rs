@@ -14,6 +14,7 @@ use crate::connect::ClientArgs;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::interrupt;
+use crate::narrowed::{self, List};
 use crate::output::GlobalArgs;
 use crate::units;
 use terminal::Terminal;
@@ -55,6 +56,8 @@ struct Snapshot {
     stats: Option<GetStatsResponse>,
     queues: Option<Vec<Queue>>,
     workers: Option<Vec<Worker>>,
+    /// Which of these parts the grants of the caller narrow, in words.
+    narrowed: Option<String>,
 }
 
 impl Top {
@@ -106,7 +109,23 @@ async fn snapshot_of(api: &client::Client, former: Option<&Snapshot>) -> client:
         if_permitted(former.is_some_and(|former| former.queues.is_none()), api.queues()),
         if_permitted(former.is_some_and(|former| former.workers.is_none()), api.workers()),
     );
-    Ok(Snapshot { server: server?, stats: stats?, queues: queues?, workers: workers? })
+    let mut snapshot =
+        Snapshot { server: server?, stats: stats?, queues: queues?, workers: workers?, narrowed: None };
+    snapshot.narrowed = match former {
+        Some(former) => former.narrowed.clone(),
+        None => narrowed::reason(api, &snapshot.lists()).await,
+    };
+    Ok(snapshot)
+}
+
+impl Snapshot {
+    /// The lists that it has.
+    fn lists(&self) -> Vec<List> {
+        let jobs = self.stats.as_ref().map(|_| List::Jobs);
+        let queues = self.queues.as_ref().map(|_| List::Queues);
+        let workers = self.workers.as_ref().map(|_| List::Workers);
+        [jobs, queues, workers].into_iter().flatten().collect()
+    }
 }
 
 /// The answer of the call. `None` if it was denied before, the caller has no grant for it, or the server is older than it.

@@ -58,3 +58,45 @@ async fn a_minted_token_reads_its_job_and_whoami_shows_it() {
     home.run(&[at, reader], &["token", "mint", id]).await.ends(4, &["cannot mint"]);
     home.run(&[at, ops], &["token", "mint", id, "--for", "25h"]).await.ends(2, &["1 s to 24 h"]);
 }
+
+#[tokio::test]
+async fn a_list_that_grants_narrow_names_the_grant_that_shows_all() {
+    let home = Home::new();
+    let ops = token(&home, "ops", &["--grant", "all"]).await;
+    let mail = ["--grant", "list own", "--grant", "admin queue=mail", "--grant", "submit"];
+    let mail = token(&home, "mail", &mail).await;
+    let dev = server(&home).await;
+    let (at, ops) = (("JOBSTREAM_ADDRESS", dev.address.as_str()), ("JOBSTREAM_TOKEN", ops.as_str()));
+    let mail = ("JOBSTREAM_TOKEN", mail.as_str());
+    home.run(&[at, ops], &["submit", "demo.echo", "7"]).await.ends(0, &[]);
+    let notice =
+        |list, grant| format!("only {list} that your grants permit are shown: seeing all needs {grant}\n");
+    let jobs = notice("jobs", "list");
+    for (arguments, expected) in [
+        (&["workers", "ls"][..], notice("workers", "admin")),
+        (&["queues", "ls"], notice("queues", "list")),
+        (&["jobs", "ls"], format!("no jobs match\n{jobs}")),
+        (
+            &["jobs", "cancel", "--kind", "demo.echo", "--yes"],
+            format!("{jobs}no jobs match: there is nothing to cancel\n"),
+        ),
+    ] {
+        let narrowed = home.run(&[at, mail], arguments).await;
+        assert_eq!(narrowed.stderr, expected);
+        narrowed.ends(0, &[]);
+        let whole = home.run(&[at, ops], arguments).await;
+        assert!(!whole.stderr.contains("only"), "{}", whole.stderr);
+        assert_eq!(home.run(&[at, mail], &[arguments, &["--quiet"]].concat()).await.stderr, "");
+    }
+    let run = ["run", "demo.echo", "7", "--require-worker"];
+    home.run(&[at, mail], &run).await.ends(5, &["no worker serves demo.echo", "only workers that", "admin"]);
+    home.run(&[at, mail], &["jobs", "get", "0123456789"]).await.ends(5, &["only jobs that", "list"]);
+    let top = home.run(&[at, mail], &["top"]).await.ends(0, &[]);
+    let notice =
+        "only jobs and queues and workers that your grants permit are shown: seeing all needs list and admin";
+    assert!(top.contains(notice) && !top.contains(" watches "), "{top}");
+    let info = home.run(&[at, mail], &["info"]).await.ends(0, &[]);
+    assert!(info.contains("jobs\tneeds the grant list\n"), "{info}");
+    let info = home.run(&[at, ops], &["info"]).await.ends(0, &[]);
+    assert!(info.contains("jobs\t1\n"), "{info}");
+}

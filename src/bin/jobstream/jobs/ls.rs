@@ -12,6 +12,7 @@ use crate::connect::{Client, ClientArgs, PAGE_JOBS_MAX};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::job_id;
+use crate::narrowed::{self, List};
 use crate::output::table::{self, Column, Columns, Field};
 use crate::output::{Format, GlobalArgs, json, text};
 use crate::units;
@@ -72,6 +73,7 @@ impl Ls {
         } else if more {
             client.output.notice(&format!("these are the newest {}; see more with --limit", jobs.len()));
         }
+        narrowed::notice(&client, List::Jobs).await;
         Ok(Exit::Ok)
     }
 

@@ -13,6 +13,7 @@ use crate::connect::{Client, PAGE_JOBS_MAX};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::job_id::{self, IdArg};
+use crate::narrowed::{self, List};
 use crate::output::text;
 use crate::stderr;
 
@@ -89,6 +90,7 @@ impl Selection {
             return Err(Error::usage(message).hint("confirm with --yes, or see the ids with --dry-run"));
         }
         let jobs = self.matching(client, action).await?;
+        narrowed::notice(client, List::Jobs).await;
         if jobs.is_empty() {
             client.output.notice(&format!("no jobs match: there is nothing to {}", action.verb));
             return Ok(jobs);

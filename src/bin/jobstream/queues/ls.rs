@@ -5,6 +5,7 @@ use clap::Args;
 use crate::connect::ClientArgs;
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::narrowed::{self, List};
 use crate::output::GlobalArgs;
 
 const EXAMPLES: &str = "\
@@ -28,7 +29,7 @@ impl Ls {
         let client = self.client.connect(global).await?;
         let queues = client.call(client.api.queues()).await?;
         super::show(&client, &queues)?;
-        if queues.is_empty() {
+        if !narrowed::notice(&client, List::Queues).await && queues.is_empty() {
             client.output.notice("no queue holds a job");
         }
         for queue in queues.iter().filter(|queue| !queue.unserved_kinds.is_empty()) {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{RATE_SECONDS, Snapshot};
 use crate::connect::Client;
 use crate::error::Result;
+use crate::info;
 use crate::output::style::{Color, Style};
 use crate::output::table::{Column, Columns, Field};
 use crate::output::{json as to_json, screen, text};
@@ -91,7 +92,8 @@ fn all_lines(
         None => lines.push("rates: need the grant list".to_owned()),
     }
     lines.extend(problem.map(|problem| style.paint(Color::Red, &fitted(problem, width))));
-    let rows = rows.saturating_sub(OTHER_LINES);
+    lines.extend(snapshot.narrowed.as_ref().map(|narrowed| fitted(narrowed, width)));
+    let rows = rows.saturating_sub(OTHER_LINES + usize::from(snapshot.narrowed.is_some()));
     let (queues, workers) = (snapshot.queues.as_deref(), snapshot.workers.as_deref());
     let workers_len = workers.map_or(0, <[Worker]>::len);
     let for_queues = rows.saturating_sub(workers_len).max(rows / 2);
@@ -133,13 +135,18 @@ fn server_line(client: &Client, snapshot: &Snapshot) -> String {
     let server = &snapshot.server;
     let uptime = server.uptime.and_then(|uptime| uptime.try_into().ok()).unwrap_or_default();
     let draining = if server.draining { "  DRAINING" } else { "" };
+    let totals = match info::shows_totals(server) {
+        true => {
+            let [jobs, watches] = [server.jobs, server.watchers].map(|total| text::count(total.into()));
+            format!("  {jobs} jobs  {watches} watches")
+        }
+        false => String::new(),
+    };
     format!(
-        "jobstream {}  {}  up {}  {} jobs  {} watches  {}{draining}",
+        "jobstream {}  {}  up {}{totals}  {}{draining}",
         server.version,
         server.mode,
         text::duration(uptime),
-        text::count(server.jobs.into()),
-        text::count(server.watchers.into()),
         client.address.url(),
     )
 }

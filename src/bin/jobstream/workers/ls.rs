@@ -5,6 +5,7 @@ use clap::Args;
 use crate::connect::ClientArgs;
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::narrowed::{self, List};
 use crate::output::GlobalArgs;
 
 const EXAMPLES: &str = "\
@@ -30,7 +31,7 @@ impl Ls {
         let client = self.client.connect(global).await?;
         let workers = client.call(client.api.workers()).await?;
         super::show(&client, &workers)?;
-        if workers.is_empty() {
+        if !narrowed::notice(&client, List::Workers).await && workers.is_empty() {
             client.output.notice("no worker is connected: jobs wait");
             client.output.tip("start one with `jobstream worker --exec 'kind=program args'`");
         }
