@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
 
+use super::tokens::TokenDigest;
 use crate::access::Principal;
 use crate::job::Timestamp;
 
@@ -17,14 +17,6 @@ pub(super) const CACHED_TOKENS_MAX: usize = 10_000;
 const SHARDS: usize = 16;
 /// A shard has two maps of at most this many tokens.
 const MAP_TOKENS_MAX: usize = CACHED_TOKENS_MAX / SHARDS / 2;
-
-/// The SHA-256 of a token.
-pub(super) type TokenDigest = [u8; 32];
-
-/// The digest of a token.
-pub(super) fn digest(token: &str) -> TokenDigest {
-    Sha256::digest(token.as_bytes()).into()
-}
 
 /// Principals by the digests of their tokens, at most [`CACHED_TOKENS_MAX`].
 #[derive(Debug, Default)]
@@ -94,6 +86,7 @@ impl Entry {
 mod tests {
     use super::*;
     use crate::access::{Grants, Method};
+    use crate::server::identity::tokens::digest;
 
     const NOW: Timestamp = Timestamp::from_micros(1_000);
 

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::PrincipalFuture;
-use super::cache::{self, Entry, TokenCache, TokenDigest};
+use super::cache::{Entry, TokenCache};
 use super::jwks::{Found, KeySet, Keys, Loaded, Source};
+use super::tokens::{self, TokenDigest};
 use crate::access::{Grants, Principal};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -160,7 +161,7 @@ impl JwtVerifier {
             let message = format!("the JWT is {size} bytes, the limit is {TOKEN_BYTES_MAX}");
             return Verification::Ready(Err(invalid(message)));
         }
-        let (digest, now) = (cache::digest(token), self.0.clock.now());
+        let (digest, now) = (tokens::digest(token), self.0.clock.now());
         if let Some(principal) = self.0.cache.get(&digest, self.0.keys.generation(), now.wall) {
             return Verification::Ready(Ok(principal));
         }

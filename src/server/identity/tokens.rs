@@ -16,8 +16,13 @@ pub const TOKENS_MAX: usize = 10_000;
 /// Fewest characters of a token.
 const TOKEN_CHARS_MIN: usize = 32;
 
-const DIGEST_BYTES: usize = 32;
-type TokenDigest = [u8; DIGEST_BYTES];
+/// The SHA-256 of the text of a token.
+pub(super) type TokenDigest = [u8; 32];
+
+/// The digest of a token, from its text.
+pub(super) fn digest(text: &str) -> TokenDigest {
+    Sha256::digest(text).into()
+}
 
 /// A static token: the digest of its text and the principal that it stands for. The text itself is not stored.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,7 +44,7 @@ impl StaticToken {
                 format!("has {length} characters: it must have at least {TOKEN_CHARS_MIN}, chosen at random");
             return Err(Error::invalid("token", description));
         }
-        Self::with_digest(name, Sha256::digest(text).into(), grants, None)
+        Self::with_digest(name, digest(text), grants, None)
     }
 
     /// The token whose text has this SHA-256. It is valid until `expire_time`, or without a limit.
@@ -116,7 +121,7 @@ impl TokenTable {
 
     /// The principal of the token with this text. The time does not depend on how much of a digest is equal.
     pub(super) fn find(&self, text: &str) -> Option<Arc<Principal>> {
-        let digest: TokenDigest = Sha256::digest(text).into();
+        let digest = digest(text);
         let candidates = self.0.get(&bucket(&digest))?;
         let found = candidates.iter().find(|token| token.digest.ct_eq(&digest).into())?;
         Some(found.principal.clone())
