@@ -34,7 +34,7 @@ use super::throttle::Throttle;
 #[cfg(feature = "tls")]
 pub use jwt::JwtOptions;
 #[cfg(feature = "tls")]
-use jwt::{JwtVerifier, Verification};
+use jwt::JwtVerifier;
 pub(super) use service::IdentityService;
 use tokens::TokenTable;
 pub use tokens::{StaticToken, TOKENS_MAX};
@@ -112,12 +112,13 @@ struct Inner {
     warning: Throttle,
 }
 
-/// The principal of a request.
-enum Caller {
-    Known(Arc<Principal>),
-    /// It is known when the keys of its token are.
+/// The verification of a credential that is not refused at once.
+enum Verification {
+    /// The principal that it stands for.
+    Ready(Arc<Principal>),
+    /// It waits for the keys of JSON Web Tokens, at most 5 seconds.
     #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only JSON Web Tokens need to wait"))]
-    Pending(PrincipalFuture),
+    Waiting(PrincipalFuture),
 }
 
 type PrincipalFuture = Pin<Box<dyn Future<Output = Result<Arc<Principal>>> + Send>>;
@@ -189,50 +190,48 @@ impl Identity {
         self.0.keys.clone()
     }
 
-    /// The principal of a request with these headers.
+    /// Verifies the credential of a request with these headers.
     ///
     /// # Errors
     ///
     /// `Unauthenticated`.
-    fn caller(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Caller> {
+    fn verify(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Verification> {
         let callers = self.0.callers.read();
         let mut values = headers.get_all(AUTHORIZATION).iter();
         match (values.next(), values.next()) {
             (None, _) => {
                 let connection = extensions.get::<ConnectionInfo>();
                 let certificate = connection.and_then(|connection| connection.client_certificate.as_deref());
-                callers.without_token(certificate).map(Caller::Known)
+                callers.without_token(certificate).map(Verification::Ready)
             }
             (Some(value), None) => self.bearer(&callers, bearer_token(value)?),
             (Some(_), Some(_)) => Err(invalid("the request has several authorization headers: send one")),
         }
     }
 
-    fn bearer(&self, callers: &Arc<Callers>, token: &str) -> Result<Caller> {
+    fn bearer(&self, callers: &Arc<Callers>, token: &str) -> Result<Verification> {
         if token.starts_with(MINTED_PREFIX) {
-            return self.minted(callers, token, self.0.clock.now().wall).map(Caller::Known);
+            return self.minted(callers, token, self.0.clock.now().wall).map(Verification::Ready);
         }
         #[cfg(feature = "tls")]
         if let Some(jwt) =
             callers.jwt.as_ref().filter(|_| token.bytes().filter(|byte| *byte == b'.').count() == 2)
         {
-            return match jwt.verify(token) {
-                Verification::Ready(principal) => {
-                    principal.map(|principal| Caller::Known(with_quota(principal, &callers.quotas)))
-                }
+            return Ok(match jwt.verify(token)? {
+                Verification::Ready(principal) => Verification::Ready(with_quota(principal, &callers.quotas)),
                 Verification::Waiting(principal) => {
                     let callers = callers.clone();
-                    Ok(Caller::Pending(Box::pin(async move {
+                    Verification::Waiting(Box::pin(async move {
                         principal.await.map(|principal| with_quota(principal, &callers.quotas))
-                    })))
+                    }))
                 }
-            };
+            });
         }
         let principal = callers.tokens.find(token).ok_or_else(|| {
             invalid("the token is not one of this server: it was mistyped, removed, or is for another server")
         })?;
         check_not_expired(&principal, &self.0.clock)?;
-        Ok(Caller::Known(principal))
+        Ok(Verification::Ready(principal))
     }
 
     /// Starts a task that keeps the keys of JSON Web Tokens fresh until the handle is dropped.

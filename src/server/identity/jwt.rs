@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::PrincipalFuture;
+use super::Verification;
 use super::cache::{Entry, TokenCache};
 use super::jwks::{Found, KeySet, Keys, Loaded, Source};
 use super::tokens::{self, TokenDigest};
@@ -80,14 +80,6 @@ struct Inner {
     clock: Clock,
 }
 
-/// The verification of a token.
-pub(crate) enum Verification {
-    /// It has ended.
-    Ready(Result<Arc<Principal>>),
-    /// It waits for keys, at most 5 seconds.
-    Waiting(PrincipalFuture),
-}
-
 /// The verification of a token with the current keys.
 enum Outcome {
     Ended(Result<Arc<Principal>>),
@@ -155,24 +147,24 @@ impl JwtVerifier {
     /// # Errors
     ///
     /// `Unauthenticated`, with a message that names the rule and does not repeat the token.
-    pub(crate) fn verify(&self, token: &str) -> Verification {
+    pub(super) fn verify(&self, token: &str) -> Result<Verification> {
         if token.len() > TOKEN_BYTES_MAX {
             let size = token.len();
             let message = format!("the JWT is {size} bytes, the limit is {TOKEN_BYTES_MAX}");
-            return Verification::Ready(Err(invalid(message)));
+            return Err(invalid(message));
         }
         let (digest, now) = (tokens::digest(token), self.0.clock.now());
         if let Some(principal) = self.0.cache.get(&digest, self.0.keys.generation(), now.wall) {
-            return Verification::Ready(Ok(principal));
+            return Ok(Verification::Ready(principal));
         }
         match self.verify_now(token, digest) {
-            Outcome::Ended(result) => Verification::Ready(result),
+            Outcome::Ended(result) => result.map(Verification::Ready),
             Outcome::UnknownKey => match self.0.keys.early_refresh(now.monotonic) {
                 // A load may have ended since the keys were read.
-                None => Verification::Ready(self.verify_again(token, digest)),
+                None => self.verify_again(token, digest).map(Verification::Ready),
                 Some(refresh) => {
                     let (verifier, token) = (self.clone(), token.to_owned());
-                    Verification::Waiting(Box::pin(async move {
+                    Ok(Verification::Waiting(Box::pin(async move {
                         refresh.await;
                         if let Outcome::Ended(result) = verifier.verify_now(&token, digest) {
                             return result;
@@ -183,7 +175,7 @@ impl JwtVerifier {
                             another.await;
                         }
                         verifier.verify_again(&token, digest)
-                    }))
+                    })))
                 }
             },
         }

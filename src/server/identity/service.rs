@@ -13,7 +13,7 @@ use tower::Service;
 use super::super::protocol::is_grpc;
 use super::super::throttle::log_refusal;
 use super::query::split_access_token;
-use super::{Caller, Identity};
+use super::{Identity, Verification};
 use crate::api::grpc::CallMeter;
 use crate::api::http as http_api;
 use crate::error::{Error, ErrorKind, Result};
@@ -66,11 +66,11 @@ where
             return Either::Left(IdentifiedCall { call: self.inner.call(request), is_link: false });
         }
         match identify(identity, &mut request) {
-            Ok((Caller::Known(principal), is_link)) => {
+            Ok((Verification::Ready(principal), is_link)) => {
                 request.extensions_mut().insert(principal);
                 Either::Left(IdentifiedCall { call: self.inner.call(request), is_link })
             }
-            Ok((Caller::Pending(principal), _)) => {
+            Ok((Verification::Waiting(principal), _)) => {
                 // The clone is not ready; the service that was polled makes the call.
                 let clone = self.inner.clone();
                 let (mut inner, identity) = (std::mem::replace(&mut self.inner, clone), identity.clone());
@@ -107,11 +107,11 @@ fn refuse<B>(
     refusal(error, request.headers())
 }
 
-/// The caller of a request, and whether its token was in the query.
-fn identify<B>(identity: &Identity, request: &mut Request<B>) -> Result<(Caller, bool)> {
+/// Verifies the credential of a request. Returns also whether it was a token in the query.
+fn identify<B>(identity: &Identity, request: &mut Request<B>) -> Result<(Verification, bool)> {
     let Some(token) = take_access_token(request) else {
-        let caller = identity.caller(request.headers(), request.extensions());
-        return caller.map(|caller| (caller, false));
+        let verification = identity.verify(request.headers(), request.extensions());
+        return verification.map(|verification| (verification, false));
     };
     if request.method() != Method::GET || !is_readable_by_link(request.uri().path()) {
         return Err(super::invalid(
@@ -119,7 +119,7 @@ fn identify<B>(identity: &Identity, request: &mut Request<B>) -> Result<(Caller,
              \"authorization: Bearer TOKEN\"",
         ));
     }
-    identity.link_holder(&token).map(|principal| (Caller::Known(principal), true))
+    identity.link_holder(&token).map(|principal| (Verification::Ready(principal), true))
 }
 
 /// Removes the token from the query of a request, if there is one.

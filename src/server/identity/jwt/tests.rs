@@ -37,15 +37,15 @@ fn verifier(keys: &[&issuer::Signer], change: impl FnOnce(&mut JwtOptions)) -> (
 
 /// Verifies without waiting.
 fn verify(verifier: &JwtVerifier, token: &str) -> Result<Arc<Principal>> {
-    match verifier.verify(token) {
-        Verification::Ready(result) => result,
+    match verifier.verify(token)? {
+        Verification::Ready(principal) => Ok(principal),
         Verification::Waiting(_) => panic!("it waits for keys"),
     }
 }
 
 async fn verify_or_wait(verifier: &JwtVerifier, token: &str) -> Result<Arc<Principal>> {
-    match verifier.verify(token) {
-        Verification::Ready(result) => result,
+    match verifier.verify(token)? {
+        Verification::Ready(principal) => Ok(principal),
         Verification::Waiting(result) => result.await,
     }
 }
