@@ -100,7 +100,7 @@ pub struct Identity(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    callers: RwLock<Arc<Callers>>,
+    callers: RwLock<Arc<AcceptedCallers>>,
     keys: SharedTokenKeys,
     /// The keys of JSON Web Tokens, which a task refreshes.
     #[cfg(feature = "tls")]
@@ -125,7 +125,7 @@ type PrincipalFuture = Pin<Box<dyn Future<Output = Result<Arc<Principal>>> + Sen
 
 /// The accepted callers, for reads.
 #[derive(Debug)]
-struct Callers {
+struct AcceptedCallers {
     tokens: TokenTable,
     certificates: Vec<CertificatePrincipal>,
     anonymous: Option<Arc<Principal>>,
@@ -135,7 +135,7 @@ struct Callers {
     quotas: Quotas,
 }
 
-impl Callers {
+impl AcceptedCallers {
     /// The callers without JSON Web Tokens.
     fn new(options: IdentityOptions) -> Result<Self> {
         let IdentityOptions { mut tokens, mut certificates, quotas, .. } = options;
@@ -164,10 +164,10 @@ impl Identity {
         let clock = Clock::system();
         #[cfg(feature = "tls")]
         let jwt = options.jwt.clone().map(|jwt| JwtVerifier::new(jwt, clock.clone())).transpose()?;
-        let callers = Callers {
+        let callers = AcceptedCallers {
             #[cfg(feature = "tls")]
             jwt,
-            ..Callers::new(options)?
+            ..AcceptedCallers::new(options)?
         };
         Ok(Self(Arc::new(Inner {
             #[cfg(feature = "tls")]
@@ -209,7 +209,7 @@ impl Identity {
         }
     }
 
-    fn bearer(&self, callers: &Arc<Callers>, token: &str) -> Result<Verification> {
+    fn bearer(&self, callers: &Arc<AcceptedCallers>, token: &str) -> Result<Verification> {
         if token.starts_with(MINTED_PREFIX) {
             return self.minted(callers, token, self.0.clock.now().wall).map(Verification::Ready);
         }
@@ -270,7 +270,7 @@ impl Identity {
         self.minted(&callers, token, self.0.clock.now().wall)
     }
 
-    fn minted(&self, callers: &Callers, token: &str, now: Timestamp) -> Result<Arc<Principal>> {
+    fn minted(&self, callers: &AcceptedCallers, token: &str, now: Timestamp) -> Result<Arc<Principal>> {
         let principal = self.0.keys.current().verify(token, now)?;
         Ok(with_quota(Arc::new(principal), &callers.quotas))
     }
@@ -285,7 +285,7 @@ fn with_quota(principal: Arc<Principal>, quotas: &Quotas) -> Arc<Principal> {
     }
 }
 
-impl Callers {
+impl AcceptedCallers {
     #[cfg(feature = "tls")]
     fn jwt_keys(&self) -> Option<Arc<Keys>> {
         self.jwt.as_ref().map(|jwt| jwt.keys().clone())

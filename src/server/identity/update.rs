@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "tls")]
 use super::jwt::{JwtVerifier, Renewed};
-use super::{Callers, Identity, IdentityOptions};
+use super::{AcceptedCallers, Identity, IdentityOptions};
 use crate::error::Result;
 
 /// Callers that an [`Identity`] can accept.
@@ -13,7 +13,7 @@ use crate::error::Result;
 #[must_use = "the former callers are accepted until `apply`"]
 pub struct IdentityUpdate {
     identity: Identity,
-    callers: Callers,
+    callers: AcceptedCallers,
     #[cfg(feature = "tls")]
     jwt: Option<Renewed>,
 }
@@ -38,7 +38,7 @@ impl Identity {
     pub fn prepare(&self, options: IdentityOptions) -> Result<IdentityUpdate> {
         #[cfg(feature = "tls")]
         let jwt = options.jwt.clone();
-        let callers = Callers::new(options)?;
+        let callers = AcceptedCallers::new(options)?;
         #[cfg(feature = "tls")]
         let former = self.0.callers.read().jwt.clone();
         Ok(IdentityUpdate {
@@ -106,7 +106,7 @@ fn changes(former: &Descriptions, current: &Descriptions) -> Vec<String> {
     names.into_iter().filter_map(|name| Some(format!("{} {}", change(&name)?, shown(name)))).collect()
 }
 
-impl Callers {
+impl AcceptedCallers {
     /// The principals by name. The name of anonymous callers is empty.
     fn by_name(&self) -> Descriptions {
         let tokens = self.tokens.iter().map(|token| (token.principal(), token.fingerprint()));
