@@ -27,7 +27,7 @@ struct State {
 
 /// Whether a line may be logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Admission {
+pub(crate) enum LogDecision {
     /// The line may be logged.
     Logged,
     /// The line is the first one of its period that is omitted: [`LogLimit::report`] is due at the end of the period.
@@ -43,33 +43,33 @@ impl LogLimit {
     }
 
     /// Counts a line, and decides whether it is logged.
-    pub(crate) fn admit(&self) -> Admission {
-        self.admit_at(Instant::now())
+    pub(crate) fn decide(&self) -> LogDecision {
+        self.decide_at(Instant::now())
     }
 
-    fn admit_at(&self, now: Instant) -> Admission {
+    fn decide_at(&self, now: Instant) -> LogDecision {
         self.report_at(now);
         let mut state = self.state.lock();
         state.start.get_or_insert(now);
         if state.lines < LINES_MAX {
             state.lines += 1;
-            return Admission::Logged;
+            return LogDecision::Logged;
         }
         state.omitted += 1;
-        if state.omitted == 1 { Admission::FirstOmitted } else { Admission::Omitted }
+        if state.omitted == 1 { LogDecision::FirstOmitted } else { LogDecision::Omitted }
     }
 
     /// Counts a line, and returns whether it is logged. A task reports the omitted lines.
     pub(crate) fn passes(self: &Arc<Self>) -> bool {
-        let admission = self.admit();
-        if let (Admission::FirstOmitted, Some(due)) = (admission, self.report_due()) {
+        let decision = self.decide();
+        if let (LogDecision::FirstOmitted, Some(due)) = (decision, self.report_due()) {
             let limit = self.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(due).await;
                 limit.report();
             });
         }
-        admission == Admission::Logged
+        decision == LogDecision::Logged
     }
 
     /// Time until the end of a period with omitted lines.
@@ -110,15 +110,15 @@ mod tests {
     fn a_period_has_a_bounded_number_of_lines_and_the_rest_is_counted() {
         let limit = LogLimit::new(|omitted| OMITTED.store(omitted, Ordering::Relaxed));
         let start = Instant::now();
-        let admissions: Vec<_> = (0..LINES_MAX + 3).map(|_| limit.admit_at(start)).collect();
-        let (logged, omitted) = admissions.split_at(LINES_MAX as usize);
-        assert!(logged.iter().all(|admission| *admission == Admission::Logged));
-        assert_eq!(omitted, [Admission::FirstOmitted, Admission::Omitted, Admission::Omitted]);
+        let decisions: Vec<_> = (0..LINES_MAX + 3).map(|_| limit.decide_at(start)).collect();
+        let (logged, omitted) = decisions.split_at(LINES_MAX as usize);
+        assert!(logged.iter().all(|decision| *decision == LogDecision::Logged));
+        assert_eq!(omitted, [LogDecision::FirstOmitted, LogDecision::Omitted, LogDecision::Omitted]);
         assert!(limit.report_due().is_some_and(|due| due <= PERIOD));
         limit.report_at(start + PERIOD / 2);
         assert_eq!(OMITTED.load(Ordering::Relaxed), 0, "the period is not over");
         limit.report_at(start + PERIOD);
         assert_eq!((OMITTED.load(Ordering::Relaxed), limit.report_due()), (3, None));
-        assert_eq!(limit.admit_at(start + PERIOD), Admission::Logged);
+        assert_eq!(limit.decide_at(start + PERIOD), LogDecision::Logged);
     }
 }

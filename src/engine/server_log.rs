@@ -8,7 +8,7 @@ use tracing::level_filters::LevelFilter;
 use super::{Engine, Position};
 use crate::core::{JobLine, JobLogLevel, LogLine, WorkerChange};
 use crate::job::{Failure, TraceContext, truncate};
-use crate::log_limit::{Admission, LogLimit};
+use crate::log_limit::{LogDecision, LogLimit};
 
 /// Most bytes of a failure's message in the log.
 const MESSAGE_BYTES_MAX: usize = 256;
@@ -45,13 +45,13 @@ impl Default for LogLimits {
 }
 
 impl LogLimits {
-    fn admit(&self, line: &LogLine) -> Admission {
+    fn decide(&self, line: &LogLine) -> LogDecision {
         match line {
-            LogLine::JobFailed(..) => self.failed.admit(),
-            LogLine::JobCancelled(..) => self.cancelled.admit(),
-            LogLine::JobSucceeded(_) => self.succeeded.admit(),
-            LogLine::AttemptFailed(..) => self.retried.admit(),
-            LogLine::Worker { .. } => self.workers.admit(),
+            LogLine::JobFailed(..) => self.failed.decide(),
+            LogLine::JobCancelled(..) => self.cancelled.decide(),
+            LogLine::JobSucceeded(_) => self.succeeded.decide(),
+            LogLine::AttemptFailed(..) => self.retried.decide(),
+            LogLine::Worker { .. } => self.workers.decide(),
         }
     }
 
@@ -84,14 +84,14 @@ pub(super) fn job_log() -> JobLogLevel {
 impl Engine {
     /// Logs the lines within the limits, once `position` is durable.
     pub(super) fn log_when_durable(&self, mut lines: Vec<LogLine>, position: Position) {
-        lines.retain(|line| match self.0.log_limits.admit(line) {
-            Admission::Logged => true,
-            Admission::FirstOmitted => {
+        lines.retain(|line| match self.0.log_limits.decide(line) {
+            LogDecision::Logged => true,
+            LogDecision::FirstOmitted => {
                 // The ticker reports the omitted lines.
                 self.0.timer_changed.notify_one();
                 false
             }
-            Admission::Omitted => false,
+            LogDecision::Omitted => false,
         });
         if !lines.is_empty() {
             self.run_at(position, || lines.into_iter().for_each(write));
