@@ -102,9 +102,9 @@ pub(super) struct ConnectionBudget {
 
 /// The state of one wait for budget: when it began, and the timer of the next check.
 #[derive(Debug, Default)]
-pub(super) struct AdmissionWait(Option<(Instant, Pin<Box<Sleep>>)>);
+pub(super) struct BudgetWait(Option<(Instant, Pin<Box<Sleep>>)>);
 
-impl AdmissionWait {
+impl BudgetWait {
     /// Time since the wait began, zero if nothing waits.
     pub(super) fn elapsed(&self) -> Duration {
         self.0.as_ref().map_or(Duration::ZERO, |(since, _)| since.elapsed())
@@ -161,7 +161,7 @@ impl ConnectionBudget {
     }
 
     /// Waits until both budgets have bytes left. While it waits, the longest stalled stream is aborted.
-    pub(super) fn poll_admission(&self, wait: &mut AdmissionWait, context: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_capacity(&self, wait: &mut BudgetWait, context: &mut Context<'_>) -> Poll<()> {
         loop {
             if self.has_capacity() {
                 wait.0 = None;

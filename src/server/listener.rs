@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::descriptors::Descriptors;
-use super::registry::{AdmissionError, ConnectionBounds, ConnectionPermit, ConnectionRegistry};
+use super::registry::{ConnectionBounds, ConnectionPermit, ConnectionRefusal, ConnectionRegistry};
 use super::throttle::Throttle;
 
 /// First back-off after a failed accept. It doubles up to [`BACK_OFF_MAX`].
@@ -153,14 +153,14 @@ impl<A: Accept> Listener<A> {
         true
     }
 
-    fn warn_of_limit(&mut self, refusal: AdmissionError, peer: SocketAddr) {
+    fn warn_of_limit(&mut self, refusal: ConnectionRefusal, peer: SocketAddr) {
         let Some(suppressed) = self.refusal_warning.pass() else { return };
         match refusal {
-            AdmissionError::Full(limit) => tracing::warn!(
+            ConnectionRefusal::Full(limit) => tracing::warn!(
                 %peer, limit, suppressed,
                 "refused a connection: connections_max are open and none is idle"
             ),
-            AdmissionError::AddressFull(limit) => tracing::warn!(
+            ConnectionRefusal::AddressFull(limit) => tracing::warn!(
                 %peer, limit, suppressed,
                 "refused a connection: connections_per_address_max of its address are open and none is idle; \
                  raise it, or set it to 0 if that address is a trusted proxy"

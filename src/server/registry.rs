@@ -45,7 +45,7 @@ pub(super) struct ConnectionBounds {
 
 /// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AdmissionError {
+pub(super) enum ConnectionRefusal {
     /// This many connections are open, and none is idle.
     Full(usize),
     /// This many connections of its address are open, and none is idle.
@@ -90,15 +90,14 @@ impl ConnectionRegistry {
         peer: IpAddr,
         bounds: ConnectionBounds,
         is_low_on_descriptors: bool,
-    ) -> Result<ConnectionPermit, AdmissionError> {
+    ) -> Result<ConnectionPermit, ConnectionRefusal> {
         let (address, mut state) = (address_key(peer), self.state.lock());
         let of_address = state.per_address.get(&address).copied().unwrap_or(0);
         let rejected = match bounds.per_address_max {
-            Some(max) if of_address >= max => {
-                (!state.evict(Some(address), bounds.closing_max)).then_some(AdmissionError::AddressFull(max))
-            }
+            Some(max) if of_address >= max => (!state.evict(Some(address), bounds.closing_max))
+                .then_some(ConnectionRefusal::AddressFull(max)),
             _ if is_low_on_descriptors || state.open.len() >= bounds.max => {
-                (!state.evict(None, bounds.closing_max)).then_some(AdmissionError::Full(state.open.len()))
+                (!state.evict(None, bounds.closing_max)).then_some(ConnectionRefusal::Full(state.open.len()))
             }
             _ => None,
         };
@@ -233,7 +232,7 @@ mod tests {
         peer: &str,
         max: usize,
         per_address_max: usize,
-    ) -> Result<ConnectionPermit, AdmissionError> {
+    ) -> Result<ConnectionPermit, ConnectionRefusal> {
         let bounds = ConnectionBounds { max, per_address_max: Some(per_address_max), closing_max: 5 };
         registry.admit(peer.parse().expect("an address"), bounds, false)
     }
@@ -252,7 +251,7 @@ mod tests {
         for permit in [&newer, &newcomer] {
             permit.activity().begin_request();
         }
-        assert_eq!(take(&registry, "10.0.0.5", 3, 9).err(), Some(AdmissionError::Full(3)));
+        assert_eq!(take(&registry, "10.0.0.5", 3, 9).err(), Some(ConnectionRefusal::Full(3)));
         busy.activity().end_request();
         assert!(take(&registry, "10.0.0.5", 3, 9).is_ok() && busy.activity().is_evicted());
         drop((busy, older, newer, newcomer));
@@ -270,7 +269,7 @@ mod tests {
         for permit in [&second, &third] {
             permit.activity().begin_request();
         }
-        assert_eq!(take(&registry, "10.0.0.1", 9, 2).err(), Some(AdmissionError::AddressFull(2)));
+        assert_eq!(take(&registry, "10.0.0.1", 9, 2).err(), Some(ConnectionRefusal::AddressFull(2)));
         assert!(take(&registry, "10.0.0.2", 9, 2).is_ok());
         assert!(!other.activity().is_evicted());
     }

@@ -1,4 +1,4 @@
-//! Budgets without a network: which streams are admitted, which are aborted, and which bytes are released.
+//! Budgets without a network: which streams wait, which are aborted, and which bytes are released.
 
 use futures_util::task::noop_waker_ref;
 
@@ -14,8 +14,8 @@ fn connection(budgets: &Arc<Budgets>) -> Arc<ConnectionBudget> {
     ConnectionBudget::new(budgets, permit.activity().clone())
 }
 
-fn is_admitted(connection: &ConnectionBudget, wait: &mut AdmissionWait) -> bool {
-    connection.poll_admission(wait, &mut Context::from_waker(noop_waker_ref())).is_ready()
+fn has_budget(connection: &ConnectionBudget, wait: &mut BudgetWait) -> bool {
+    connection.poll_capacity(wait, &mut Context::from_waker(noop_waker_ref())).is_ready()
 }
 
 #[tokio::test]
@@ -26,17 +26,17 @@ async fn a_full_connection_aborts_its_longest_stalled_stream() {
         (other.register(Kind::Request), full.register(Kind::Request), full.register(Kind::Request));
     let reservations = (elsewhere.reserve(10), older.reserve(MAX / 2), newer.reserve(MAX / 2));
     older.backdate(STALL_TIME / 2);
-    let mut wait = AdmissionWait::default();
-    assert!(!is_admitted(&full, &mut wait) && !older.is_aborted(), "it has not stalled long enough");
-    assert!(is_admitted(&other, &mut AdmissionWait::default()), "the other connection has its own budget");
+    let mut wait = BudgetWait::default();
+    assert!(!has_budget(&full, &mut wait) && !older.is_aborted(), "it has not stalled long enough");
+    assert!(has_budget(&other, &mut BudgetWait::default()), "the other connection has its own budget");
     older.backdate(STALL_TIME);
     *full.last_search.lock() = None;
     newer.backdate(STALL_TIME / 2);
     elsewhere.backdate(2 * STALL_TIME);
-    assert!(!is_admitted(&full, &mut wait) && older.is_aborted());
+    assert!(!has_budget(&full, &mut wait) && older.is_aborted());
     assert!(!newer.is_aborted() && !elsewhere.is_aborted());
     drop(reservations);
-    assert!(is_admitted(&full, &mut wait));
+    assert!(has_budget(&full, &mut wait));
     assert_eq!((full.reserved.load(Relaxed), budgets.reserved.load(Relaxed)), (0, 0));
 }
 
@@ -47,10 +47,10 @@ async fn a_full_listener_aborts_the_longest_stalled_stream_of_any_connection() {
     let stream = other.register(Kind::Request);
     let reservation = stream.reserve(MAX);
     stream.backdate(STALL_TIME);
-    let mut wait = AdmissionWait::default();
-    assert!(!is_admitted(&one, &mut wait) && stream.is_aborted());
+    let mut wait = BudgetWait::default();
+    assert!(!has_budget(&one, &mut wait) && stream.is_aborted());
     drop(reservation);
-    assert!(is_admitted(&one, &mut wait));
+    assert!(has_budget(&one, &mut wait));
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
 
-use super::super::budget::AdmissionWait;
+use super::super::budget::BudgetWait;
 use super::super::protocol::is_grpc;
 use super::super::serve::CallFuture;
 use super::Shared;
@@ -71,7 +71,7 @@ where
             let request = request.map(|inner| RequestBody::new(inner, budget.clone(), time_max, framing));
             (Either::Left(self.stack.call(request)), shape.response)
         };
-        OpenCall { call, open, shape, admission: AdmissionWait::default() }
+        OpenCall { call, open, shape, wait: BudgetWait::default() }
     }
 }
 
@@ -115,7 +115,7 @@ pub(super) struct OpenCall<F> {
     /// Moves into the response body.
     open: Option<OpenRequest>,
     shape: ResponseShape,
-    admission: AdmissionWait,
+    wait: BudgetWait,
 }
 
 impl<F> Future for OpenCall<F>
@@ -130,7 +130,7 @@ where
             && !open.shared.budget.has_capacity()
         {
             // The wait is before the call: a response takes memory once it is built, before it is encoded.
-            task::ready!(open.shared.budget.poll_admission(&mut this.admission, cx));
+            task::ready!(open.shared.budget.poll_capacity(&mut this.wait, cx));
         }
         let response = task::ready!(Pin::new(&mut this.call).poll(cx))?;
         let open = this.open.take().expect("a finished future is not polled again");

@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 use tonic::Status;
 
-use super::super::budget::{AdmissionWait, BudgetedStream, ConnectionBudget, Kind, Reservation};
+use super::super::budget::{BudgetWait, BudgetedStream, ConnectionBudget, Kind, Reservation};
 use crate::error::{Error, ErrorKind};
 use crate::proto::status::to_status;
 
@@ -25,7 +25,7 @@ const SMALL_BYTES: usize = 16 * 1024;
 /// Bytes that are reserved for a body of unknown length.
 const UNKNOWN_BYTES: usize = 4 << 20;
 /// Longest wait of a request for budget; then it is refused.
-const ADMISSION_TIME_MAX: Duration = Duration::from_secs(5);
+const BUDGET_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Delay until a refused request may be retried.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -59,7 +59,7 @@ pub(super) struct Framing {
 struct LargeMessage {
     stream: Arc<BudgetedStream>,
     reservation: Option<Reservation>,
-    admission: AdmissionWait,
+    wait: BudgetWait,
 }
 
 impl<B> RequestBody<B> {
@@ -73,22 +73,22 @@ impl<B> RequestBody<B> {
     }
 
     /// Waits for budget before the rest of a large message is read, and reserves the bytes of the message.
-    fn poll_admission_of_rest(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
+    fn poll_budget_for_rest(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
         if self.framing.filled <= SMALL_BYTES {
             return Poll::Ready(Ok(()));
         }
         let budget = &self.budget;
         let large = self.large.get_or_insert_with(|| {
             let stream = budget.register(Kind::Request);
-            Box::new(LargeMessage { stream, reservation: None, admission: AdmissionWait::default() })
+            Box::new(LargeMessage { stream, reservation: None, wait: BudgetWait::default() })
         });
         large.stream.set_waker(context.waker());
         if large.stream.is_aborted() {
             return Poll::Ready(Err(stalled()));
         }
         if large.reservation.is_none() {
-            if budget.poll_admission(&mut large.admission, context).is_pending() {
-                return match large.admission.elapsed() < ADMISSION_TIME_MAX {
+            if budget.poll_capacity(&mut large.wait, context).is_pending() {
+                return match large.wait.elapsed() < BUDGET_WAIT_MAX {
                     true => Poll::Pending,
                     false => Poll::Ready(Err(exhausted())),
                 };
@@ -205,7 +205,7 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         if this.framing.missing > 0 {
-            match this.poll_admission_of_rest(context) {
+            match this.poll_budget_for_rest(context) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(status)) => return Poll::Ready(Some(Err(status.into()))),
                 Poll::Pending => return this.poll_deadline(context).map(|status| Some(Err(status.into()))),

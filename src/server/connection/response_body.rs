@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tonic::body::Body;
 
-use super::super::budget::{AdmissionWait, BudgetedStream, Kind};
+use super::super::budget::{BudgetWait, BudgetedStream, Kind};
 use super::request::OpenRequest;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -35,7 +35,7 @@ struct LargeFrames {
     stream: Option<Arc<BudgetedStream>>,
     /// The part of a large frame that is not sent yet.
     rest: Bytes,
-    admission: AdmissionWait,
+    wait: BudgetWait,
 }
 
 impl ResponseBody {
@@ -66,13 +66,13 @@ impl ResponseBody {
     }
 
     /// Waits for budget before the next frame of a stream.
-    fn poll_admission(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_budget(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let budget = &self.open.shared.budget;
         if !self.is_stream || budget.has_capacity() {
             return Poll::Ready(());
         }
         let large = self.large.get_or_insert_default();
-        budget.poll_admission(&mut large.admission, context)
+        budget.poll_capacity(&mut large.wait, context)
     }
 
     /// Reserves the bytes of a frame, and returns its first slice.
@@ -108,7 +108,7 @@ impl http_body::Body for ResponseBody {
         if let Some(slice) = ready!(this.poll_large(cx)) {
             return Poll::Ready(Some(slice.map(Frame::data).map_err(Into::into)));
         }
-        ready!(this.poll_admission(cx));
+        ready!(this.poll_budget(cx));
         let frame = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
             Some(Ok(frame)) => frame,
             other => return Poll::Ready(other.map(|frame| frame.map_err(Into::into))),
