@@ -276,6 +276,10 @@ class Work:
     def wait_cancelled(self, job_id):
         return self.event(type="cancelled", job_id=job_id)
 
+    def settled(self, job_id):
+        """Waits until the attempt of a job is settled. Returns the error of its callback; None without one."""
+        return self.event(type="settled", job_id=job_id)["error"]
+
     def event(self, **fields):
         """Returns and removes an event with these values. Handlers run concurrently, so their events may arrive in any
         order."""

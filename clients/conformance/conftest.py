@@ -38,7 +38,8 @@ def is_excluded(item):
     languages = {parameters[fixture] for fixture in ("language", "worker_language") if fixture in parameters}
     if item.get_closest_marker("secured") and not languages <= SECURED:
         return True
-    return any(item.originalname in EXCLUDED.get(language, {}) for language in languages)
+    names = {item.originalname, item.path.stem}
+    return any(names & EXCLUDED.get(language, {}).keys() for language in languages)
 
 
 class Agents:

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::Command;
+use crate::wire::CommandError;
 
 /// The releases of `hold` handlers by job id.
 #[derive(Clone, Default)]
@@ -132,6 +133,11 @@ async fn hold(
     stops_on_cancel: bool,
 ) -> Result<Payload, JobError> {
     let job_id = context.job_id().to_string();
+    let (settled, held_job) = (command.clone(), job_id.clone());
+    context.on_settled(move |end| {
+        let error = end.err().map(|error| CommandError::from(error).0);
+        settled.emit(json!({"type": "settled", "job_id": held_job, "error": error}));
+    });
     command.emit(json!({"type": "started", "job_id": job_id, "attempt": context.attempt()}));
     let released = held.wait(&job_id);
     if !stops_on_cancel {

@@ -183,6 +183,7 @@ class Agent:
 
     def hold(self, context: Context, emit: Callable[[Line], None]) -> queue.SimpleQueue[object]:
         released = self.held[context.job_id] = queue.SimpleQueue()
+        context.on_settled(lambda error: emit(lines.settled(context, error)))
         emit({"type": "started", "job_id": context.job_id, "attempt": context.attempt})
         return released
 

@@ -152,6 +152,11 @@ def error_of(error: BaseException) -> Line:
     return line
 
 
+def settled(context: jobstream.Context | jobstream.AsyncContext, error: jobstream.JobstreamError | None) -> Line:
+    """The event of a callback of `on_settled`."""
+    return {"type": "settled", "job_id": context.job_id, "error": error and error_of(error)}
+
+
 FAILURE_FIELDS = ("reason", "type", "message", "attempt", "retryable")
 ERROR_CLASSES = {
     jobstream.JobFailed,

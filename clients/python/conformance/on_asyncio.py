@@ -191,6 +191,7 @@ class Agent:
 
     def hold(self, context: AsyncContext, emit: Callable[[Line], None]) -> asyncio.Future[object]:
         released = self.held[context.job_id] = asyncio.get_running_loop().create_future()
+        context.on_settled(lambda error: emit(lines.settled(context, error)))
         emit({"type": "started", "job_id": context.job_id, "attempt": context.attempt})
         return released
 

@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { type Context, type Handler, Payload, PermanentError, RetryLater, type Worker } from "jobstream";
 import { z } from "zod";
 
+import { encodeError } from "./errors.js";
 import type { Emit } from "./protocol.js";
 
 /** The promises of `hold` handlers by job id. */
@@ -45,7 +46,11 @@ export function handle(worker: Worker, kind: string, behaviour: string, emit: Em
 }
 
 function plainHandlers(emit: Emit, holds: Holds): Partial<Record<string, Handler<never>>> {
-  const started = ({ jobId, attempt }: Context) => {
+  const started = (context: Context) => {
+    const { jobId, attempt } = context;
+    context.onSettled((error) => {
+      emit({ type: "settled", job_id: jobId, error: error === undefined ? null : encodeError(error) });
+    });
     emit({ type: "started", job_id: jobId, attempt });
   };
   return {

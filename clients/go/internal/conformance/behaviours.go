@@ -155,9 +155,21 @@ func double(_ context.Context, _ *jobstream.Task, in sized) (int64, error) { ret
 
 type holdHandler = func(ctx context.Context, task *jobstream.Task, in any) (jobstream.Payload, error)
 
+// begin emits that the attempt has started, and later that it is settled.
+func (a *agent) begin(c *command, task *jobstream.Task) {
+	task.OnSettled(func(err error) {
+		settled := map[string]any{"type": "settled", "job_id": task.JobID, "error": nil}
+		if err != nil {
+			settled["error"] = describe(err)
+		}
+		a.event(c, settled)
+	})
+	a.event(c, map[string]any{"type": "started", "job_id": task.JobID, "attempt": task.Attempt})
+}
+
 func (a *agent) hold(c *command) holdHandler {
 	return func(ctx context.Context, task *jobstream.Task, _ any) (jobstream.Payload, error) {
-		a.event(c, map[string]any{"type": "started", "job_id": task.JobID, "attempt": task.Attempt})
+		a.begin(c, task)
 		select {
 		case payload := <-a.release(task.JobID):
 			return payload, nil
@@ -170,7 +182,7 @@ func (a *agent) hold(c *command) holdHandler {
 
 func (a *agent) ignoreCancel(c *command) holdHandler {
 	return func(_ context.Context, task *jobstream.Task, _ any) (jobstream.Payload, error) {
-		a.event(c, map[string]any{"type": "started", "job_id": task.JobID, "attempt": task.Attempt})
+		a.begin(c, task)
 		return <-a.release(task.JobID), nil
 	}
 }

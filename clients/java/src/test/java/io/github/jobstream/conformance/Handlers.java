@@ -129,6 +129,10 @@ final class Handlers {
     private CompletableFuture<Payload> begin(JobContext context, Agent.Command command) {
         CompletableFuture<Payload> result = new CompletableFuture<>();
         held.put(context.jobId(), result);
+        context.onSettled(error -> command.emit(Values.object()
+                .put("type", "settled")
+                .put("job_id", context.jobId())
+                .set("error", error.map(ErrorLines::of).orElse(null))));
         command.emit(Values.object()
                 .put("type", "started")
                 .put("job_id", context.jobId())
