@@ -37,7 +37,8 @@ pub(super) fn too_many_events(id: JobId) -> Error {
     Error::new(kind, format!("job {id} has {REPORTS_END} events, the limit: report less often"))
 }
 
-pub(super) fn lease_lost() -> Error {
+/// The error for a report under a lease that is not valid.
+pub(crate) fn lease_lost() -> Error {
     let message = "the lease is not valid any more: stop the attempt and drop its result";
     Error::new(ErrorKind::LeaseLost, message)
 }

@@ -301,6 +301,8 @@ impl Core {
             session.connected = false;
             if let Some(instance) = session.instance() {
                 session.reports_taken = reports_taken.get(&instance).copied().unwrap_or_default();
+                // The log has no refusals.
+                session.reports_unknown = session.reports_taken;
             }
         }
         if !running.link.is_unary() {

@@ -18,8 +18,8 @@ use crate::job::{LeaseId, Peer, QueueName, SessionSpec, Timestamp};
 const SESSION_BYTES: usize = 1 << 10;
 /// Estimated size of a name without its text, in all sets that contain it.
 const NAME_BYTES: usize = 104;
-/// Estimated size of a lease that a worker names.
-const LEASE_BYTES: usize = 48;
+/// Estimated size of a lease that a worker names, and of a refused end.
+pub(super) const LEASE_BYTES: usize = 48;
 
 /// Estimated size of a worker's session that names so many leases, in bytes.
 pub(super) fn session_bytes(spec: &SessionSpec, peer: &Peer, leases: usize) -> u64 {
@@ -62,6 +62,10 @@ pub(super) struct Session {
     pub(super) timer: Option<Duration>,
     /// The number of its newest report.
     pub(super) reports_taken: u64,
+    /// The numbers and leases of the newest refused ends of attempts, oldest first.
+    pub(super) refused_ends: VecDeque<(u64, LeaseId)>,
+    /// It is not known which reports up to this one were refused, except `refused_ends`.
+    pub(super) reports_unknown: u64,
     /// Its bytes, as they count against the bound of all workers.
     pub(super) bytes: u64,
 }
@@ -231,6 +235,8 @@ impl Sessions {
             last_seen: now.monotonic,
             timer: None,
             reports_taken: 0,
+            refused_ends: VecDeque::new(),
+            reports_unknown: 0,
             bytes,
         };
         self.sessions.insert(key, session);

@@ -14,7 +14,7 @@ use super::effects::{Effect, Effects, LogLine, WorkerChange};
 use super::keys::{JobKey, SessionKey, worker_id};
 use super::record::{Link, Record};
 use super::refusals::{draining, full, lease_lost, worker_in_server, worker_not_found};
-use super::sessions::{Capabilities, session_bytes};
+use super::sessions::{Capabilities, LEASE_BYTES, session_bytes};
 use super::state::Core;
 use crate::clock::Now;
 use crate::error::Result;
@@ -25,6 +25,13 @@ pub(crate) const SILENT_INTERVALS_MAX: u32 = 3;
 
 /// Most drained workers in a response.
 const DRAINED_SHOWN_MAX: usize = 1_000;
+
+/// Most refused ends of attempts that a session has for a reconnect of its worker. So many fit into the smallest message that a
+/// worker may read.
+pub(crate) const REFUSED_ENDS_MAX: usize = 100;
+
+/// The result of no report is known: the server has no session of the worker.
+const ALL_REPORTS: u64 = i64::MAX as u64;
 
 /// From this number on, each broken stream counts as a lost attempt of the suspected job.
 const BROKEN_STREAMS_MAX: u32 = 3;
@@ -37,6 +44,10 @@ pub(crate) struct Welcome {
     pub(crate) valid_leases: Vec<LeaseId>,
     /// The number of its newest report.
     pub(crate) reports_taken: u64,
+    /// The numbers and leases of refused ends of leases that the worker names.
+    pub(crate) refused_ends: Vec<(u64, LeaseId)>,
+    /// It is not known which reports up to this one were refused, except `refused_ends`.
+    pub(crate) reports_unknown: u64,
 }
 
 impl Core {
@@ -124,6 +135,7 @@ impl Core {
                     // The worker was connected to an earlier server or session. Invalid leases have to be stopped
                     // first.
                     open.revoked = hello.held.iter().copied().collect();
+                    open.reports_unknown = if hello.held.is_empty() { 0 } else { ALL_REPORTS };
                 }
                 session
             }
@@ -131,6 +143,7 @@ impl Core {
         self.sessions.set_bytes(session, bytes);
         self.deactivate_session(session);
         let valid_leases = self.reconcile_leases(now, session, &hello.held, effects);
+        let (refused_ends, reports_unknown) = self.unread_refusals(session, &hello.held);
         let (mut reports_taken, mut drain_deadline) = (0, None);
         if let Some(open) = self.sessions.get_mut(session) {
             open.name = hello.spec.name.as_str().into();
@@ -160,7 +173,7 @@ impl Core {
             None => WorkerChange::Joined { kinds: hello.spec.kinds.len(), slots: hello.spec.slots },
         };
         self.log_worker(session, change, effects);
-        Ok(Welcome { session, valid_leases, reports_taken })
+        Ok(Welcome { session, valid_leases, reports_taken, refused_ends, reports_unknown })
     }
 
     /// Disconnects a worker. Its offers are requeued, its leases expire after the reconnect grace.
@@ -258,10 +271,26 @@ impl Core {
             return false;
         }
         session.reports_taken = sequence;
+        session.reports_unknown = session.reports_unknown.min(sequence - 1);
         if let Some(instance) = session.instance() {
             effects.record_reports_taken(instance, sequence);
         }
         true
+    }
+
+    /// Retains the number of a report that ended an attempt and was refused: the worker may reconnect before it has read the
+    /// refusal.
+    pub(crate) fn end_refused(&mut self, key: SessionKey, sequence: u64, lease: LeaseId) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let mut bytes = session.bytes + LEASE_BYTES as u64;
+        session.refused_ends.push_back((sequence, lease));
+        if session.refused_ends.len() > REFUSED_ENDS_MAX
+            && let Some((forgotten, _)) = session.refused_ends.pop_front()
+        {
+            session.reports_unknown = forgotten;
+            bytes = session.bytes;
+        }
+        self.sessions.set_bytes(key, bytes);
     }
 
     /// The earlier session of a worker, if there is one.
@@ -393,6 +422,15 @@ impl Core {
         let name = self.sessions.get(session).map(|open| open.name.clone()).unwrap_or_default();
         self.requeue_or_fail(now, gone, &format!("worker {name} reconnected without the attempt"), effects);
         valid_leases
+    }
+
+    /// The refused ends of these leases, and up to which report others may be missing. The worker has read the refusals of
+    /// all other leases.
+    fn unread_refusals(&mut self, session: SessionKey, held: &[LeaseId]) -> (Vec<(u64, LeaseId)>, u64) {
+        let Some(open) = self.sessions.get_mut(session) else { return (Vec::new(), 0) };
+        let held: HashSet<&LeaseId> = held.iter().collect();
+        open.refused_ends.retain(|(_, lease)| held.contains(lease));
+        (open.refused_ends.iter().copied().collect(), open.reports_unknown)
     }
 
     fn silence_max(&self) -> Duration {

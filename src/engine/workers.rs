@@ -112,27 +112,43 @@ impl WorkerSession {
         let mut refusals = Vec::new();
         let mut reports = reports.into_iter().peekable();
         while reports.peek().is_some() {
-            self.apply_reports(reports.by_ref().take(LOCK_BUDGET), &mut refusals);
+            if !self.apply_reports(reports.by_ref().take(LOCK_BUDGET), &mut refusals) {
+                return;
+            }
         }
         let ack = ReportAck { sequence, refusals };
         acks.pending.push_back(Pending { value: ack, position: self.engine.position() });
     }
 
-    fn apply_reports(&self, reports: impl Iterator<Item = AttemptReport>, refusals: &mut Vec<Refusal>) {
-        self.engine.command(|state, now, effects| {
+    /// Applies reports. Returns whether it did: not if a newer stream of the worker has replaced this one.
+    fn apply_reports(
+        &self,
+        reports: impl Iterator<Item = AttemptReport>,
+        refusals: &mut Vec<Refusal>,
+    ) -> bool {
+        let applied = self.engine.command(|state, now, effects| {
+            // The welcome of the newer stream states which reports were taken.
+            if !state.is_outbox(self.key, &self.outbox) {
+                return false;
+            }
             for AttemptReport { sequence, lease, update } in reports {
                 if !state.core.take_report(self.key, sequence, effects) {
                     continue;
                 }
                 let applied = update.and_then(|update| match update {
                     AttemptUpdate::Report(report) => state.core.report(now, self.key, lease, report, effects),
-                    AttemptUpdate::End(end) => state.core.end_attempt(now, self.key, lease, end, effects),
+                    AttemptUpdate::End(end) => {
+                        let ended = state.core.end_attempt(now, self.key, lease, end, effects);
+                        ended.inspect_err(|_| state.core.end_refused(self.key, sequence, lease))
+                    }
                 });
                 if let Err(error) = applied {
                     refusals.push(Refusal { sequence, lease, error });
                 }
             }
+            true
         });
+        applied.value
     }
 
     /// The worker closed its side.

@@ -211,7 +211,8 @@ impl JobContext {
     /// attempt, a failure included, is recorded; if the server has a log, durably. `FailedPrecondition` with the reason LEASE_LOST
     /// means that the server does not use it, because the lease was lost: the job runs elsewhere or has ended otherwise. It is
     /// the error, too, of a handler that was dropped because the worker released its job at the end of a drain. Any other error,
-    /// such as `Unreachable` of a worker that ended before the acknowledgement, means that it is not known.
+    /// such as `Unreachable` of a worker that ended before the acknowledgement, or that reconnected after a restart of the server,
+    /// means that it is not known.
     ///
     /// The functions of an attempt are called in the order of their registration, on a task of the worker: they must not
     /// block. A panic is logged and has no other effect. After the handler and its interceptors have returned, this method does

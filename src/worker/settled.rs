@@ -48,7 +48,6 @@ pub(super) fn lease_lost() -> Error {
 
 /// The error of an attempt whose end was not acknowledged.
 pub(super) fn unknown() -> Error {
-    let message =
-        "the worker ended before the end of this attempt was acknowledged: it may be recorded or not";
+    let message = "the server did not acknowledge the end of this attempt: it may be recorded or not";
     Error::new(ErrorKind::Unreachable, "", message)
 }

@@ -2,6 +2,7 @@
 
 mod limits;
 mod lost;
+mod refusals;
 mod repeated_lease;
 mod stream;
 mod unary;

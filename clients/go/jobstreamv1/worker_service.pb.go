@@ -767,14 +767,21 @@ type Welcome struct {
 	// Those of `held_lease_ids` that are still valid. Stop every other attempt and end it: the server discards the end,
 	// which still frees the slot.
 	StandingLeaseIds []string `protobuf:"bytes,9,rep,name=standing_lease_ids,json=standingLeaseIds,proto3" json:"standing_lease_ids,omitempty"`
-	// Reports up to this report_sequence were processed; do not resend them.
+	// Reports up to this report_sequence were processed or refused; do not resend them.
 	AckedReportSequence uint64 `protobuf:"varint,10,opt,name=acked_report_sequence,json=ackedReportSequence,proto3" json:"acked_report_sequence,omitempty"`
 	// Largest result or output chunk, in bytes.
 	PayloadBytesMax uint32 `protobuf:"varint,11,opt,name=payload_bytes_max,json=payloadBytesMax,proto3" json:"payload_bytes_max,omitempty"`
 	// Largest message the server reads, in bytes.
 	MessageBytesMax uint32 `protobuf:"varint,12,opt,name=message_bytes_max,json=messageBytesMax,proto3" json:"message_bytes_max,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+	// empty, also from a server of an earlier version.
+	Refusals []*ReportRefusal `protobuf:"bytes,13,rep,name=refusals,proto3" json:"refusals,omitempty"`
+	// The server may have refused more ends up to this report_sequence, for example before it restarted: unless such an
+	// end is in `refusals` or is resent, it is not known whether it was recorded. 9,223,372,036,854,775,807 if the server
+	// does not know the instance. Default 0.
+	UnknownReportSequence uint64 `protobuf:"varint,14,opt,name=unknown_report_sequence,json=unknownReportSequence,proto3" json:"unknown_report_sequence,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
 }
 
 func (x *Welcome) Reset() {
@@ -887,6 +894,20 @@ func (x *Welcome) GetPayloadBytesMax() uint32 {
 func (x *Welcome) GetMessageBytesMax() uint32 {
 	if x != nil {
 		return x.MessageBytesMax
+	}
+	return 0
+}
+
+func (x *Welcome) GetRefusals() []*ReportRefusal {
+	if x != nil {
+		return x.Refusals
+	}
+	return nil
+}
+
+func (x *Welcome) GetUnknownReportSequence() uint64 {
+	if x != nil {
+		return x.UnknownReportSequence
 	}
 	return 0
 }
@@ -1627,7 +1648,7 @@ const file_jobstream_v1_worker_service_proto_rawDesc = "" +
 	"\acancels\x18\x03 \x03(\v2\x1b.jobstream.v1.AttemptCancelR\acancels\x12)\n" +
 	"\x03ack\x18\x04 \x01(\v2\x17.jobstream.v1.ReportAckR\x03ack\x12&\n" +
 	"\x04ping\x18\x05 \x01(\v2\x12.jobstream.v1.PingR\x04ping\x12)\n" +
-	"\x05drain\x18\x06 \x01(\v2\x13.jobstream.v1.DrainR\x05drain\"\xc2\x04\n" +
+	"\x05drain\x18\x06 \x01(\v2\x13.jobstream.v1.DrainR\x05drain\"\xb3\x05\n" +
 	"\aWelcome\x12)\n" +
 	"\x10protocol_version\x18\x01 \x01(\rR\x0fprotocolVersion\x12\x1b\n" +
 	"\tworker_id\x18\x02 \x01(\tR\bworkerId\x12%\n" +
@@ -1641,7 +1662,9 @@ const file_jobstream_v1_worker_service_proto_rawDesc = "" +
 	"\x15acked_report_sequence\x18\n" +
 	" \x01(\x04R\x13ackedReportSequence\x12*\n" +
 	"\x11payload_bytes_max\x18\v \x01(\rR\x0fpayloadBytesMax\x12*\n" +
-	"\x11message_bytes_max\x18\f \x01(\rR\x0fmessageBytesMax\"\xa2\x04\n" +
+	"\x11message_bytes_max\x18\f \x01(\rR\x0fmessageBytesMax\x127\n" +
+	"\brefusals\x18\r \x03(\v2\x1b.jobstream.v1.ReportRefusalR\brefusals\x126\n" +
+	"\x17unknown_report_sequence\x18\x0e \x01(\x04R\x15unknownReportSequence\"\xa2\x04\n" +
 	"\n" +
 	"Assignment\x12\x19\n" +
 	"\blease_id\x18\x01 \x01(\tR\aleaseId\x12\x15\n" +
@@ -1772,32 +1795,33 @@ var file_jobstream_v1_worker_service_proto_depIdxs = []int32{
 	27, // 21: jobstream.v1.Welcome.ping_interval:type_name -> google.protobuf.Duration
 	27, // 22: jobstream.v1.Welcome.accept_timeout:type_name -> google.protobuf.Duration
 	27, // 23: jobstream.v1.Welcome.reconnect_grace:type_name -> google.protobuf.Duration
-	25, // 24: jobstream.v1.Assignment.payload:type_name -> jobstream.v1.Payload
-	20, // 25: jobstream.v1.Assignment.headers:type_name -> jobstream.v1.Assignment.HeadersEntry
-	21, // 26: jobstream.v1.Assignment.labels:type_name -> jobstream.v1.Assignment.LabelsEntry
-	27, // 27: jobstream.v1.Assignment.time_left:type_name -> google.protobuf.Duration
-	28, // 28: jobstream.v1.Assignment.trace_context:type_name -> jobstream.v1.TraceContext
-	27, // 29: jobstream.v1.AttemptCancel.force_after:type_name -> google.protobuf.Duration
-	13, // 30: jobstream.v1.ReportAck.refusals:type_name -> jobstream.v1.ReportRefusal
-	29, // 31: jobstream.v1.ReportRefusal.error:type_name -> google.rpc.Status
-	27, // 32: jobstream.v1.Drain.time_left:type_name -> google.protobuf.Duration
-	27, // 33: jobstream.v1.LeaseRequest.wait:type_name -> google.protobuf.Duration
-	10, // 34: jobstream.v1.LeaseResponse.assignments:type_name -> jobstream.v1.Assignment
-	27, // 35: jobstream.v1.LeaseResponse.lease:type_name -> google.protobuf.Duration
-	3,  // 36: jobstream.v1.ReportRequest.reports:type_name -> jobstream.v1.AttemptReport
-	29, // 37: jobstream.v1.ReportResponse.results:type_name -> google.rpc.Status
-	11, // 38: jobstream.v1.ReportResponse.cancels:type_name -> jobstream.v1.AttemptCancel
-	0,  // 39: jobstream.v1.WorkerService.Work:input_type -> jobstream.v1.WorkRequest
-	16, // 40: jobstream.v1.WorkerService.Lease:input_type -> jobstream.v1.LeaseRequest
-	18, // 41: jobstream.v1.WorkerService.Report:input_type -> jobstream.v1.ReportRequest
-	8,  // 42: jobstream.v1.WorkerService.Work:output_type -> jobstream.v1.WorkResponse
-	17, // 43: jobstream.v1.WorkerService.Lease:output_type -> jobstream.v1.LeaseResponse
-	19, // 44: jobstream.v1.WorkerService.Report:output_type -> jobstream.v1.ReportResponse
-	42, // [42:45] is the sub-list for method output_type
-	39, // [39:42] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	13, // 24: jobstream.v1.Welcome.refusals:type_name -> jobstream.v1.ReportRefusal
+	25, // 25: jobstream.v1.Assignment.payload:type_name -> jobstream.v1.Payload
+	20, // 26: jobstream.v1.Assignment.headers:type_name -> jobstream.v1.Assignment.HeadersEntry
+	21, // 27: jobstream.v1.Assignment.labels:type_name -> jobstream.v1.Assignment.LabelsEntry
+	27, // 28: jobstream.v1.Assignment.time_left:type_name -> google.protobuf.Duration
+	28, // 29: jobstream.v1.Assignment.trace_context:type_name -> jobstream.v1.TraceContext
+	27, // 30: jobstream.v1.AttemptCancel.force_after:type_name -> google.protobuf.Duration
+	13, // 31: jobstream.v1.ReportAck.refusals:type_name -> jobstream.v1.ReportRefusal
+	29, // 32: jobstream.v1.ReportRefusal.error:type_name -> google.rpc.Status
+	27, // 33: jobstream.v1.Drain.time_left:type_name -> google.protobuf.Duration
+	27, // 34: jobstream.v1.LeaseRequest.wait:type_name -> google.protobuf.Duration
+	10, // 35: jobstream.v1.LeaseResponse.assignments:type_name -> jobstream.v1.Assignment
+	27, // 36: jobstream.v1.LeaseResponse.lease:type_name -> google.protobuf.Duration
+	3,  // 37: jobstream.v1.ReportRequest.reports:type_name -> jobstream.v1.AttemptReport
+	29, // 38: jobstream.v1.ReportResponse.results:type_name -> google.rpc.Status
+	11, // 39: jobstream.v1.ReportResponse.cancels:type_name -> jobstream.v1.AttemptCancel
+	0,  // 40: jobstream.v1.WorkerService.Work:input_type -> jobstream.v1.WorkRequest
+	16, // 41: jobstream.v1.WorkerService.Lease:input_type -> jobstream.v1.LeaseRequest
+	18, // 42: jobstream.v1.WorkerService.Report:input_type -> jobstream.v1.ReportRequest
+	8,  // 43: jobstream.v1.WorkerService.Work:output_type -> jobstream.v1.WorkResponse
+	17, // 44: jobstream.v1.WorkerService.Lease:output_type -> jobstream.v1.LeaseResponse
+	19, // 45: jobstream.v1.WorkerService.Report:output_type -> jobstream.v1.ReportResponse
+	43, // [43:46] is the sub-list for method output_type
+	40, // [40:43] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_jobstream_v1_worker_service_proto_init() }

@@ -16,10 +16,10 @@ use super::bounded_list::element_bytes;
 use super::early_end::{EarlyEnd, StreamLimits};
 use super::error_details::add_details;
 use super::quota_use::OpenPermit;
-use crate::core::{Welcome, worker_id};
+use crate::core::{Welcome, lease_lost, worker_id};
 use crate::engine::{Disconnect, Orders, Refusal, ReportAck, ReportAcks, TakeLimit, WorkerSession};
 use crate::error::{Error, ErrorKind};
-use crate::job::Order;
+use crate::job::{LeaseId, Order};
 use crate::proto::status::{to_rpc_status, to_status};
 use crate::proto::{parse, render, v1};
 
@@ -283,9 +283,15 @@ impl Api {
             reconnect_grace: Some(render::duration(options.reconnect_grace)),
             standing_lease_ids: welcome.valid_leases.iter().map(ToString::to_string).collect(),
             acked_report_sequence: welcome.reports_taken,
+            refusals: welcome.refused_ends.iter().map(|end| self.refused_end(*end)).collect(),
+            unknown_report_sequence: welcome.reports_unknown,
             payload_bytes_max: u32::try_from(options.payload_bytes_max).unwrap_or(u32::MAX),
             message_bytes_max: u32::try_from(self.message_bytes_max).unwrap_or(u32::MAX),
         }
+    }
+
+    fn refused_end(&self, (sequence, lease): (u64, LeaseId)) -> v1::ReportRefusal {
+        self.refusal(&Refusal { sequence, lease, error: lease_lost() })
     }
 
     fn refusal(&self, refusal: &Refusal) -> v1::ReportRefusal {

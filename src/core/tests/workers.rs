@@ -311,6 +311,7 @@ fn a_restart_restores_report_sequences_and_grace_periods() {
     assert_eq!(again.stop_of(f.now, lease), Some(Stop::Cancel(seconds(2))));
     let welcome = again.connect(f.now, &hello(1, &["a"], 1, &[lease]), &mut Effects::default()).unwrap();
     assert_eq!((welcome.valid_leases, welcome.reports_taken), (vec![lease], 2));
+    assert_eq!(welcome.reports_unknown, 2, "the log has no refusals");
 }
 
 #[test]

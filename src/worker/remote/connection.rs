@@ -10,10 +10,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tonic::{Code, Status, Streaming};
 
 use super::convert::{assignment, span};
-use super::report_buffer::ServerLimits;
+use super::report_buffer::{Resumed, ServerLimits};
 use super::request::Requests;
 use super::{ACK_TIME_MAX, FORCE_TIME_MAX, RemoteSession};
-use crate::client::status::from_rpc_status;
+use crate::client::{self, status::from_rpc_status};
 use crate::job::{Assignment, AttemptEnd, LeaseId, QueueName, Stop};
 use crate::proto::v1;
 use crate::worker::executor::RELEASED;
@@ -110,7 +110,13 @@ impl RemoteSession {
             lease: span(welcome.lease),
             payload_bytes_max: welcome.payload_bytes_max as usize,
         };
-        let lost = self.buffer.resume(&valid, welcome.acked_report_sequence, limits);
+        let resumed = Resumed {
+            valid,
+            acknowledged: welcome.acked_report_sequence,
+            refused: self.refused(&welcome.refusals),
+            unknown: welcome.unknown_report_sequence,
+        };
+        let lost = self.buffer.resume(resumed, limits);
         for lease in lost {
             self.executor.stop_attempt(lease, Stop::Revoke);
         }
@@ -196,8 +202,13 @@ impl RemoteSession {
     }
 
     fn on_ack(&self, ack: &v1::ReportAck) {
-        let mut refusals = Vec::with_capacity(ack.refusals.len());
-        for refusal in &ack.refusals {
+        self.buffer.acknowledge(ack.report_sequence, self.refused(&ack.refusals));
+    }
+
+    /// Stops the attempts whose leases are lost. Returns the numbers of the refused reports, and their errors.
+    fn refused(&self, refusals: &[v1::ReportRefusal]) -> Vec<(u64, client::Error)> {
+        let mut refused_reports = Vec::with_capacity(refusals.len());
+        for refusal in refusals {
             let error = refusal.error.clone().unwrap_or_default();
             let refused = match LeaseId::parse(&refusal.lease_id) {
                 Some(lease) if error.code == Code::FailedPrecondition as i32 => {
@@ -211,9 +222,9 @@ impl RemoteSession {
                     from_rpc_status(&error, "of the worker")
                 }
             };
-            refusals.push((refusal.report_sequence, refused));
+            refused_reports.push((refusal.report_sequence, refused));
         }
-        self.buffer.acknowledge(ack.report_sequence, refusals);
+        refused_reports
     }
 
     /// Waits for running attempts until the server's drain deadline, releases the others and waits for the

@@ -109,6 +109,16 @@ pub(super) struct ServerLimits {
     pub(super) payload_bytes_max: usize,
 }
 
+/// What the server knows after a reconnect: valid leases, the last processed report, refused ends, and the report up to which
+/// other ends may be refused.
+#[derive(Default)]
+pub(super) struct Resumed {
+    pub(super) valid: HashSet<LeaseId>,
+    pub(super) acknowledged: u64,
+    pub(super) refused: Vec<(u64, client::Error)>,
+    pub(super) unknown: u64,
+}
+
 impl ReportBuffer {
     pub(super) fn new(slots: u32) -> Self {
         let state = State {
@@ -237,10 +247,7 @@ impl ReportBuffer {
     /// Removes the reports up to this sequence number, of which these were refused. The caller wakes the stream.
     pub(super) fn acknowledge(&self, up_to: u64, refusals: Vec<(u64, client::Error)>) {
         let mut state = self.state.lock();
-        let refused: Vec<_> = refusals
-            .into_iter()
-            .filter_map(|(sequence, error)| Some((mem::take(state.settled_of(sequence)?), error)))
-            .collect();
+        let refused = state.take_refused(refusals);
         let accepted = self.remove_acknowledged(&mut state, up_to);
         drop(state);
         refused.into_iter().for_each(|(settled, error)| settled.call(&Err(error)));
@@ -285,12 +292,8 @@ impl ReportBuffer {
     }
 
     /// Opens the stream for reports after `Welcome`. Returns the attempts whose leases are not among the `valid` ones.
-    pub(super) fn resume(
-        &self,
-        valid: &HashSet<LeaseId>,
-        acknowledged: u64,
-        limits: ServerLimits,
-    ) -> Vec<LeaseId> {
+    pub(super) fn resume(&self, resumed: Resumed, limits: ServerLimits) -> Vec<LeaseId> {
+        let Resumed { valid, acknowledged, refused, unknown } = resumed;
         let mut state = self.state.lock();
         state.limits = limits;
         let mut lost = Vec::new();
@@ -300,16 +303,21 @@ impl ReportBuffer {
                 lost.push(*lease);
             }
         }
-        let mut unused = Vec::new();
+        let mut not_recorded = state.take_refused(refused);
         let first_sequence = state.first_sequence;
         for (entry, sequence) in state.reports.iter_mut().zip(first_sequence..) {
-            if !valid.contains(&entry.lease) {
+            let is_valid = valid.contains(&entry.lease);
+            if !is_valid {
                 entry.discard_contents();
                 self.free_bytes.add_permits(mem::take(&mut entry.reserved) as usize);
-                if sequence > acknowledged && !entry.settled.is_empty() {
-                    unused.push(mem::take(&mut entry.settled));
-                }
             }
+            let is_resent = is_valid && sequence > acknowledged;
+            if is_resent || entry.settled.is_empty() {
+                continue;
+            }
+            let error = (sequence <= unknown).then(settled::unknown);
+            let error = error.or_else(|| (sequence > acknowledged).then(settled::lease_lost));
+            not_recorded.extend(error.map(|error| (mem::take(&mut entry.settled), error)));
         }
         let accepted = self.remove_acknowledged(&mut state, acknowledged);
         let open = &mut *state;
@@ -322,8 +330,8 @@ impl ReportBuffer {
         }
         open.phase = Phase::Open;
         wake(state);
+        not_recorded.into_iter().for_each(|(settled, error)| settled.call(&Err(error)));
         accepted.into_iter().for_each(|settled| settled.call(&Ok(())));
-        unused.into_iter().for_each(|settled| settled.call(&Err(settled::lease_lost())));
         lost
     }
 
@@ -408,10 +416,13 @@ impl State {
         self.reports.push_back(Entry { lease, reserved: 0, bytes, update, settled });
     }
 
-    /// The callbacks of the report with this sequence number.
-    fn settled_of(&mut self, sequence: u64) -> Option<&mut Settled> {
-        let index = usize::try_from(sequence.checked_sub(self.first_sequence)?).ok()?;
-        Some(&mut self.reports.get_mut(index)?.settled).filter(|settled| !settled.is_empty())
+    /// Takes the callbacks of refused reports.
+    fn take_refused(&mut self, refused: Vec<(u64, client::Error)>) -> Vec<(Settled, client::Error)> {
+        let taken = refused.into_iter().filter_map(|(sequence, error)| {
+            let index = usize::try_from(sequence.checked_sub(self.first_sequence)?).ok()?;
+            Some((mem::take(&mut self.reports.get_mut(index)?.settled), error))
+        });
+        taken.collect()
     }
 
     fn lease_deadline(&self) -> Instant {

@@ -142,6 +142,48 @@ async fn a_reconnect_settles_ends_by_its_welcome() {
 }
 
 #[tokio::test]
+async fn a_reconnect_settles_refused_ends_with_their_error() {
+    let mut running = Running::start(Ok(Payload::text("done"))).await;
+    running.gate.open(1);
+    running.stream.end().await;
+    running.stream.fail(Status::unavailable("cut before the ack")).await;
+    let error = tonic_types::Status { code: Code::FailedPrecondition as i32, ..Default::default() };
+    let refusals = vec![v1::ReportRefusal { report_sequence: 1, lease_id: lease_id(1), error: Some(error) }];
+    let welcome = v1::Welcome { acked_report_sequence: 1, refusals, ..terms() };
+    (running.stream, _) = running.server.joined(welcome).await;
+    running.assert_settled(reason::LEASE_LOST).await;
+}
+
+#[tokio::test]
+async fn an_end_that_the_server_does_not_know_is_unknown() {
+    for acknowledged in [0, 1] {
+        let mut running = Running::start(Ok(Payload::text("done"))).await;
+        running.gate.open(1);
+        running.stream.end().await;
+        running.stream.fail(Status::unavailable("cut before the ack")).await;
+        let unknown_report_sequence = if acknowledged == 0 { i64::MAX as u64 } else { 1 };
+        let welcome = v1::Welcome { acked_report_sequence: acknowledged, unknown_report_sequence, ..terms() };
+        (running.stream, _) = running.server.joined(welcome).await;
+        running.assert_settled(&format!("{:?}", ErrorKind::Unreachable)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_is_resent_is_settled_by_its_acknowledgement() {
+    let mut running = Running::start(Ok(Payload::text("done"))).await;
+    running.gate.open(1);
+    running.stream.end().await;
+    running.stream.fail(Status::unavailable("cut before the report")).await;
+    let welcome =
+        v1::Welcome { standing_lease_ids: vec![lease_id(1)], unknown_report_sequence: 1, ..terms() };
+    (running.stream, _) = running.server.joined(welcome).await;
+    running.stream.end().await;
+    assert!(running.settled.try_recv().is_err(), "it is not acknowledged");
+    running.stream.ack(1).await;
+    running.assert_settled("ok").await;
+}
+
+#[tokio::test]
 async fn an_attempt_that_lost_its_lease_at_a_reconnect_is_settled_with_it() {
     let mut running = Running::start(Ok(Payload::text("done"))).await;
     running.stream.fail(Status::unavailable("cut")).await;

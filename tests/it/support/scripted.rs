@@ -207,6 +207,8 @@ pub(crate) fn terms() -> v1::Welcome {
         acked_report_sequence: 0,
         payload_bytes_max: 1 << 20,
         message_bytes_max: 4 << 20,
+        refusals: Vec::new(),
+        unknown_report_sequence: 0,
     }
 }
 

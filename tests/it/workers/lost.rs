@@ -156,6 +156,7 @@ async fn a_worker_of_an_earlier_boot_has_lost_its_leases() {
     let mut worker = RawWorker::open(&server, back).await;
     assert_eq!(worker.welcome.standing_lease_ids, [""; 0]);
     assert_ne!(worker.welcome.boot_id, boot_id);
+    assert_eq!(worker.welcome.unknown_report_sequence, i64::MAX as u64);
     let id = server.submit(remote_job("y")).await;
     assert_eq!(workers(&server).await[0].slots_taken, 1, "until its handler has stopped");
     worker.report(&held[0].lease_id, complete("of another boot")).await;

@@ -164,3 +164,24 @@ async fn a_remote_worker_gets_durable_orders_and_acknowledgements() {
     let ack = timeout(TIMEOUT, ack).await.expect("durable").expect("the log works");
     assert_eq!((ack.sequence, ack.refusals.len()), (1, 0));
 }
+
+#[tokio::test]
+async fn a_replaced_stream_applies_no_reports() {
+    let (engine, _disk) = engine();
+    let hello = hello();
+    let connected = async || WorkerSession::connect(&engine, &hello).await.expect("welcome");
+    let (replaced, _) = timeout(TIMEOUT, connected()).await.expect("durable");
+    let (_newer, welcome) = timeout(TIMEOUT, connected()).await.expect("durable");
+    assert_eq!(welcome.reports_taken, 0, "the worker resends the report");
+    let end = AttemptUpdate::End(AttemptEnd::Cancelled);
+    let report = AttemptReport {
+        sequence: 1,
+        lease: LeaseId::parse(&"7".repeat(32)).expect("an id"),
+        update: Ok(end),
+    };
+    let mut acks = ReportAcks::new(engine.clone());
+    replaced.apply(WorkerFrame { reports: vec![report], ..WorkerFrame::default() }, &mut acks);
+    assert!(acks.is_empty());
+    let (_, welcome) = timeout(TIMEOUT, connected()).await.expect("durable");
+    assert_eq!(welcome.reports_taken, 0);
+}

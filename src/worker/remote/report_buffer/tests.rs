@@ -9,6 +9,11 @@ fn lease(number: u128) -> LeaseId {
 
 const LIMITS: ServerLimits = ServerLimits { lease: Duration::from_secs(30), payload_bytes_max: 1 << 20 };
 
+/// A resumed session with one valid lease.
+fn valid(number: u128) -> Resumed {
+    Resumed { valid: [lease(number)].into(), ..Resumed::default() }
+}
+
 fn hello(buffer: &ReportBuffer) -> v1::Hello {
     buffer.open_stream(v1::Hello::default());
     let Phase::SendHello(hello) = &buffer.state.lock().phase else { panic!("hello is the next message") };
@@ -23,11 +28,11 @@ async fn attempt_without_lease_is_held_until_its_end_is_acknowledged() {
     for _ in 0..2 {
         let hello = hello(&buffer);
         assert_eq!((hello.slots, hello.held_lease_ids.len()), (4, 2));
-        buffer.resume(&[lease(2)].into_iter().collect(), 0, LIMITS);
+        buffer.resume(valid(2), LIMITS);
     }
     buffer.end(lease(1), AttemptEnd::Success(Payload::text("stale")), Settled::default());
     assert_eq!(hello(&buffer).held_lease_ids.len(), 2);
-    buffer.resume(&[lease(2)].into_iter().collect(), 0, LIMITS);
+    buffer.resume(valid(2), LIMITS);
     let unacknowledged: Vec<_> =
         buffer.state.lock().reports.iter().map(|entry| entry.update.clone()).collect();
     assert_eq!(unacknowledged, [Some(AttemptUpdate::End(LOST_LEASE_END))]);
@@ -44,7 +49,7 @@ async fn discarded_and_acknowledged_reports_free_their_bytes() {
     }
     assert!(buffer.free_bytes.available_permits() < BUFFER_BYTES_MAX);
     buffer.open_stream(v1::Hello::default());
-    buffer.resume(&[lease(1)].into_iter().collect(), 0, LIMITS);
+    buffer.resume(valid(1), LIMITS);
     buffer.acknowledge(1, Vec::new());
     assert_eq!(buffer.free_bytes.available_permits(), BUFFER_BYTES_MAX);
     buffer.all_acknowledged().await;
@@ -55,7 +60,7 @@ async fn output_without_a_lease_is_rejected() {
     let buffer = ReportBuffer::new(4);
     buffer.begin(lease(1));
     buffer.open_stream(v1::Hello::default());
-    buffer.resume(&HashSet::new(), 0, LIMITS);
+    buffer.resume(Resumed::default(), LIMITS);
     let output = Output { payload: Payload::text("x"), channel: "".into() };
     let error = buffer.output(lease(1), output).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::LeaseLost);

@@ -380,6 +380,8 @@ class Welcome(google.protobuf.message.Message):
     ACKED_REPORT_SEQUENCE_FIELD_NUMBER: builtins.int
     PAYLOAD_BYTES_MAX_FIELD_NUMBER: builtins.int
     MESSAGE_BYTES_MAX_FIELD_NUMBER: builtins.int
+    REFUSALS_FIELD_NUMBER: builtins.int
+    UNKNOWN_REPORT_SEQUENCE_FIELD_NUMBER: builtins.int
     protocol_version: builtins.int
     """Version of the protocol in use."""
     worker_id: builtins.str
@@ -389,11 +391,16 @@ class Welcome(google.protobuf.message.Message):
     boot_id: builtins.str
     """New at each start of the server: in memory mode, leases of another boot are lost."""
     acked_report_sequence: builtins.int
-    """Reports up to this report_sequence were processed; do not resend them."""
+    """Reports up to this report_sequence were processed or refused; do not resend them."""
     payload_bytes_max: builtins.int
     """Largest result or output chunk, in bytes."""
     message_bytes_max: builtins.int
     """Largest message the server reads, in bytes."""
+    unknown_report_sequence: builtins.int
+    """The server may have refused more ends up to this report_sequence, for example before it restarted: unless such an
+    end is in `refusals` or is resent, it is not known whether it was recorded. 9,223,372,036,854,775,807 if the server
+    does not know the instance. Default 0.
+    """
     @property
     def lease(self) -> google.protobuf.duration_pb2.Duration:
         """How long a lease lasts after the last heartbeat that named it."""
@@ -416,6 +423,12 @@ class Welcome(google.protobuf.message.Message):
         which still frees the slot.
         """
 
+    @property
+    def refusals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ReportRefusal]:
+        """Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+        empty, also from a server of an earlier version.
+        """
+
     def __init__(
         self,
         *,
@@ -431,9 +444,11 @@ class Welcome(google.protobuf.message.Message):
         acked_report_sequence: builtins.int = ...,
         payload_bytes_max: builtins.int = ...,
         message_bytes_max: builtins.int = ...,
+        refusals: collections.abc.Iterable[Global___ReportRefusal] | None = ...,
+        unknown_report_sequence: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["accept_timeout", b"accept_timeout", "lease", b"lease", "ping_interval", b"ping_interval", "reconnect_grace", b"reconnect_grace"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["accept_timeout", b"accept_timeout", "acked_report_sequence", b"acked_report_sequence", "boot_id", b"boot_id", "lease", b"lease", "message_bytes_max", b"message_bytes_max", "payload_bytes_max", b"payload_bytes_max", "ping_interval", b"ping_interval", "protocol_version", b"protocol_version", "reconnect_grace", b"reconnect_grace", "server_version", b"server_version", "standing_lease_ids", b"standing_lease_ids", "worker_id", b"worker_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accept_timeout", b"accept_timeout", "acked_report_sequence", b"acked_report_sequence", "boot_id", b"boot_id", "lease", b"lease", "message_bytes_max", b"message_bytes_max", "payload_bytes_max", b"payload_bytes_max", "ping_interval", b"ping_interval", "protocol_version", b"protocol_version", "reconnect_grace", b"reconnect_grace", "refusals", b"refusals", "server_version", b"server_version", "standing_lease_ids", b"standing_lease_ids", "unknown_report_sequence", b"unknown_report_sequence", "worker_id", b"worker_id"]) -> None: ...
 
 Global___Welcome: typing_extensions.TypeAlias = Welcome
 

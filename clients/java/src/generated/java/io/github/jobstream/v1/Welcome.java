@@ -37,6 +37,7 @@ private static final long serialVersionUID = 0L;
     bootId_ = "";
     standingLeaseIds_ =
         com.google.protobuf.LazyStringArrayList.emptyList();
+    refusals_ = java.util.Collections.emptyList();
   }
 
   public static final com.google.protobuf.Descriptors.Descriptor
@@ -422,7 +423,7 @@ private static final long serialVersionUID = 0L;
   private long ackedReportSequence_ = 0L;
   /**
    * <pre>
-   * Reports up to this report_sequence were processed; do not resend them.
+   * Reports up to this report_sequence were processed or refused; do not resend them.
    * </pre>
    *
    * <code>uint64 acked_report_sequence = 10;</code>
@@ -461,6 +462,89 @@ private static final long serialVersionUID = 0L;
   @java.lang.Override
   public int getMessageBytesMax() {
     return messageBytesMax_;
+  }
+
+  public static final int REFUSALS_FIELD_NUMBER = 13;
+  @SuppressWarnings("serial")
+  private java.util.List<io.github.jobstream.v1.ReportRefusal> refusals_;
+  /**
+   * <pre>
+   * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+   * empty, also from a server of an earlier version.
+   * </pre>
+   *
+   * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+   */
+  @java.lang.Override
+  public java.util.List<io.github.jobstream.v1.ReportRefusal> getRefusalsList() {
+    return refusals_;
+  }
+  /**
+   * <pre>
+   * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+   * empty, also from a server of an earlier version.
+   * </pre>
+   *
+   * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+   */
+  @java.lang.Override
+  public java.util.List<? extends io.github.jobstream.v1.ReportRefusalOrBuilder> 
+      getRefusalsOrBuilderList() {
+    return refusals_;
+  }
+  /**
+   * <pre>
+   * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+   * empty, also from a server of an earlier version.
+   * </pre>
+   *
+   * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+   */
+  @java.lang.Override
+  public int getRefusalsCount() {
+    return refusals_.size();
+  }
+  /**
+   * <pre>
+   * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+   * empty, also from a server of an earlier version.
+   * </pre>
+   *
+   * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+   */
+  @java.lang.Override
+  public io.github.jobstream.v1.ReportRefusal getRefusals(int index) {
+    return refusals_.get(index);
+  }
+  /**
+   * <pre>
+   * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+   * empty, also from a server of an earlier version.
+   * </pre>
+   *
+   * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+   */
+  @java.lang.Override
+  public io.github.jobstream.v1.ReportRefusalOrBuilder getRefusalsOrBuilder(
+      int index) {
+    return refusals_.get(index);
+  }
+
+  public static final int UNKNOWN_REPORT_SEQUENCE_FIELD_NUMBER = 14;
+  private long unknownReportSequence_ = 0L;
+  /**
+   * <pre>
+   * The server may have refused more ends up to this report_sequence, for example before it restarted: unless such an
+   * end is in `refusals` or is resent, it is not known whether it was recorded. 9,223,372,036,854,775,807 if the server
+   * does not know the instance. Default 0.
+   * </pre>
+   *
+   * <code>uint64 unknown_report_sequence = 14;</code>
+   * @return The unknownReportSequence.
+   */
+  @java.lang.Override
+  public long getUnknownReportSequence() {
+    return unknownReportSequence_;
   }
 
   private byte memoizedIsInitialized = -1;
@@ -512,6 +596,12 @@ private static final long serialVersionUID = 0L;
     }
     if (messageBytesMax_ != 0) {
       output.writeUInt32(12, messageBytesMax_);
+    }
+    for (int i = 0; i < refusals_.size(); i++) {
+      output.writeMessage(13, refusals_.get(i));
+    }
+    if (unknownReportSequence_ != 0L) {
+      output.writeUInt64(14, unknownReportSequence_);
     }
     getUnknownFields().writeTo(output);
   }
@@ -571,6 +661,14 @@ private static final long serialVersionUID = 0L;
       size += com.google.protobuf.CodedOutputStream
         .computeUInt32Size(12, messageBytesMax_);
     }
+    for (int i = 0; i < refusals_.size(); i++) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeMessageSize(13, refusals_.get(i));
+    }
+    if (unknownReportSequence_ != 0L) {
+      size += com.google.protobuf.CodedOutputStream
+        .computeUInt64Size(14, unknownReportSequence_);
+    }
     size += getUnknownFields().getSerializedSize();
     memoizedSize = size;
     return size;
@@ -622,6 +720,10 @@ private static final long serialVersionUID = 0L;
         != other.getPayloadBytesMax()) return false;
     if (getMessageBytesMax()
         != other.getMessageBytesMax()) return false;
+    if (!getRefusalsList()
+        .equals(other.getRefusalsList())) return false;
+    if (getUnknownReportSequence()
+        != other.getUnknownReportSequence()) return false;
     if (!getUnknownFields().equals(other.getUnknownFields())) return false;
     return true;
   }
@@ -668,6 +770,13 @@ private static final long serialVersionUID = 0L;
     hash = (53 * hash) + getPayloadBytesMax();
     hash = (37 * hash) + MESSAGE_BYTES_MAX_FIELD_NUMBER;
     hash = (53 * hash) + getMessageBytesMax();
+    if (getRefusalsCount() > 0) {
+      hash = (37 * hash) + REFUSALS_FIELD_NUMBER;
+      hash = (53 * hash) + getRefusalsList().hashCode();
+    }
+    hash = (37 * hash) + UNKNOWN_REPORT_SEQUENCE_FIELD_NUMBER;
+    hash = (53 * hash) + com.google.protobuf.Internal.hashLong(
+        getUnknownReportSequence());
     hash = (29 * hash) + getUnknownFields().hashCode();
     memoizedHashCode = hash;
     return hash;
@@ -806,6 +915,7 @@ private static final long serialVersionUID = 0L;
         internalGetPingIntervalFieldBuilder();
         internalGetAcceptTimeoutFieldBuilder();
         internalGetReconnectGraceFieldBuilder();
+        internalGetRefusalsFieldBuilder();
       }
     }
     @java.lang.Override
@@ -841,6 +951,14 @@ private static final long serialVersionUID = 0L;
       ackedReportSequence_ = 0L;
       payloadBytesMax_ = 0;
       messageBytesMax_ = 0;
+      if (refusalsBuilder_ == null) {
+        refusals_ = java.util.Collections.emptyList();
+      } else {
+        refusals_ = null;
+        refusalsBuilder_.clear();
+      }
+      bitField0_ = (bitField0_ & ~0x00001000);
+      unknownReportSequence_ = 0L;
       return this;
     }
 
@@ -867,9 +985,22 @@ private static final long serialVersionUID = 0L;
     @java.lang.Override
     public io.github.jobstream.v1.Welcome buildPartial() {
       io.github.jobstream.v1.Welcome result = new io.github.jobstream.v1.Welcome(this);
+      buildPartialRepeatedFields(result);
       if (bitField0_ != 0) { buildPartial0(result); }
       onBuilt();
       return result;
+    }
+
+    private void buildPartialRepeatedFields(io.github.jobstream.v1.Welcome result) {
+      if (refusalsBuilder_ == null) {
+        if (((bitField0_ & 0x00001000) != 0)) {
+          refusals_ = java.util.Collections.unmodifiableList(refusals_);
+          bitField0_ = (bitField0_ & ~0x00001000);
+        }
+        result.refusals_ = refusals_;
+      } else {
+        result.refusals_ = refusalsBuilder_.build();
+      }
     }
 
     private void buildPartial0(io.github.jobstream.v1.Welcome result) {
@@ -923,6 +1054,9 @@ private static final long serialVersionUID = 0L;
       }
       if (((from_bitField0_ & 0x00000800) != 0)) {
         result.messageBytesMax_ = messageBytesMax_;
+      }
+      if (((from_bitField0_ & 0x00002000) != 0)) {
+        result.unknownReportSequence_ = unknownReportSequence_;
       }
       result.bitField0_ |= to_bitField0_;
     }
@@ -987,6 +1121,35 @@ private static final long serialVersionUID = 0L;
       }
       if (other.getMessageBytesMax() != 0) {
         setMessageBytesMax(other.getMessageBytesMax());
+      }
+      if (refusalsBuilder_ == null) {
+        if (!other.refusals_.isEmpty()) {
+          if (refusals_.isEmpty()) {
+            refusals_ = other.refusals_;
+            bitField0_ = (bitField0_ & ~0x00001000);
+          } else {
+            ensureRefusalsIsMutable();
+            refusals_.addAll(other.refusals_);
+          }
+          onChanged();
+        }
+      } else {
+        if (!other.refusals_.isEmpty()) {
+          if (refusalsBuilder_.isEmpty()) {
+            refusalsBuilder_.dispose();
+            refusalsBuilder_ = null;
+            refusals_ = other.refusals_;
+            bitField0_ = (bitField0_ & ~0x00001000);
+            refusalsBuilder_ = 
+              com.google.protobuf.GeneratedMessage.alwaysUseFieldBuilders ?
+                 internalGetRefusalsFieldBuilder() : null;
+          } else {
+            refusalsBuilder_.addAllMessages(other.refusals_);
+          }
+        }
+      }
+      if (other.getUnknownReportSequence() != 0L) {
+        setUnknownReportSequence(other.getUnknownReportSequence());
       }
       this.mergeUnknownFields(other.getUnknownFields());
       onChanged();
@@ -1083,6 +1246,24 @@ private static final long serialVersionUID = 0L;
               bitField0_ |= 0x00000800;
               break;
             } // case 96
+            case 106: {
+              io.github.jobstream.v1.ReportRefusal m =
+                  input.readMessage(
+                      io.github.jobstream.v1.ReportRefusal.parser(),
+                      extensionRegistry);
+              if (refusalsBuilder_ == null) {
+                ensureRefusalsIsMutable();
+                refusals_.add(m);
+              } else {
+                refusalsBuilder_.addMessage(m);
+              }
+              break;
+            } // case 106
+            case 112: {
+              unknownReportSequence_ = input.readUInt64();
+              bitField0_ |= 0x00002000;
+              break;
+            } // case 112
             default: {
               if (!super.parseUnknownField(input, extensionRegistry, tag)) {
                 done = true; // was an endgroup tag
@@ -2207,7 +2388,7 @@ private static final long serialVersionUID = 0L;
     private long ackedReportSequence_ ;
     /**
      * <pre>
-     * Reports up to this report_sequence were processed; do not resend them.
+     * Reports up to this report_sequence were processed or refused; do not resend them.
      * </pre>
      *
      * <code>uint64 acked_report_sequence = 10;</code>
@@ -2219,7 +2400,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Reports up to this report_sequence were processed; do not resend them.
+     * Reports up to this report_sequence were processed or refused; do not resend them.
      * </pre>
      *
      * <code>uint64 acked_report_sequence = 10;</code>
@@ -2235,7 +2416,7 @@ private static final long serialVersionUID = 0L;
     }
     /**
      * <pre>
-     * Reports up to this report_sequence were processed; do not resend them.
+     * Reports up to this report_sequence were processed or refused; do not resend them.
      * </pre>
      *
      * <code>uint64 acked_report_sequence = 10;</code>
@@ -2332,6 +2513,386 @@ private static final long serialVersionUID = 0L;
     public Builder clearMessageBytesMax() {
       bitField0_ = (bitField0_ & ~0x00000800);
       messageBytesMax_ = 0;
+      onChanged();
+      return this;
+    }
+
+    private java.util.List<io.github.jobstream.v1.ReportRefusal> refusals_ =
+      java.util.Collections.emptyList();
+    private void ensureRefusalsIsMutable() {
+      if (!((bitField0_ & 0x00001000) != 0)) {
+        refusals_ = new java.util.ArrayList<io.github.jobstream.v1.ReportRefusal>(refusals_);
+        bitField0_ |= 0x00001000;
+       }
+    }
+
+    private com.google.protobuf.RepeatedFieldBuilder<
+        io.github.jobstream.v1.ReportRefusal, io.github.jobstream.v1.ReportRefusal.Builder, io.github.jobstream.v1.ReportRefusalOrBuilder> refusalsBuilder_;
+
+    /**
+     * <pre>
+     * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+     * empty, also from a server of an earlier version.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+     */
+    public java.util.List<io.github.jobstream.v1.ReportRefusal> getRefusalsList() {
+      if (refusalsBuilder_ == null) {
+        return java.util.Collections.unmodifiableList(refusals_);
+      } else {
+        return refusalsBuilder_.getMessageList();
+      }
+    }
+    /**
+     * <pre>
+     * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+     * empty, also from a server of an earlier version.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+     */
+    public int getRefusalsCount() {
+      if (refusalsBuilder_ == null) {
+        return refusals_.size();
+      } else {
+        return refusalsBuilder_.getCount();
+      }
+    }
+    /**
+     * <pre>
+     * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+     * empty, also from a server of an earlier version.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+     */
+    public io.github.jobstream.v1.ReportRefusal getRefusals(int index) {
+      if (refusalsBuilder_ == null) {
+        return refusals_.get(index);
+      } else {
+        return refusalsBuilder_.getMessage(index);
+      }
+    }
+    /**
+     * <pre>
+     * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+     * empty, also from a server of an earlier version.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+     */
+    public Builder setRefusals(
+        int index, io.github.jobstream.v1.ReportRefusal value) {
+      if (refusalsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureRefusalsIsMutable();
+        refusals_.set(index, value);
+        onChanged();
+      } else {
+        refusalsBuilder_.setMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+     * empty, also from a server of an earlier version.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+     */
+    public Builder setRefusals(
+        int index, io.github.jobstream.v1.ReportRefusal.Builder builderForValue) {
+      if (refusalsBuilder_ == null) {
+        ensureRefusalsIsMutable();
+        refusals_.set(index, builderForValue.build());
+        onChanged();
+      } else {
+        refusalsBuilder_.setMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+     * empty, also from a server of an earlier version.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+     */
+    public Builder addRefusals(io.github.jobstream.v1.ReportRefusal value) {
+      if (refusalsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureRefusalsIsMutable();
+        refusals_.add(value);
+        onChanged();
+      } else {
+        refusalsBuilder_.addMessage(value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+     * empty, also from a server of an earlier version.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+     */
+    public Builder addRefusals(
+        int index, io.github.jobstream.v1.ReportRefusal value) {
+      if (refusalsBuilder_ == null) {
+        if (value == null) {
+          throw new NullPointerException();
+        }
+        ensureRefusalsIsMutable();
+        refusals_.add(index, value);
+        onChanged();
+      } else {
+        refusalsBuilder_.addMessage(index, value);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+     * empty, also from a server of an earlier version.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+     */
+    public Builder addRefusals(
+        io.github.jobstream.v1.ReportRefusal.Builder builderForValue) {
+      if (refusalsBuilder_ == null) {
+        ensureRefusalsIsMutable();
+        refusals_.add(builderForValue.build());
+        onChanged();
+      } else {
+        refusalsBuilder_.addMessage(builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+     * empty, also from a server of an earlier version.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+     */
+    public Builder addRefusals(
+        int index, io.github.jobstream.v1.ReportRefusal.Builder builderForValue) {
+      if (refusalsBuilder_ == null) {
+        ensureRefusalsIsMutable();
+        refusals_.add(index, builderForValue.build());
+        onChanged();
+      } else {
+        refusalsBuilder_.addMessage(index, builderForValue.build());
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+     * empty, also from a server of an earlier version.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+     */
+    public Builder addAllRefusals(
+        java.lang.Iterable<? extends io.github.jobstream.v1.ReportRefusal> values) {
+      if (refusalsBuilder_ == null) {
+        ensureRefusalsIsMutable();
+        com.google.protobuf.AbstractMessageLite.Builder.addAll(
+            values, refusals_);
+        onChanged();
+      } else {
+        refusalsBuilder_.addAllMessages(values);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+     * empty, also from a server of an earlier version.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+     */
+    public Builder clearRefusals() {
+      if (refusalsBuilder_ == null) {
+        refusals_ = java.util.Collections.emptyList();
+        bitField0_ = (bitField0_ & ~0x00001000);
+        onChanged();
+      } else {
+        refusalsBuilder_.clear();
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+     * empty, also from a server of an earlier version.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+     */
+    public Builder removeRefusals(int index) {
+      if (refusalsBuilder_ == null) {
+        ensureRefusalsIsMutable();
+        refusals_.remove(index);
+        onChanged();
+      } else {
+        refusalsBuilder_.remove(index);
+      }
+      return this;
+    }
+    /**
+     * <pre>
+     * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+     * empty, also from a server of an earlier version.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+     */
+    public io.github.jobstream.v1.ReportRefusal.Builder getRefusalsBuilder(
+        int index) {
+      return internalGetRefusalsFieldBuilder().getBuilder(index);
+    }
+    /**
+     * <pre>
+     * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+     * empty, also from a server of an earlier version.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+     */
+    public io.github.jobstream.v1.ReportRefusalOrBuilder getRefusalsOrBuilder(
+        int index) {
+      if (refusalsBuilder_ == null) {
+        return refusals_.get(index);  } else {
+        return refusalsBuilder_.getMessageOrBuilder(index);
+      }
+    }
+    /**
+     * <pre>
+     * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+     * empty, also from a server of an earlier version.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+     */
+    public java.util.List<? extends io.github.jobstream.v1.ReportRefusalOrBuilder> 
+         getRefusalsOrBuilderList() {
+      if (refusalsBuilder_ != null) {
+        return refusalsBuilder_.getMessageOrBuilderList();
+      } else {
+        return java.util.Collections.unmodifiableList(refusals_);
+      }
+    }
+    /**
+     * <pre>
+     * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+     * empty, also from a server of an earlier version.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+     */
+    public io.github.jobstream.v1.ReportRefusal.Builder addRefusalsBuilder() {
+      return internalGetRefusalsFieldBuilder().addBuilder(
+          io.github.jobstream.v1.ReportRefusal.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+     * empty, also from a server of an earlier version.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+     */
+    public io.github.jobstream.v1.ReportRefusal.Builder addRefusalsBuilder(
+        int index) {
+      return internalGetRefusalsFieldBuilder().addBuilder(
+          index, io.github.jobstream.v1.ReportRefusal.getDefaultInstance());
+    }
+    /**
+     * <pre>
+     * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+     * empty, also from a server of an earlier version.
+     * </pre>
+     *
+     * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+     */
+    public java.util.List<io.github.jobstream.v1.ReportRefusal.Builder> 
+         getRefusalsBuilderList() {
+      return internalGetRefusalsFieldBuilder().getBuilderList();
+    }
+    private com.google.protobuf.RepeatedFieldBuilder<
+        io.github.jobstream.v1.ReportRefusal, io.github.jobstream.v1.ReportRefusal.Builder, io.github.jobstream.v1.ReportRefusalOrBuilder> 
+        internalGetRefusalsFieldBuilder() {
+      if (refusalsBuilder_ == null) {
+        refusalsBuilder_ = new com.google.protobuf.RepeatedFieldBuilder<
+            io.github.jobstream.v1.ReportRefusal, io.github.jobstream.v1.ReportRefusal.Builder, io.github.jobstream.v1.ReportRefusalOrBuilder>(
+                refusals_,
+                ((bitField0_ & 0x00001000) != 0),
+                getParentForChildren(),
+                isClean());
+        refusals_ = null;
+      }
+      return refusalsBuilder_;
+    }
+
+    private long unknownReportSequence_ ;
+    /**
+     * <pre>
+     * The server may have refused more ends up to this report_sequence, for example before it restarted: unless such an
+     * end is in `refusals` or is resent, it is not known whether it was recorded. 9,223,372,036,854,775,807 if the server
+     * does not know the instance. Default 0.
+     * </pre>
+     *
+     * <code>uint64 unknown_report_sequence = 14;</code>
+     * @return The unknownReportSequence.
+     */
+    @java.lang.Override
+    public long getUnknownReportSequence() {
+      return unknownReportSequence_;
+    }
+    /**
+     * <pre>
+     * The server may have refused more ends up to this report_sequence, for example before it restarted: unless such an
+     * end is in `refusals` or is resent, it is not known whether it was recorded. 9,223,372,036,854,775,807 if the server
+     * does not know the instance. Default 0.
+     * </pre>
+     *
+     * <code>uint64 unknown_report_sequence = 14;</code>
+     * @param value The unknownReportSequence to set.
+     * @return This builder for chaining.
+     */
+    public Builder setUnknownReportSequence(long value) {
+
+      unknownReportSequence_ = value;
+      bitField0_ |= 0x00002000;
+      onChanged();
+      return this;
+    }
+    /**
+     * <pre>
+     * The server may have refused more ends up to this report_sequence, for example before it restarted: unless such an
+     * end is in `refusals` or is resent, it is not known whether it was recorded. 9,223,372,036,854,775,807 if the server
+     * does not know the instance. Default 0.
+     * </pre>
+     *
+     * <code>uint64 unknown_report_sequence = 14;</code>
+     * @return This builder for chaining.
+     */
+    public Builder clearUnknownReportSequence() {
+      bitField0_ = (bitField0_ & ~0x00002000);
+      unknownReportSequence_ = 0L;
       onChanged();
       return this;
     }

@@ -235,7 +235,7 @@ public interface WelcomeOrBuilder extends
 
   /**
    * <pre>
-   * Reports up to this report_sequence were processed; do not resend them.
+   * Reports up to this report_sequence were processed or refused; do not resend them.
    * </pre>
    *
    * <code>uint64 acked_report_sequence = 10;</code>
@@ -262,4 +262,65 @@ public interface WelcomeOrBuilder extends
    * @return The messageBytesMax.
    */
   int getMessageBytesMax();
+
+  /**
+   * <pre>
+   * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+   * empty, also from a server of an earlier version.
+   * </pre>
+   *
+   * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+   */
+  java.util.List<io.github.jobstream.v1.ReportRefusal> 
+      getRefusalsList();
+  /**
+   * <pre>
+   * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+   * empty, also from a server of an earlier version.
+   * </pre>
+   *
+   * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+   */
+  io.github.jobstream.v1.ReportRefusal getRefusals(int index);
+  /**
+   * <pre>
+   * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+   * empty, also from a server of an earlier version.
+   * </pre>
+   *
+   * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+   */
+  int getRefusalsCount();
+  /**
+   * <pre>
+   * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+   * empty, also from a server of an earlier version.
+   * </pre>
+   *
+   * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+   */
+  java.util.List<? extends io.github.jobstream.v1.ReportRefusalOrBuilder> 
+      getRefusalsOrBuilderList();
+  /**
+   * <pre>
+   * Refused ends of attempts of `held_lease_ids`, because the ack with the refusal may be lost: the newest 100. Default
+   * empty, also from a server of an earlier version.
+   * </pre>
+   *
+   * <code>repeated .jobstream.v1.ReportRefusal refusals = 13;</code>
+   */
+  io.github.jobstream.v1.ReportRefusalOrBuilder getRefusalsOrBuilder(
+      int index);
+
+  /**
+   * <pre>
+   * The server may have refused more ends up to this report_sequence, for example before it restarted: unless such an
+   * end is in `refusals` or is resent, it is not known whether it was recorded. 9,223,372,036,854,775,807 if the server
+   * does not know the instance. Default 0.
+   * </pre>
+   *
+   * <code>uint64 unknown_report_sequence = 14;</code>
+   * @return The unknownReportSequence.
+   */
+  long getUnknownReportSequence();
 }

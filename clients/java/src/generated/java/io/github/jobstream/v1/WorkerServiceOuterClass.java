@@ -182,7 +182,7 @@ public final class WorkerServiceOuterClass extends com.google.protobuf.Generated
       "m.v1.AttemptCancel\022$\n\003ack\030\004 \001(\0132\027.jobstr" +
       "eam.v1.ReportAck\022 \n\004ping\030\005 \001(\0132\022.jobstre" +
       "am.v1.Ping\022\"\n\005drain\030\006 \001(\0132\023.jobstream.v1" +
-      ".Drain\"\223\003\n\007Welcome\022\030\n\020protocol_version\030\001" +
+      ".Drain\"\343\003\n\007Welcome\022\030\n\020protocol_version\030\001" +
       " \001(\r\022\021\n\tworker_id\030\002 \001(\t\022\026\n\016server_versio" +
       "n\030\003 \001(\t\022\017\n\007boot_id\030\004 \001(\t\022(\n\005lease\030\005 \001(\0132" +
       "\031.google.protobuf.Duration\0220\n\rping_inter" +
@@ -192,7 +192,9 @@ public final class WorkerServiceOuterClass extends com.google.protobuf.Generated
       "e.protobuf.Duration\022\032\n\022standing_lease_id" +
       "s\030\t \003(\t\022\035\n\025acked_report_sequence\030\n \001(\004\022\031" +
       "\n\021payload_bytes_max\030\013 \001(\r\022\031\n\021message_byt" +
-      "es_max\030\014 \001(\r\"\262\003\n\nAssignment\022\020\n\010lease_id\030" +
+      "es_max\030\014 \001(\r\022-\n\010refusals\030\r \003(\0132\033.jobstre" +
+      "am.v1.ReportRefusal\022\037\n\027unknown_report_se" +
+      "quence\030\016 \001(\004\"\262\003\n\nAssignment\022\020\n\010lease_id\030" +
       "\001 \001(\t\022\016\n\006job_id\030\002 \001(\t\022\017\n\007attempt\030\003 \001(\r\022\014" +
       "\n\004kind\030\004 \001(\t\022\r\n\005queue\030\005 \001(\t\022&\n\007payload\030\006" +
       " \001(\0132\025.jobstream.v1.Payload\0226\n\007headers\030\007" +
@@ -301,7 +303,7 @@ public final class WorkerServiceOuterClass extends com.google.protobuf.Generated
     internal_static_jobstream_v1_Welcome_fieldAccessorTable = new
       com.google.protobuf.GeneratedMessage.FieldAccessorTable(
         internal_static_jobstream_v1_Welcome_descriptor,
-        new java.lang.String[] { "ProtocolVersion", "WorkerId", "ServerVersion", "BootId", "Lease", "PingInterval", "AcceptTimeout", "ReconnectGrace", "StandingLeaseIds", "AckedReportSequence", "PayloadBytesMax", "MessageBytesMax", });
+        new java.lang.String[] { "ProtocolVersion", "WorkerId", "ServerVersion", "BootId", "Lease", "PingInterval", "AcceptTimeout", "ReconnectGrace", "StandingLeaseIds", "AckedReportSequence", "PayloadBytesMax", "MessageBytesMax", "Refusals", "UnknownReportSequence", });
     internal_static_jobstream_v1_Assignment_descriptor =
       getDescriptor().getMessageType(10);
     internal_static_jobstream_v1_Assignment_fieldAccessorTable = new
