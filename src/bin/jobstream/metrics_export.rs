@@ -2,9 +2,7 @@
 
 use jobstream::server::{MetricsExport, ServerOptions};
 
-use crate::otel::{Collector, Protocol, Signal, millis_of, variable};
-
-const INTERVAL: &str = "OTEL_METRIC_EXPORT_INTERVAL";
+use crate::otel::{self, Collector, Protocol, Signal, variable};
 
 /// Adds the export to the options of a server if the variables of this process ask for it. Problems are logged: no server
 /// fails for its metrics. Needs a Tokio runtime.
@@ -30,19 +28,14 @@ fn export(variable: impl Fn(&str) -> Option<String>) -> Result<Option<MetricsExp
         Protocol::HttpProtobuf => MetricsExport::http(&url, ca.as_deref()),
     }?;
     if let Some((name, pairs)) = headers {
-        for (key, value) in pairs_of(&name, &pairs)? {
+        for (key, value) in otel::pairs_of(&name, &pairs)? {
             export = export.header(&key, &value).map_err(|problem| format!("{name}: {problem}"))?;
         }
     }
-    let interval = variable(INTERVAL).map(|text| millis_of(INTERVAL, &text)).transpose()?;
-    export.interval = interval.unwrap_or(export.interval);
+    export.interval = otel::metrics_interval(&variable)?.unwrap_or(export.interval);
     export.timeout = timeout.unwrap_or(export.timeout);
-    let attributes = variable("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
-    for (key, value) in pairs_of("OTEL_RESOURCE_ATTRIBUTES", &attributes)? {
+    for (key, value) in otel::resource(&variable)? {
         set(&mut export.resource, key, value);
-    }
-    if let Some(name) = variable("OTEL_SERVICE_NAME") {
-        set(&mut export.resource, "service.name".to_owned(), name);
     }
     set(&mut export.resource, "service.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
     Ok(Some(export))
@@ -51,16 +44,6 @@ fn export(variable: impl Fn(&str) -> Option<String>) -> Result<Option<MetricsExp
 fn set(resource: &mut Vec<(String, String)>, key: String, value: String) {
     resource.retain(|(known, _)| *known != key);
     resource.push((key, value));
-}
-
-/// Reads `key=value,key=value`.
-fn pairs_of(name: &str, text: &str) -> Result<Vec<(String, String)>, String> {
-    let pair = |text: &str| match text.split_once('=') {
-        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
-        // The text may be a secret.
-        _ => Err(format!("{name}: write it as key=value,key=value")),
-    };
-    text.split(',').filter(|text| !text.trim().is_empty()).map(pair).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
-//! The standard variables of OpenTelemetry that traces and metrics share.
+//! The standard variables of OpenTelemetry, as far as its SDK does not read them for us.
 
 #[cfg(feature = "otel")]
 use std::time::Duration;
+
+#[cfg(feature = "otel")]
+use jobstream::client::Sampling;
 
 /// What is exported.
 #[derive(Debug, Clone, Copy)]
@@ -103,9 +106,87 @@ impl Collector {
     }
 }
 
+/// The sampling of `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`, and what is wrong with them: then the default is used.
+#[cfg(feature = "otel")]
+pub(crate) fn sampling(variable: impl Fn(&str) -> Option<String>) -> (Sampling, Option<String>) {
+    let Some(sampler) = variable("OTEL_TRACES_SAMPLER") else { return (Sampling::default(), None) };
+    let text = variable("OTEL_TRACES_SAMPLER_ARG");
+    let ratio = || match &text {
+        None => Ok(1.0),
+        Some(text) => text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio)).ok_or_else(|| {
+            format!("OTEL_TRACES_SAMPLER_ARG is {text:?}: allowed is 0 to 1; every trace is sampled")
+        }),
+    };
+    let sampling = |parent_based, ratio: Result<f64, String>| match ratio {
+        Ok(ratio) => (Sampling { parent_based, ratio }, None),
+        Err(problem) => (Sampling { parent_based, ratio: 1.0 }, Some(problem)),
+    };
+    match sampler.as_str() {
+        "always_on" => sampling(false, Ok(1.0)),
+        "always_off" => sampling(false, Ok(0.0)),
+        "traceidratio" => sampling(false, ratio()),
+        "parentbased_always_on" => sampling(true, Ok(1.0)),
+        "parentbased_always_off" => sampling(true, Ok(0.0)),
+        "parentbased_traceidratio" => sampling(true, ratio()),
+        _ => {
+            let problem = format!(
+                "OTEL_TRACES_SAMPLER is {sampler:?}: allowed are always_on, always_off, traceidratio and these after \
+                 parentbased_; parentbased_always_on is used"
+            );
+            (Sampling::default(), Some(problem))
+        }
+    }
+}
+
+/// Whether `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` name the service.
+#[cfg(feature = "otel")]
+pub(crate) fn names_service(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let attributes = variable("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
+    variable("OTEL_SERVICE_NAME").is_some()
+        || attributes.split(',').any(|pair| pair.trim_start().starts_with("service.name="))
+}
+
+/// The attributes of the resource in `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME`. A later one overrides an earlier one
+/// of the same key.
+///
+/// # Errors
+///
+/// If the former is malformed.
+#[cfg(feature = "otel")]
+pub(crate) fn resource(variable: impl Fn(&str) -> Option<String>) -> Result<Vec<(String, String)>, String> {
+    let attributes = variable("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
+    let mut attributes = pairs_of("OTEL_RESOURCE_ATTRIBUTES", &attributes)?;
+    attributes.extend(variable("OTEL_SERVICE_NAME").map(|name| ("service.name".to_owned(), name)));
+    Ok(attributes)
+}
+
+/// The interval of the export of metrics, if it is set.
+///
+/// # Errors
+///
+/// If it is no number of milliseconds.
+#[cfg(feature = "otel")]
+pub(crate) fn metrics_interval(
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Option<Duration>, String> {
+    const INTERVAL: &str = "OTEL_METRIC_EXPORT_INTERVAL";
+    variable(INTERVAL).map(|text| millis_of(INTERVAL, &text)).transpose()
+}
+
+/// Reads `key=value,key=value`.
+#[cfg(feature = "otel")]
+pub(crate) fn pairs_of(name: &str, text: &str) -> Result<Vec<(String, String)>, String> {
+    let pair = |text: &str| match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
+        // The text may be a secret.
+        _ => Err(format!("{name}: write it as key=value,key=value")),
+    };
+    text.split(',').filter(|text| !text.trim().is_empty()).map(pair).collect()
+}
+
 /// Reads milliseconds.
 #[cfg(feature = "otel")]
-pub(crate) fn millis_of(name: &str, text: &str) -> Result<Duration, String> {
+fn millis_of(name: &str, text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(millis @ 1..) => Ok(Duration::from_millis(millis)),
         _ => Err(format!("{name} is {text:?}: write a number of milliseconds above 0")),
@@ -156,5 +237,30 @@ mod tests {
             let problem = of(Signal::Traces, &[all, (name, value)]).unwrap_err();
             assert!(problem.contains(name) && problem.contains(value), "{problem}");
         }
+    }
+
+    fn sampled(sampler: &str, argument: &str) -> (bool, f64, bool) {
+        let (sampling, problem) = sampling(|name| match name {
+            "OTEL_TRACES_SAMPLER" => Some(sampler.to_owned()),
+            _ => Some(argument.to_owned()).filter(|argument| !argument.is_empty()),
+        });
+        (sampling.parent_based, sampling.ratio, problem.is_some())
+    }
+
+    #[test]
+    fn the_samplers_of_the_specification_are_known() {
+        assert_eq!(sampling(|_| None), (Sampling::default(), None));
+        assert_eq!(sampled("always_off", ""), (false, 0.0, false));
+        assert_eq!(sampled("traceidratio", "0.25"), (false, 0.25, false));
+        assert_eq!(sampled("parentbased_traceidratio", ""), (true, 1.0, false));
+        assert_eq!(sampled("parentbased_traceidratio", "2"), (true, 1.0, true));
+        assert_eq!(sampled("xray", ""), (true, 1.0, true));
+    }
+
+    #[test]
+    fn the_service_is_named_by_either_variable() {
+        let attributes =
+            |name: &str| (name == "OTEL_RESOURCE_ATTRIBUTES").then(|| "a=b, service.name=x".to_owned());
+        assert!(names_service(attributes) && !names_service(|_| None));
     }
 }

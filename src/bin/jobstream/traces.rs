@@ -2,8 +2,6 @@
 
 #[cfg(feature = "otel")]
 mod export;
-#[cfg(feature = "otel")]
-mod variables;
 
 use std::time::Duration;
 

@@ -19,8 +19,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanData, SpanExporter};
 
-use super::variables;
-use crate::otel::{Collector, Protocol};
+use crate::otel::{self, Collector, Protocol};
 
 /// Shortest time between two lines of the log about spans that were not exported.
 const LOG_PAUSE: Duration = Duration::from_secs(60);
@@ -34,7 +33,7 @@ pub(super) struct Export {
 impl Export {
     /// Starts the export. `None` if the collector's address is invalid, which is logged. Needs a Tokio runtime.
     pub(super) fn start(collector: &Collector, variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
-        let (sampling, problem) = variables::sampling(&variable);
+        let (sampling, problem) = otel::sampling(&variable);
         if let Some(problem) = problem {
             tracing::warn!("{problem}");
         }
@@ -51,7 +50,7 @@ impl Export {
         };
         let resource =
             Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
-        let resource = match variables::names_service(&variable) {
+        let resource = match otel::names_service(&variable) {
             true => resource,
             false => resource.with_service_name("jobstream"),
         };
