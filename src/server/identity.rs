@@ -335,6 +335,7 @@ fn bearer_token(value: &HeaderValue) -> Result<&str> {
     }
 }
 
+/// The error for a credential that is malformed or unknown.
 fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Unauthenticated { reason: "CREDENTIAL_INVALID" }, message)
 }

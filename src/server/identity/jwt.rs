@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Verification;
 use super::cache::{Entry, TokenCache};
 use super::jwks::{Found, KeySet, Keys, Loaded, Source};
 use super::tokens::{self, TokenDigest};
+use super::{Verification, invalid};
 use crate::access::{Grants, Principal};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -267,11 +267,6 @@ fn interval(options: &JwtOptions) -> Duration {
 
 fn unusable_keys(why: String) -> Error {
     Error::invalid("jwt.jwks", why)
-}
-
-/// A refused token.
-fn invalid(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Unauthenticated { reason: "CREDENTIAL_INVALID" }, message)
 }
 
 /// A token that was valid.
