@@ -114,7 +114,7 @@ impl TokenKeys {
         };
         let json = serde_json::to_vec(&claims).expect("four plain members");
         let payload = BASE64_URL_SAFE_NO_PAD.encode(json);
-        let signature = signed(&self.keys[0], &payload).finalize().into_bytes();
+        let signature = mac_of(&self.keys[0], &payload).finalize().into_bytes();
         format!("{MINTED_PREFIX}{payload}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
     }
 
@@ -145,7 +145,7 @@ impl TokenKeys {
         }
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
         // The comparison takes constant time.
-        let is_signed = |key| signed(key, payload).verify_slice(&signature).is_ok();
+        let is_signed = |key| mac_of(key, payload).verify_slice(&signature).is_ok();
         if !self.keys.iter().any(is_signed) {
             return None;
         }
@@ -168,7 +168,7 @@ impl fmt::Debug for TokenKeys {
     }
 }
 
-fn signed(key: &Hmac<Sha256>, payload: &str) -> Hmac<Sha256> {
+fn mac_of(key: &Hmac<Sha256>, payload: &str) -> Hmac<Sha256> {
     let mut mac = key.clone();
     mac.update(LABEL);
     mac.update(payload.as_bytes());

@@ -137,9 +137,9 @@ impl Feed {
 }
 
 impl Ring {
-    /// Adds a subscriber, which retains the recording until [`Ring::leave`]. Begins a recording with this id if there is
+    /// Adds a subscriber, which retains the recording until [`Ring::unsubscribe`]. Begins a recording with this id if there is
     /// none.
-    pub(super) fn join(&mut self, recording: u64) -> usize {
+    pub(super) fn subscribe(&mut self, recording: u64) -> usize {
         if self.recording == 0 {
             self.recording = recording.max(1);
         }
@@ -148,7 +148,7 @@ impl Ring {
     }
 
     /// Removes a subscriber. Returns whether it was the last one.
-    pub(super) fn leave(&mut self, subscriber: usize, now: Duration) -> bool {
+    pub(super) fn unsubscribe(&mut self, subscriber: usize, now: Duration) -> bool {
         if self.subscribers.remove(subscriber).is_some() {
             self.waiting -= 1;
         }
@@ -163,7 +163,7 @@ impl Ring {
     }
 
     /// Ends the recording if its time has come. Returns whether it ended.
-    pub(super) fn end_recording(&mut self, now: Duration) -> bool {
+    pub(super) fn end_recording_if_due(&mut self, now: Duration) -> bool {
         let is_due = self.ends_at.is_some_and(|ends_at| ends_at <= now);
         if is_due {
             self.ends_at = None;

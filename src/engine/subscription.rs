@@ -140,7 +140,7 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let now = self.engine.now().monotonic;
-        if self.engine.0.feed.lock().leave(self.subscriber, now) {
+        if self.engine.0.feed.lock().unsubscribe(self.subscriber, now) {
             // The ticker ends the recording.
             self.engine.0.timer_changed.notify_one();
         }
@@ -180,7 +180,7 @@ impl Engine {
             );
             return Err(Error::invalid("after_cursor", description));
         }
-        let subscriber = ring.join(recording);
+        let subscriber = ring.subscribe(recording);
         state.core.set_feed(true);
         let cursor = after.unwrap_or_else(|| ring.newest());
         drop((ring, state));
@@ -197,7 +197,7 @@ impl Engine {
             let State { core, .. } = &mut *state;
             let mut ring = self.0.feed.lock();
             ring.take_due_wakers(now, &mut wakers);
-            if ring.end_recording(now) {
+            if ring.end_recording_if_due(now) {
                 core.set_feed(false);
             }
             ring.position()

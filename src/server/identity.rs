@@ -260,7 +260,7 @@ impl Identity {
     /// # Errors
     ///
     /// `Unauthenticated`, also for tokens that are not minted: addresses are logged and shared.
-    fn link_holder(&self, token: &str) -> Result<Arc<Principal>> {
+    fn verify_access_token(&self, token: &str) -> Result<Arc<Principal>> {
         if !token.starts_with(MINTED_PREFIX) {
             return Err(invalid(
                 "access_token is no minted token: mint one for this job, or send the header \"authorization: Bearer TOKEN\"",

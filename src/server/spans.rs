@@ -62,7 +62,7 @@ where
         Either::Right(Box::pin(async move {
             let response = call.await?;
             Ok(match span.start(None) {
-                Some(span) => response_in(Ending(Some(span)), response),
+                Some(span) => end_with_response(OpenSpan(Some(span)), response),
                 None => response,
             })
         }))
@@ -92,9 +92,9 @@ fn span_of<B>(spans: &Spans, request: &Request<B>) -> Option<RequestSpan> {
 }
 
 /// The span of a request until its response has ended.
-struct Ending(Option<Context>);
+struct OpenSpan(Option<Context>);
 
-impl Ending {
+impl OpenSpan {
     fn end_with(&mut self, headers: &HeaderMap) {
         let Some(span) = self.0.take() else { return };
         if let Some(status) = Status::from_header_map(headers) {
@@ -108,7 +108,7 @@ impl Ending {
     }
 }
 
-impl Drop for Ending {
+impl Drop for OpenSpan {
     fn drop(&mut self) {
         if let Some(span) = self.0.take() {
             span.span().end();
@@ -123,8 +123,8 @@ fn is_of_server(code: Code) -> bool {
 }
 
 /// The response, whose end is that of the span.
-fn response_in(mut ending: Ending, response: Response<Body>) -> Response<Body> {
-    if let Some(span) = &ending.0
+fn end_with_response(mut open_span: OpenSpan, response: Response<Body>) -> Response<Body> {
+    if let Some(span) = &open_span.0
         && !is_grpc(response.headers())
     {
         let status = response.status();
@@ -134,16 +134,16 @@ fn response_in(mut ending: Ending, response: Response<Body>) -> Response<Body> {
         }
     }
     if response.headers().contains_key(Status::GRPC_STATUS) {
-        ending.end_with(response.headers());
+        open_span.end_with(response.headers());
         return response;
     }
-    response.map(|body| Body::new(SpanBody { body, ending }))
+    response.map(|body| Body::new(SpanBody { body, open_span }))
 }
 
 /// A body that ends its span with its trailers, or when it is dropped.
 struct SpanBody {
     body: Body,
-    ending: Ending,
+    open_span: OpenSpan,
 }
 
 impl HttpBody for SpanBody {
@@ -158,7 +158,7 @@ impl HttpBody for SpanBody {
         if let Poll::Ready(Some(Ok(frame))) = &frame
             && let Some(trailers) = frame.trailers_ref()
         {
-            self.ending.end_with(trailers);
+            self.open_span.end_with(trailers);
         }
         frame
     }

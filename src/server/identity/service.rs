@@ -119,7 +119,7 @@ fn identify<B>(identity: &Identity, request: &mut Request<B>) -> Result<(Verific
              \"authorization: Bearer TOKEN\"",
         ));
     }
-    identity.link_holder(&token).map(|principal| (Verification::Ready(principal), true))
+    identity.verify_access_token(&token).map(|principal| (Verification::Ready(principal), true))
 }
 
 /// Removes the token from the query of a request, if there is one.
