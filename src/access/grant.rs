@@ -163,6 +163,7 @@ impl Grant {
         self.permits(action) && !(self.own && action.has_owner()) && self.kind.is_any() && self.queue.is_any()
     }
 
+    /// Whether it permits the action at all: for some queue, kind and job.
     fn permits(&self, action: Action) -> bool {
         self.action.is_none_or(|own| own == action)
     }
@@ -234,14 +235,17 @@ impl Grants {
         self.is_unlimited
     }
 
+    /// Whether one of them permits the action for this job. `is_own`: the principal submitted the job.
     pub(super) fn cover(&self, action: Action, queue: &str, kind: &str, is_own: bool) -> bool {
         self.is_unlimited || self.list.iter().any(|grant| grant.covers(action, queue, kind, is_own))
     }
 
+    /// Whether one of them permits the action for the whole queue, with all its kinds and jobs.
     pub(super) fn cover_queue(&self, action: Action, queue: &str) -> bool {
         self.is_unlimited || self.list.iter().any(|grant| grant.covers_queue(action, queue))
     }
 
+    /// Whether one of them permits the action for all these queues and kinds. Without queues, for every queue.
     pub(super) fn cover_lanes<'a, Q, K>(&self, action: Action, queues: Option<Q>, kinds: K) -> bool
     where
         Q: Iterator<Item = &'a str> + Clone,

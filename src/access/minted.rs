@@ -17,11 +17,11 @@ use crate::job::{JobId, Timestamp};
 
 /// Prefix of minted tokens.
 pub(crate) const MINTED_PREFIX: &str = "jsm_";
-/// The audience of minted tokens.
+/// The default audience of minted tokens.
 pub const AUDIENCE_DEFAULT: &str = "jobstream";
-/// Fewest bytes of a key.
+/// Fewest bytes of a key of [`TokenKeys`].
 pub const TOKEN_KEY_BYTES_MIN: usize = 32;
-/// Most keys.
+/// Most keys of [`TokenKeys`].
 pub const TOKEN_KEYS_MAX: usize = 16;
 /// Longest minted token that is verified, in bytes.
 const TOKEN_BYTES_MAX: usize = 2048;
@@ -104,7 +104,7 @@ impl TokenKeys {
         Self::new(&[key.to_vec()], audience).expect("one key of the right length")
     }
 
-    /// A token that lets its holder read the job until the time, in the name of the principal that mints it.
+    /// Makes a token that lets its holder read the job until `expire_time`. The holder has the name of `minter`.
     pub(crate) fn mint(&self, job: JobId, minter: &str, expire_time: Timestamp) -> String {
         let claims = Claims {
             job: job.to_string(),
@@ -118,7 +118,7 @@ impl TokenKeys {
         format!("{MINTED_PREFIX}{payload}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// The holder of a minted token.
+    /// Verifies a minted token. Returns the principal that it stands for.
     ///
     /// # Errors
     ///
@@ -168,6 +168,7 @@ impl fmt::Debug for TokenKeys {
     }
 }
 
+/// The authentication code (HMAC) of the payload of a minted token.
 fn mac_of(key: &Hmac<Sha256>, payload: &str) -> Hmac<Sha256> {
     let mut mac = key.clone();
     mac.update(LABEL);

@@ -50,7 +50,7 @@ pub struct Principal {
     quota: Quota,
 }
 
-/// The job of a decision.
+/// What decides whether a principal may act on a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct JobAccess<'a> {
     pub(crate) id: JobId,
@@ -143,7 +143,7 @@ impl Principal {
         (!self.name.is_empty()).then_some(&self.name)
     }
 
-    /// Whether it may act on this job.
+    /// Whether it may do this with the job.
     pub(crate) fn may(&self, action: Action, job: JobAccess<'_>) -> bool {
         if let Some(readable) = self.job {
             return action == Action::Read && readable == job.id;
@@ -162,7 +162,7 @@ impl Principal {
         self.grants.cover(action, queue, kind, false)
     }
 
-    /// Whether it may act on this queue as a whole.
+    /// Whether it may do this with the whole queue: all its kinds and jobs.
     pub(crate) fn may_queue(&self, action: Action, queue: &str) -> bool {
         self.grants.cover_queue(action, queue)
     }
@@ -176,7 +176,7 @@ impl Principal {
         self.grants.cover_lanes(action, queues, kinds)
     }
 
-    /// Whether it may act on every queue as a whole.
+    /// Whether it may do this with all queues, kinds and jobs.
     pub(crate) fn may_all_queues(&self, action: Action) -> bool {
         self.grants.cover_all_queues(action)
     }

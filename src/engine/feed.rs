@@ -27,7 +27,7 @@ const WAKE_INTERVAL_EACH: Duration = Duration::from_micros(20);
 /// Longest interval between two wake-ups of all subscribers while there are changes.
 const WAKE_INTERVAL_MAX: Duration = Duration::from_secs(1);
 
-/// Largest capacity for subscribers that is retained without any.
+/// Largest capacity of the table of subscribers that is retained while it is empty.
 const CAPACITY_MAX: usize = 4_096;
 
 /// The feed of an engine.
@@ -77,12 +77,12 @@ pub(super) struct ChangeBatch {
 
 /// What follows a cursor.
 pub(super) enum Following {
-    /// Changes that are no longer retained: continue with this cursor. The number of them is 0 if it is not known.
+    /// The number of changes that are no longer retained, 0 if it is not known, and the cursor after them.
     Missed(u64, FeedCursor),
     Changes(ChangeBatch),
     /// Nothing yet.
     Nothing,
-    /// Nothing any more.
+    /// Nothing, and no change will follow.
     End,
 }
 
@@ -196,7 +196,7 @@ impl Ring {
         wakers.extend(self.subscribers.iter_mut().filter_map(|(_, waker)| waker.take()));
     }
 
-    /// No change follows.
+    /// Ends the feed, because no change follows. Takes the wakers of all subscribers.
     pub(super) fn end(&mut self, wakers: &mut Vec<Waker>) {
         self.is_over = true;
         self.take_wakers(wakers);
@@ -232,7 +232,7 @@ impl Ring {
         cursor.recording == self.recording && cursor.number > self.newest().number
     }
 
-    /// Reads the changes after a cursor that are wanted. At most `limit` changes are scanned.
+    /// Scans at most `limit` changes after a cursor. Returns those that are wanted.
     pub(super) fn after(
         &self,
         cursor: FeedCursor,

@@ -18,7 +18,7 @@ use crate::metrics::{self, AtomicHistogram, CALL_BUCKETS, NameSet, OTHER, Snapsh
 
 /// Lanes and queues that are read under one hold of the lock.
 const LANES_PER_HOLD: usize = 512;
-/// The label of the log on a disk.
+/// The value of the label `backend` for the log on disk.
 const DISK: &str = "disk";
 
 /// What the engine counts outside of the core.
@@ -42,7 +42,7 @@ impl Default for Meter {
     }
 }
 
-/// The label values that have series of their own.
+/// The queues and lanes that have series of their own.
 #[derive(Default)]
 struct Names {
     queues: NameSet<Arc<str>>,
@@ -55,8 +55,8 @@ impl Meter {
         self.watch_resumes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts what a watch delivered, and measures how late the first event after the opening of the watch is. The clock is read
-    /// at most once.
+    /// Counts what a watch delivered. Measures how late the first event is that is newer than `opened_at`, the job's last
+    /// sequence when the watch was opened. The clock is read at most once.
     pub(super) fn watch_sent(&self, items: &[WatchItem], opened_at: u32, now: impl FnOnce() -> Timestamp) {
         let live_time = items.iter().find_map(|item| match item {
             WatchItem::Event(event) if event.sequence > opened_at => Some(event.time),

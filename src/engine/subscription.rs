@@ -1,4 +1,4 @@
-//! Following the state changes of all jobs: a cursor in the feed and a waker for more.
+//! A subscription to the state changes of all jobs: a cursor in the feed, and a waker while it waits.
 
 use std::future::poll_fn;
 use std::sync::Arc;

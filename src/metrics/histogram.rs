@@ -141,7 +141,7 @@ impl AtomicHistogram {
     }
 }
 
-/// The bucket of a value.
+/// The index of the bucket that counts this value.
 fn index(buckets: Buckets, value: f64) -> usize {
     // Most values are in one of the first buckets.
     buckets.iter().position(|bound| value <= *bound).unwrap_or(buckets.len())

@@ -35,7 +35,7 @@ pub(super) fn request(
     period: Period,
     resource: &[(String, String)],
 ) -> ExportMetricsServiceRequest {
-    // A collector has receivers for processes, with other names.
+    // A collector measures processes by itself, under other names.
     let families = snapshot.families().filter(|(family, _)| !family.name.starts_with("process_"));
     let metrics = families.map(|(family, samples)| metric(family, samples, period)).collect();
     let scope = InstrumentationScope {

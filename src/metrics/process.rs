@@ -59,7 +59,7 @@ mod linux {
             self.0[RESIDENT_PAGES] * page_size() as f64
         }
 
-        /// The start is measured from the boot of the machine.
+        /// The start of the process, in Unix time. The system reports it since the boot of the machine.
         pub(super) fn start_time_seconds(&self) -> Option<f64> {
             let stat = fs::read_to_string("/proc/stat").ok()?;
             let boot: f64 = stat.lines().find_map(|line| line.strip_prefix("btime "))?.parse().ok()?;
@@ -77,7 +77,7 @@ mod linux {
         }
     }
 
-    /// The limit; none if there is none.
+    /// The largest number of open files; `None` if it has no limit.
     pub(super) fn max_fds() -> Option<f64> {
         getrlimit(Resource::Nofile).current.map(|limit| limit as f64)
     }

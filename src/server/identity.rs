@@ -123,7 +123,7 @@ enum Verification {
 
 type PrincipalFuture = Pin<Box<dyn Future<Output = Result<Arc<Principal>>> + Send>>;
 
-/// The accepted callers, for reads.
+/// The callers that are accepted now. An update replaces all of them.
 #[derive(Debug)]
 struct AcceptedCallers {
     tokens: TokenTable,
@@ -136,7 +136,7 @@ struct AcceptedCallers {
 }
 
 impl AcceptedCallers {
-    /// The callers without JSON Web Tokens.
+    /// The callers of the options, except those with JSON Web Tokens: `jwt` is set afterwards.
     fn new(options: IdentityOptions) -> Result<Self> {
         let IdentityOptions { mut tokens, mut certificates, quotas, .. } = options;
         let principals = tokens.iter_mut().map(StaticToken::principal_mut);
@@ -209,6 +209,7 @@ impl Identity {
         }
     }
 
+    /// Verifies the token of an authorization header.
     fn bearer(&self, callers: &Arc<AcceptedCallers>, token: &str) -> Result<Verification> {
         if token.starts_with(MINTED_PREFIX) {
             return self.minted(callers, token, self.0.clock.now().wall).map(Verification::Ready);
@@ -255,7 +256,7 @@ impl Identity {
         }))
     }
 
-    /// The holder of a minted token in the query of an address.
+    /// Verifies the parameter `access_token` of an address, a minted token.
     ///
     /// # Errors
     ///
@@ -270,6 +271,7 @@ impl Identity {
         self.minted(&callers, token, self.0.clock.now().wall)
     }
 
+    /// Verifies a minted token. Its holder shares the quota of the principal that minted it.
     fn minted(&self, callers: &AcceptedCallers, token: &str, now: Timestamp) -> Result<Arc<Principal>> {
         let principal = self.0.keys.current().verify(token, now)?;
         Ok(with_quota(Arc::new(principal), &callers.quotas))

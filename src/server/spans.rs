@@ -91,7 +91,7 @@ fn span_of<B>(spans: &Spans, request: &Request<B>) -> Option<RequestSpan> {
     Some(RequestSpan::new(spans.clone(), name, attributes, request.extensions().get().cloned()))
 }
 
-/// The span of a request until its response has ended.
+/// The span of a request. It ends with the response, or when it is dropped.
 struct OpenSpan(Option<Context>);
 
 impl OpenSpan {
@@ -116,13 +116,13 @@ impl Drop for OpenSpan {
     }
 }
 
-/// Whether an error of this code is one of the server.
+/// Whether an error of this code is a failure of the server, by the conventions of OpenTelemetry.
 fn is_of_server(code: Code) -> bool {
     use Code::{DataLoss, DeadlineExceeded, Internal, Unavailable, Unimplemented, Unknown};
     matches!(code, Unknown | DeadlineExceeded | Unimplemented | Internal | Unavailable | DataLoss)
 }
 
-/// The response, whose end is that of the span.
+/// The response. The span ends with its headers if they have the status, else with its body.
 fn end_with_response(mut open_span: OpenSpan, response: Response<Body>) -> Response<Body> {
     if let Some(span) = &open_span.0
         && !is_grpc(response.headers())

@@ -1,5 +1,5 @@
-//! The trace context of a request: a layer that reads the headers of W3C. The API gives it to the jobs that the request
-//! submits.
+//! The trace context of a request: a layer that reads the headers of W3C Trace Context. The API gives it to the jobs that the
+//! request submits.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};

@@ -144,7 +144,7 @@ pub(super) struct KeySet {
     skipped: usize,
 }
 
-/// The key for a token.
+/// The result of the search for the key of a token.
 #[derive(Debug)]
 pub(super) enum Found<'a> {
     /// The key.

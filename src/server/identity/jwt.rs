@@ -99,8 +99,8 @@ impl JwtVerifier {
         Ok(Self::with_keys(options, keys, clock))
     }
 
-    /// What replaces this verifier in a running server. It blocks its thread while it loads the keys, also those of a URL if
-    /// it is another one, so that no token waits for them.
+    /// A verifier with other options, which replaces the former one of a running server. Keys of another place are loaded
+    /// here, also those of a URL, so that no token waits for them. It blocks its thread.
     ///
     /// # Errors
     ///

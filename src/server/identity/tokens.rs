@@ -128,6 +128,7 @@ impl TokenTable {
     }
 }
 
+/// The first bytes of a digest, as a number.
 fn bucket(digest: &TokenDigest) -> u64 {
     digest[..8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

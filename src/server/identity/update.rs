@@ -1,4 +1,4 @@
-//! Other callers for a running server: they are checked first, and then accepted at once.
+//! Replaces the callers that a running server accepts: the new ones are checked first, and then accepted at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::jwt::{JwtVerifier, Renewed};
 use super::{AcceptedCallers, Identity, IdentityOptions};
 use crate::error::Result;
 
-/// Callers that an [`Identity`] can accept.
+/// Checked callers, which replace those of an [`Identity`].
 #[derive(Debug)]
 #[must_use = "the former callers are accepted until `apply`"]
 pub struct IdentityUpdate {
@@ -65,7 +65,7 @@ impl IdentityUpdate {
         changes
     }
 
-    /// Adds the verifier of JSON Web Tokens to the callers, and has its keys kept fresh. Returns what has changed.
+    /// Adds the verifier of JSON Web Tokens to the callers. Its keys are refreshed from now on. Returns what has changed.
     #[cfg(feature = "tls")]
     fn apply_jwt(&mut self) -> Option<String> {
         let mut renewed = self.jwt.take();

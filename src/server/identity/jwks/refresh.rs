@@ -51,6 +51,7 @@ struct State {
     loads: u64,
 }
 
+/// Whether a call with an unknown key can wait for a load.
 #[derive(Debug)]
 struct Demand {
     is_loading: bool,
@@ -183,8 +184,8 @@ impl Keys {
         }
     }
 
-    /// Makes a loaded set the current one, and wakes those that wait. Returns the message of a failed load. `before` is that
-    /// of the load before.
+    /// Ends a load: makes its set the current one, and wakes the calls that wait. Returns the message if the load failed.
+    /// `before` is the message of the previous load, if that failed.
     fn publish(&self, loaded: Result<KeySet, String>, before: Option<String>) -> Option<String> {
         let mut demand = self.demand.lock();
         let current = self.current();

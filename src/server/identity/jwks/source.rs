@@ -95,7 +95,7 @@ impl Source {
     /// A message with the reason.
     pub(super) async fn load(&self) -> Result<KeySet, String> {
         let source = self.clone();
-        // Both files may be slow.
+        // The file of the keys and that of the authorities may be slow to read.
         let prepare = tokio::task::spawn_blocking(move || match &source {
             Self::File(path) => {
                 read(path, DOCUMENT_BYTES_MAX).and_then(|bytes| KeySet::parse(&bytes)).map(Prepared::Keys)
@@ -120,6 +120,7 @@ impl Source {
     }
 }
 
+/// The keys of a file, or the request for those of a URL.
 enum Prepared<F> {
     Keys(KeySet),
     Request(F),

@@ -12,7 +12,7 @@ use crate::job::Timestamp;
 
 /// How far the clocks of the issuer and of this server may differ.
 const LEEWAY: Duration = Duration::from_secs(10);
-/// Before the name of a principal.
+/// Prefix of the names of principals. No name in a tokens file begins with it.
 const NAME_PREFIX: &str = "jwt:";
 
 /// What the claims of a token must be.

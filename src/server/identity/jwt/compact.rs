@@ -32,6 +32,8 @@ struct Header {
 }
 
 impl<'a> Token<'a> {
+    /// Parses the text of a token.
+    ///
     /// # Errors
     ///
     /// `Unauthenticated` if the text is no signed token, or its algorithm is none of [`Algorithm`].
