@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import queue
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import pytest
 from conftest import Proxy, serving
 from google.protobuf import duration_pb2
@@ -27,6 +30,7 @@ from jobstream import (
     Worker,
 )
 from jobstream.v1 import worker_service_pb2
+from jobstream.v1.worker_service_pb2_grpc import WorkerServiceServicer, add_WorkerServiceServicer_to_server
 from jobstream.worker.final_report import FinalReport, release
 from jobstream.worker.report_buffer import ReportBuffer
 
@@ -188,10 +192,14 @@ def test_handler_that_outlives_the_drain_has_lost_its_lease(client: Client) -> N
     assert outcomes.empty()
 
 
-def welcome(acknowledged: int, *standing: str) -> worker_service_pb2.Welcome:
+def welcome(acknowledged: int, *standing: str, unknown: int = 0) -> worker_service_pb2.Welcome:
     lease = duration_pb2.Duration(seconds=30)
     return worker_service_pb2.Welcome(
-        payload_bytes_max=1 << 20, lease=lease, acked_report_sequence=acknowledged, standing_lease_ids=standing
+        payload_bytes_max=1 << 20,
+        lease=lease,
+        acked_report_sequence=acknowledged,
+        standing_lease_ids=standing,
+        unknown_report_sequence=unknown,
     )
 
 
@@ -235,6 +243,108 @@ def test_reconnect_settles_ends_by_its_welcome() -> None:
     assert reasons(outcomes) == {"d": "LEASE_LOST"}
     buffer.acknowledge(3)
     assert reasons(outcomes) == {"c": None}
+
+
+FAILED_PRECONDITION = 9
+
+
+class RefusingServer(WorkerServiceServicer):
+    """Assigns the attempts a, b and c, whose ends are 1, 2 and 3 in some order. It refuses that of b and does not know
+    about the first of the others. The connection breaks before its acknowledgement."""
+
+    def __init__(self) -> None:
+        self.reports: list[worker_service_pb2.AttemptReport] = []
+        self.is_first = True
+
+    def Work(  # noqa: N802  The name of the method in the API.
+        self, request_iterator: Iterator[worker_service_pb2.WorkRequest], context: grpc.ServicerContext
+    ) -> Iterator[worker_service_pb2.WorkResponse]:
+        hello = next(request_iterator).hello
+        if self.is_first:
+            self.is_first = False
+            yield worker_service_pb2.WorkResponse(welcome=welcome(0), assignments=map(assignment, "abc"))
+            while len(self.reports) < 3:
+                self.reports += next(request_iterator).reports
+            context.abort(grpc.StatusCode.UNAVAILABLE, "cut before the acknowledgement")
+        assert sorted(hello.held_lease_ids) == ["a", "b", "c"]
+        answer = welcome(3)
+        answer.refusals.add(report_sequence=self.number("b"), lease_id="b").error.code = FAILED_PRECONDITION
+        answer.unknown_report_sequence = min(self.number("a"), self.number("c"))
+        yield worker_service_pb2.WorkResponse(welcome=answer)
+        for _ in request_iterator:
+            pass
+
+    def number(self, lease: str) -> int:
+        return next(report.report_sequence for report in self.reports if report.lease_id == lease)
+
+
+def assignment(lease: str) -> worker_service_pb2.Assignment:
+    left = duration_pb2.Duration(seconds=60)
+    return worker_service_pb2.Assignment(lease_id=lease, job_id=lease, attempt=1, kind="settles", time_left=left)
+
+
+@pytest.fixture
+def refusing() -> Iterator[tuple[RefusingServer, str]]:
+    server, servicer = grpc.server(ThreadPoolExecutor()), RefusingServer()
+    add_WorkerServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield servicer, f"http://127.0.0.1:{port}"
+    server.stop(None).wait(10)
+
+
+def check_refused(servicer: RefusingServer, outcomes: Outcomes) -> None:
+    settled = dict(outcomes.get(timeout=10) for _ in "abc")
+    found = {servicer.number(name): error.code if error else None for name, error in settled.items()}
+    unknown, recorded = sorted({1, 2, 3} - {servicer.number("b")})
+    assert found == {servicer.number("b"): "FAILED_PRECONDITION", unknown: "UNAVAILABLE", recorded: None}
+    assert outcomes.empty()
+
+
+def test_refusal_that_was_lost_with_the_connection_is_applied_at_the_reconnect(
+    refusing: tuple[RefusingServer, str],
+) -> None:
+    outcomes: Outcomes = queue.SimpleQueue()
+    servicer, address = refusing
+    with (
+        Client(address) as client,
+        serving(client, "settles", lambda context: context.on_settled(records(outcomes, context.job_id))),
+    ):
+        check_refused(servicer, outcomes)
+
+
+async def test_refusal_that_was_lost_is_applied_to_coroutines(refusing: tuple[RefusingServer, str]) -> None:
+    outcomes: Outcomes = queue.SimpleQueue()
+    servicer, address = refusing
+
+    async def settles(context: AsyncContext) -> None:
+        context.on_settled(records(outcomes, context.job_id))
+
+    async with AsyncClient(address) as client:
+        worker = AsyncWorker(client, "tests")
+        worker.handler("settles")(settles)
+        async with worker:
+            await asyncio.to_thread(check_refused, servicer, outcomes)
+
+
+def test_reconnect_does_not_settle_ends_that_the_server_may_have_refused_as_recorded() -> None:
+    outcomes: Outcomes = queue.SimpleQueue()
+    buffer = ended(outcomes, "a", "b", "c", "d")
+    refused = JobstreamError("refused")
+    refused.reason = "LEASE_LOST"
+    buffer.welcome(welcome(3, "d", unknown=2), {1: refused})
+    assert reasons(outcomes) == {"a": "LEASE_LOST", "b": "", "c": None}
+    buffer.acknowledge(4)
+    assert reasons(outcomes) == {"d": None}
+
+
+def test_ends_are_unknown_to_a_server_that_does_not_know_the_worker() -> None:
+    outcomes: Outcomes = queue.SimpleQueue()
+    buffer = ended(outcomes, "a", runs="b")
+    buffer.welcome(welcome(0, unknown=(1 << 63) - 1))
+    assert reasons(outcomes) == {"a": ""}
+    buffer.end("b", release())
+    assert reasons(outcomes) == {"b": "LEASE_LOST"}
 
 
 def test_revoked_lease_is_lost_and_its_slot_is_freed() -> None:

@@ -161,7 +161,8 @@ class BaseContext:
         attempt, a failure included, is recorded; if the server has a log, durably. An error with the reason LEASE_LOST
         means that the server does not use it, because the lease was lost: the job runs elsewhere or has ended
         otherwise. It is the error, too, of a handler that has not returned when a drain releases its job; it may still
-        run then. Unavailable means that it is not known, because the worker ended before the acknowledgement.
+        run then. Unavailable means that it is not known, because the worker ended before the acknowledgement, or
+        reconnected after a restart of the server.
 
         The functions of an attempt are called in the order of their registration: those of an AsyncContext in its event
         loop, others on a thread of the worker. They must not block. An exception is logged and has no other effect.

@@ -232,8 +232,10 @@ class ReportBuffer:
             self.changed.notify_all()
             return self.stream
 
-    def welcome(self, welcome: worker_service_pb2.Welcome) -> list[str]:
-        """Applies Welcome. Returns the attempts whose leases are lost."""
+    def welcome(
+        self, welcome: worker_service_pb2.Welcome, refusals: Mapping[int, JobstreamError] | None = None
+    ) -> list[str]:
+        """Applies Welcome, with the refused reports that it lists. Returns the attempts whose leases are lost."""
         standing = set(welcome.standing_lease_ids)
         with self.changed:
             self.lease_duration = from_duration(welcome.lease)
@@ -244,9 +246,13 @@ class ReportBuffer:
             for lease in lost:
                 self.attempts[lease] = Attempt(lease_lost=True, settled=self.attempts[lease].settled)
             acknowledged = welcome.acked_report_sequence
-            dropped = [entry for entry in self.reports if entry.report.lease_id not in standing]
+            dropped: list[Entry] = []
+            resent = deque[Entry]()
+            for entry in self.reports:
+                is_resent = entry.report.lease_id in standing and entry.report.report_sequence > acknowledged
+                (resent if is_resent else dropped).append(entry)
             self.free_bytes += sum(entry.buffered_bytes for entry in dropped)
-            self.reports = deque(entry for entry in self.reports if entry.report.lease_id in standing)
+            self.reports = resent
             self.accepted = list(self.running())
             self.heartbeat_requested = bool(self.accepted)
             now = time.monotonic()
@@ -255,7 +261,13 @@ class ReportBuffer:
                 self.leases_renewed_at = now
             self.phase = Phase.OPEN
         for entry in dropped:
-            settle(entry.settled, None if entry.report.report_sequence <= acknowledged else lease_lost())
+            sequence = entry.report.report_sequence
+            if refusals and sequence in refusals:
+                settle(entry.settled, refusals[sequence])
+            elif sequence <= welcome.unknown_report_sequence:
+                settle(entry.settled, unknown())
+            else:
+                settle(entry.settled, None if sequence <= acknowledged else lease_lost())
         self.acknowledge(acknowledged)
         return lost
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import grpc
 
@@ -186,7 +186,7 @@ class Session:
 
     def welcome(self, welcome: worker_service_pb2.Welcome) -> None:
         self.idle_timeout = SILENT_PINGS_MAX * max(0.05, from_duration(welcome.ping_interval))
-        for lease in self.buffer.welcome(welcome):
+        for lease in self.buffer.welcome(welcome, self.refused(welcome.refusals)):
             self.runner.stop(lease)
         self.connected.set()
         log_safely(
@@ -199,8 +199,14 @@ class Session:
                 log_safely(logging.WARNING, "on_connect of worker %s raised: %r", self.hello.name, error)
 
     def acknowledge(self, ack: worker_service_pb2.ReportAck) -> None:
+        refusals = self.refused(ack.refusals)
+        if ack.report_sequence:
+            self.buffer.acknowledge(ack.report_sequence, refusals)
+
+    def refused(self, wire: Iterable[worker_service_pb2.ReportRefusal]) -> dict[int, errors.JobstreamError]:
+        """Stops the attempts whose leases are lost. Returns the errors of refused reports by their numbers."""
         refusals: dict[int, errors.JobstreamError] = {}
-        for refusal in ack.refusals:
+        for refusal in wire:
             refusals[refusal.report_sequence] = status.from_rpc_status(refusal.error, self.address.url)
             if refusal.error.code == grpc.StatusCode.FAILED_PRECONDITION.value[0]:
                 self.buffer.revoke(refusal.lease_id)
@@ -212,8 +218,7 @@ class Session:
                     refusal.lease_id,
                     refusal.error.message,
                 )
-        if ack.report_sequence:
-            self.buffer.acknowledge(ack.report_sequence, refusals)
+        return refusals
 
     def on_drain(self, drain: worker_service_pb2.Drain) -> None:
         within = from_duration(drain.time_left)

@@ -21,7 +21,7 @@ def lease_lost() -> JobstreamError:
 
 def unknown() -> Unavailable:
     """The error of an attempt whose end was not acknowledged."""
-    message = "the worker ended before the end of this attempt was acknowledged: it may be recorded or not"
+    message = "the server did not acknowledge the end of this attempt: it may be recorded or not"
     return Unavailable(message, ErrorDetails(grpc.StatusCode.UNAVAILABLE.name))
 
 
