@@ -39,7 +39,7 @@ func (b *reportBuffer) beginStream(hello *jobstreamv1.Hello) *jobstreamv1.WorkRe
 	return &jobstreamv1.WorkRequest{Hello: hello}
 }
 
-// applyWelcome applies Welcome. It cancels the attempts whose leases are lost and drops their reports.
+// applyWelcome applies Welcome, after its refusals. It cancels the attempts whose leases are lost and drops their reports.
 func (b *reportBuffer) applyWelcome(welcome *jobstreamv1.Welcome) {
 	b.mu.Lock()
 	defer b.unlock()
@@ -58,7 +58,15 @@ func (b *reportBuffer) applyWelcome(welcome *jobstreamv1.Welcome) {
 		a.cancel(ErrLeaseLost)
 	}
 	for i, e := range b.reports {
-		if !valid[e.lease] && b.first+uint64(i) > welcome.AckedReportSequence {
+		number := b.first + uint64(i)
+		isTaken := number <= welcome.AckedReportSequence
+		if valid[e.lease] && !isTaken {
+			continue
+		}
+		if number <= welcome.UnknownReportSequence {
+			b.settle(e.ended, endUnknown())
+		}
+		if !isTaken {
 			b.bufferedBytes -= e.bytes
 			b.settle(e.ended, ErrLeaseLost)
 			b.reports[i] = entry{lease: e.lease}

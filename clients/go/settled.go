@@ -23,7 +23,7 @@ import (
 // The error is nil once the server has acknowledged the report; with a data directory it is then durable. It is
 // [ErrLeaseLost] if the lease was lost, also because a drain released the job before the handler returned: the server does
 // not use what it returned, and the job runs elsewhere or has ended. It is an [Unavailable] if the worker ended before
-// the acknowledgement arrived: the server may or may not have the report.
+// the acknowledgement arrived, or connected again after a restart of the server: the server may or may not have the report.
 //
 // Callbacks are called in the order of their registration. They must not block; the panic of one is logged. After the
 // handler has returned, OnSettled does nothing.
@@ -75,8 +75,7 @@ func (b *reportBuffer) refuse(refusal *jobstreamv1.ReportRefusal, err error) {
 // that are being called.
 func (b *reportBuffer) abandon(ctx context.Context) {
 	b.mu.Lock()
-	err := &Unavailable{&Error{Code: codes.Unavailable, Message: "the worker ended before the server acknowledged " +
-		"the end of the attempt: the server may or may not have it"}}
+	err := endUnknown()
 	for _, e := range b.reports {
 		b.settle(e.ended, err)
 	}
@@ -125,6 +124,12 @@ func (b *reportBuffer) unlock() {
 	defer b.mu.Unlock()
 	b.calling -= len(due)
 	b.notify()
+}
+
+// endUnknown is the error of an attempt whose final report was not acknowledged.
+func endUnknown() error {
+	return &Unavailable{&Error{Code: codes.Unavailable, Message: "the server did not acknowledge the end of the attempt: " +
+		"it may or may not have it"}}
 }
 
 // callSettled calls the callbacks of an attempt. The panic of one must not end the worker.

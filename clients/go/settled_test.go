@@ -9,8 +9,15 @@ import (
 	"testing"
 	"time"
 
+	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	"github.com/jobstream/jobstream/clients/go"
 	"github.com/jobstream/jobstream/clients/go/jobstreamtest"
+	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
 )
 
 // settled receives the errors of OnSettled callbacks.
@@ -196,5 +203,78 @@ func TestOnSettledIsCalledInADryRun(t *testing.T) {
 	}, nil)
 	if outcome.Err == nil || !slices.Equal(steps, []string{"returned", "settled <nil>"}) {
 		t.Error(outcome.Err, steps)
+	}
+}
+
+// refusingServer assigns the attempts a, b and c of kind "settles". It takes their ends, and the stream breaks before the
+// acknowledgement. The next Welcome repeats the refusal of b; the first of the other ends may be refused, too.
+type refusingServer struct {
+	jobstreamv1.UnimplementedWorkerServiceServer
+	numbers map[string]uint64
+}
+
+func (r *refusingServer) Work(stream grpc.BidiStreamingServer[jobstreamv1.WorkRequest, jobstreamv1.WorkResponse]) error {
+	if _, err := stream.Recv(); err != nil {
+		return err
+	}
+	welcome := &jobstreamv1.Welcome{
+		WorkerId: "w", Lease: durationpb.New(30 * time.Second), PingInterval: durationpb.New(10 * time.Second),
+		PayloadBytesMax: 1 << 20,
+	}
+	if len(r.numbers) == 0 {
+		assigned := &jobstreamv1.WorkResponse{Welcome: welcome}
+		for _, lease := range []string{"a", "b", "c"} {
+			assigned.Assignments = append(assigned.Assignments, &jobstreamv1.Assignment{
+				LeaseId: lease, JobId: lease, Attempt: 1, Kind: "settles", TimeLeft: durationpb.New(time.Minute),
+			})
+		}
+		if err := stream.Send(assigned); err != nil {
+			return err
+		}
+		for len(r.numbers) < 3 {
+			request, err := stream.Recv()
+			if err != nil {
+				return err
+			}
+			for _, report := range request.Reports {
+				r.numbers[report.LeaseId] = report.ReportSequence
+			}
+		}
+		return status.Error(codes.Unavailable, "cut before the acknowledgement")
+	}
+	lost := &rpcstatus.Status{Code: int32(codes.FailedPrecondition)}
+	welcome.Refusals = []*jobstreamv1.ReportRefusal{{ReportSequence: r.numbers["b"], LeaseId: "b", Error: lost}}
+	welcome.AckedReportSequence = 3
+	welcome.UnknownReportSequence = min(r.numbers["a"], r.numbers["c"])
+	if err := stream.Send(&jobstreamv1.WorkResponse{Welcome: welcome}); err != nil {
+		return err
+	}
+	_, err := stream.Recv()
+	return err
+}
+
+func TestOnSettledReportsARefusalWhoseAcknowledgementWasLost(t *testing.T) {
+	server := &refusingServer{numbers: map[string]uint64{}}
+	client := fakeServer(t, func(registrar *grpc.Server) { jobstreamv1.RegisterWorkerServiceServer(registrar, server) })
+	ends := map[string]settled{"a": make(settled, 2), "b": make(settled, 2), "c": make(settled, 2)}
+	worker := jobstream.NewWorker(client, "test")
+	jobstream.Handle(worker, "settles", func(_ context.Context, task *jobstream.Task, _ any) (any, error) {
+		task.OnSettled(ends[task.JobID].call)
+		return nil, nil
+	})
+	begin(t, worker)
+	unknown, recorded := "a", "c"
+	refused := ends["b"].next(t)
+	if server.numbers["c"] < server.numbers["a"] {
+		unknown, recorded = "c", "a"
+	}
+	if refused != jobstream.ErrLeaseLost {
+		t.Error("refused:", refused)
+	}
+	if err := ends[unknown].next(t); !errors.As(err, new(*jobstream.Unavailable)) {
+		t.Errorf("unknown: %T %v", err, err)
+	}
+	if err := ends[recorded].next(t); err != nil {
+		t.Error("recorded:", err)
 	}
 }

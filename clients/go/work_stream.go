@@ -64,6 +64,7 @@ func (s *session) runStream(ctx context.Context, stream workStream, idleTimer *t
 	if welcome == nil {
 		return errors.New("the first message of the server is not Welcome")
 	}
+	s.refuse(welcome.Refusals)
 	s.buffer.applyWelcome(welcome)
 	s.leaseTimer.Reset(welcome.Lease.AsDuration())
 	s.isConnected = true
@@ -137,12 +138,17 @@ func (s *session) process(ctx context.Context, response *jobstreamv1.WorkRespons
 }
 
 func (s *session) acknowledge(ack *jobstreamv1.ReportAck) {
-	for _, refusal := range ack.Refusals {
+	s.refuse(ack.Refusals)
+	s.buffer.acknowledge(ack.ReportSequence)
+}
+
+// refuse records that the server refused reports.
+func (s *session) refuse(refusals []*jobstreamv1.ReportRefusal) {
+	for _, refusal := range refusals {
 		err := s.readRefusal(refusal)
 		s.buffer.refuse(refusal, err)
 		if err != ErrLeaseLost {
 			s.log(slog.LevelWarn, "jobstream server rejected a report", "error", err)
 		}
 	}
-	s.buffer.acknowledge(ack.ReportSequence)
 }
