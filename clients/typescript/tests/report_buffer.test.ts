@@ -14,6 +14,7 @@ const limits = (standing: string[], acked = 0) => ({
   payloadBytesMax: 1 << 20,
   messageBytesMax: 4 << 20,
   acked,
+  unknown: 0,
   standing: new Set(standing),
 });
 const notAborted = new AbortController().signal;

@@ -6,7 +6,8 @@ import { createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 
-import { Code, type ConnectRouter } from "@connectrpc/connect";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import {
   Client,
@@ -19,7 +20,7 @@ import {
   type Worker,
 } from "jobstream";
 import { startServer } from "jobstream/testing";
-import { type WorkRequest, WorkerService } from "jobstream/v1";
+import { type WorkRequest, type WorkResponseSchema, WorkerService } from "jobstream/v1";
 
 import { Proxy } from "./support/proxy.js";
 import { gate, recordingLogger, working } from "./support/support.js";
@@ -208,9 +209,46 @@ test("an error of a callback is logged once, and the other callbacks run", async
   );
 });
 
+test("a refusal whose acknowledgement was lost is applied at the reconnect", async () => {
+  const ended = new Map<string, bigint>();
+  await using repeating = await scriptedServer(async function* (requests) {
+    const terms = { workerId: "w", lease: { seconds: 30n }, pingInterval: { seconds: 10n } };
+    if (ended.size === 0) {
+      const assigned = { attempt: 1, kind: "settles", timeLeft: { seconds: 60n } };
+      const assignments = ["a", "b", "c"].map((id) => ({ ...assigned, leaseId: id, jobId: id }));
+      yield { welcome: terms, assignments };
+      for await (const { reports } of requests) {
+        for (const { leaseId, reportSequence } of reports) {
+          ended.set(leaseId, reportSequence);
+        }
+        if (ended.has("a") && ended.has("b") && ended.has("c")) {
+          throw new ConnectError("cut before the acknowledgement", Code.Unavailable);
+        }
+      }
+    }
+    // Of a and c the first may be refused, too.
+    const [unknown = 0n] = [...ended].flatMap(([lease, number]) => (lease === "b" ? [] : [number]));
+    const refusals = [{ reportSequence: ended.get("b") ?? 0n, leaseId: "b", error: { code: Code.FailedPrecondition } }];
+    yield { welcome: { ...terms, ackedReportSequence: 3n, refusals, unknownReportSequence: unknown } };
+    // Until the worker ends.
+    await requests[Symbol.asyncIterator]().next();
+  });
+  await using client = new Client(repeating.address);
+  const settled = new Map(["a", "b", "c"].map((lease) => [lease, gate<JobstreamError | undefined>()]));
+  const settles = (_: unknown, context: Context) => {
+    context.onSettled((error) => settled.get(context.jobId)?.open(error));
+  };
+  await using _ = await working(client, (worker) => worker.handle("settles", settles));
+  const refused = await settled.get("b")?.passed;
+  const [unknown = "", recorded = ""] = [...ended.keys()].filter((lease) => lease !== "b");
+  assert.ok(refused instanceof IllegalState);
+  assert.ok((await settled.get(unknown)?.passed) instanceof Unavailable);
+  assert.equal(await settled.get(recorded)?.passed, undefined);
+});
+
 /** A server that assigns one attempt of kind `hold` and refuses its end. */
 async function refusingServer(code: Code, message: string) {
-  async function* work(requests: AsyncIterable<WorkRequest>) {
+  return scriptedServer(async function* (requests) {
     yield { welcome: { workerId: "w", lease: { seconds: 30n }, pingInterval: { seconds: 10n } } };
     yield { assignments: [{ leaseId: "lease", jobId: "job", attempt: 1, kind: "hold", timeLeft: { seconds: 60n } }] };
     for await (const { reports } of requests) {
@@ -219,18 +257,24 @@ async function refusingServer(code: Code, message: string) {
         yield { ack: { reportSequence, refusals } };
       }
     }
-  }
+  });
+}
+
+/** A server that answers each Work stream with these messages. */
+async function scriptedServer(
+  work: (requests: AsyncIterable<WorkRequest>) => AsyncIterable<MessageInitShape<typeof WorkResponseSchema>>,
+) {
   const routes = (router: ConnectRouter) => {
     router.rpc(WorkerService.method.work, work);
   };
-  const refusing = createServer(connectNodeAdapter({ routes }));
-  refusing.listen(0, "127.0.0.1");
-  await once(refusing, "listening");
+  const scripted = createServer(connectNodeAdapter({ routes }));
+  scripted.listen(0, "127.0.0.1");
+  await once(scripted, "listening");
   return {
-    address: `http://127.0.0.1:${(refusing.address() as AddressInfo).port}`,
+    address: `http://127.0.0.1:${(scripted.address() as AddressInfo).port}`,
     async [Symbol.asyncDispose]() {
-      refusing.close();
-      await once(refusing, "close");
+      scripted.close();
+      await once(scripted, "close");
     },
   };
 }

@@ -137,7 +137,8 @@ export class Context {
    *   log they are durable then;
    * - with an error of reason `LEASE_LOST`, or the error with which the server refused it, if the attempt did not count,
    *   also because a drain released the job before the handler returned;
-   * - with Unavailable if the worker ended before an acknowledgement arrived: then it is not known.
+   * - with Unavailable if the worker ended before an acknowledgement arrived, or reconnected after a restart of the
+   *   server: then it is not known.
    *
    * Callbacks run in the order of their registration and must not block. A promise is not awaited. An error of a
    * callback is logged.

@@ -27,6 +27,8 @@ export interface ServerLimits extends Limits {
   readonly lease: number;
   /** The last acknowledged report. */
   readonly acked: number;
+  /** The server may have refused more final reports up to this one than it listed. */
+  readonly unknown: number;
   /** The held leases that are still valid. */
   readonly standing: ReadonlySet<string>;
 }
@@ -82,6 +84,7 @@ export class ReportBuffer {
     payloadBytesMax: Infinity,
     messageBytesMax: Infinity,
     acked: 0,
+    unknown: 0,
     standing: new Set(),
   };
 
@@ -266,9 +269,16 @@ export class ReportBuffer {
     this.changed.notify();
   }
 
-  /** Applies Welcome. Returns the attempts whose leases are lost. */
+  /** Applies Welcome, after its refusals. Returns the attempts whose leases are lost. */
   welcome(limits: ServerLimits): string[] {
     this.#limits = limits;
+    for (const [index, { lease, settlement }] of this.reports.entries()) {
+      const number = this.first + index;
+      const isResent = number > limits.acked && limits.standing.has(lease);
+      if (number <= limits.unknown && !isResent) {
+        settlement?.settle(notAcknowledged());
+      }
+    }
     // First, because an attempt whose end was acknowledged has no lease either.
     this.acknowledge(limits.acked);
     const lost = this.running().filter((lease) => !limits.standing.has(lease));

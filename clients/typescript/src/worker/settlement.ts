@@ -68,8 +68,8 @@ export function leaseLost(): JobstreamError {
   return new IllegalState(message, { code: "FAILED_PRECONDITION", reason: "LEASE_LOST" });
 }
 
-/** The error of an attempt whose end was not acknowledged before the worker ended. */
+/** The error of an attempt whose end was not acknowledged. */
 export function notAcknowledged(): JobstreamError {
-  const message = "the worker ended before the server acknowledged the end of the attempt: it may have received it";
+  const message = "the server did not acknowledge the end of the attempt: it may be recorded or not";
   return new Unavailable(message, { code: "UNAVAILABLE" });
 }

@@ -13,6 +13,7 @@ import {
   type Drain,
   type Hello,
   type ReportAck,
+  type ReportRefusal,
   type Welcome,
   type WorkResponse,
   WorkerService,
@@ -109,7 +110,7 @@ export class WorkStream {
   /** Handles a message in the order of its fields. */
   #handle({ welcome, assignments, cancels, ack, ping, drain }: WorkResponse, address: string): void {
     if (welcome !== undefined) {
-      this.#welcome(welcome);
+      this.#welcome(welcome, address);
     }
     if (!this.#isWelcome) {
       throw new ConnectError("the first message of the server is not Welcome", Code.Unavailable);
@@ -132,12 +133,14 @@ export class WorkStream {
     }
   }
 
-  #welcome(welcome: Welcome): void {
+  #welcome(welcome: Welcome, address: string): void {
+    this.#refuse(welcome.refusals, address);
     const lost = this.buffer.welcome({
       lease: spanOf(welcome.lease),
       payloadBytesMax: welcome.payloadBytesMax,
       messageBytesMax: welcome.messageBytesMax,
       acked: Number(welcome.ackedReportSequence),
+      unknown: Number(welcome.unknownReportSequence),
       standing: new Set(welcome.standingLeaseIds),
     });
     for (const lease of lost) {
@@ -158,6 +161,11 @@ export class WorkStream {
   }
 
   #acknowledge({ reportSequence, refusals }: ReportAck, address: string): void {
+    this.#refuse(refusals, address);
+    this.buffer.acknowledge(Number(reportSequence));
+  }
+
+  #refuse(refusals: ReportRefusal[], address: string): void {
     for (const { leaseId, reportSequence: refused, error = create(StatusSchema) } of refusals) {
       if (error.code === LEASE_LOST) {
         this.runner.stop(leaseId, "lost");
@@ -167,7 +175,6 @@ export class WorkStream {
         this.buffer.refuse(Number(refused), readStatus(error, address));
       }
     }
-    this.buffer.acknowledge(Number(reportSequence));
   }
 
   #drain({ timeLeft, serverShutdown }: Drain): void {
