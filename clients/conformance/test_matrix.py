@@ -5,6 +5,9 @@ import pytest
 from agent import as_data, as_json, as_text, read_json
 
 INEXACT_AS_DOUBLES = [2**53 + 1, 2**63 - 1, 2**64 - 1, -(2**63), 2**53 + 1 - 2**54]
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+TRACE = {"traceparent": TRACEPARENT, "tracestate": "vendor=1,other=2", "baggage": "tenant=acme,name=J%C3%BCrgen"}
+NO_TRACE = {"traceparent": "", "tracestate": "", "baggage": ""}
 VALUE = {"exact": 2**63 - 1, "nested": [None, True, 1.5, "\u6f22\u5b57 \U0001f680"]}
 
 
@@ -37,3 +40,10 @@ def test_integers_stay_exact_as_input_output_and_result(agent, worker_agent, ser
     job = server.raw.job(job_id)
     for payload in (job.spec.payload, job.outcome.result):
         assert payload.text.count(str(number)) == 2, payload
+
+
+def test_trace_context_of_a_submit_reaches_the_handler(agent, worker_agent):
+    kind = worker_agent.work("trace").kind("trace")
+    for given in (TRACE, {"traceparent": TRACEPARENT}, {"baggage": TRACE["baggage"]}, {}):
+        job_id = agent.submit(kind, trace_context=given)
+        assert read_json(agent.result(job_id)) == NO_TRACE | given

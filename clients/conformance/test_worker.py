@@ -30,6 +30,18 @@ def test_handler_receives_the_fields_of_its_job(agent):
     assert 50_000 < left <= 60_000
 
 
+def test_trace_context_without_its_parts_over_the_limits(agent):
+    kind = agent.work("trace").kind("trace")
+    traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    # Valid by the W3C: a value of a tracestate has at most 256 characters, a name and value of a baggage 4,096.
+    tracestate, baggage = f"v1={'a' * 252},v2={'a' * 253}", f"name={'b' * 4091}"
+    largest = {"traceparent": traceparent, "tracestate": tracestate, "baggage": baggage}
+    assert read_json(agent.result(agent.submit(kind, trace_context=largest))) == largest
+    larger = {"traceparent": traceparent, "tracestate": tracestate + "a", "baggage": baggage + ",c=1"}
+    job_id = agent.submit(kind, trace_context=larger)
+    assert read_json(agent.result(job_id)) == {"traceparent": traceparent, "tracestate": "", "baggage": ""}
+
+
 def test_one_worker_serves_several_kinds(agent):
     work = agent.work("echo", "info", "typed", "emit")
     jobs = [agent.submit(work.kind("echo"), as_json(i)) for i in range(20)]

@@ -95,6 +95,11 @@ def info(attempt):
     return returned(fields | {"queue": assignment["queue"], "headers": assignment["headers"], "deadline": round(left * 1000)})
 
 
+def trace(attempt):
+    context = attempt.assignment.get("traceContext", {})
+    return returned({name: context.get(name, "") for name in ("traceparent", "tracestate", "baggage")})
+
+
 def emit_steps(attempt):
     chunks = attempt.json()["chunks"]
     for i in range(1, chunks + 1):
@@ -157,6 +162,7 @@ HANDLERS = {
     "echo": echo,
     "stream": stream,
     "info": info,
+    "trace": trace,
     "emit": emit_steps,
     "count": count,
     "fail": fail,

@@ -123,6 +123,8 @@ def spec_of(line):
     spec |= {name: line[name] for name in ("queue", "priority", "labels", "headers") if name in line}
     times = {"delay": "startDelay", "timeout": "timeout", "attempt_timeout": "attemptTimeout", "retention": "retention"}
     spec |= {field: duration(line[name]) for name, field in times.items() if name in line}
+    if "trace_context" in line:
+        spec["traceContext"] = line["trace_context"]
     retry = {}
     if "max_attempts" in line:
         retry["maxAttempts"] = line["max_attempts"]

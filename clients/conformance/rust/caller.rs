@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jobstream::client::{Client, ClientOptions, Job, JobRequest, WatchItem, WatchOptions};
-use jobstream::job::{JobId, Outcome, Payload, RetryPolicy};
+use jobstream::job::{JobId, Outcome, Payload, RetryPolicy, TraceContext};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::Command;
+use crate::interceptors::Named;
 use crate::wire::{self, CommandError, Response, millis};
 
 type SetDuration = fn(JobRequest, Duration) -> JobRequest;
@@ -26,7 +27,8 @@ pub(crate) fn client(body: &Value) -> Result<Client, CommandError> {
     if let Some(tries) = body["tries"].as_u64() {
         options.retry.tries_max = tries as u32;
     }
-    Ok(Client::lazy(wire::text(body, "address"), options)?)
+    let client = Client::lazy(wire::text(body, "address"), options)?;
+    Ok(wire::strings(&body["interceptors"]).fold(client, |client, name| client.interceptor(Named::new(name))))
 }
 
 pub(crate) async fn submit(client: &Client, body: &Value) -> Result<Job<Value>, CommandError> {
@@ -131,7 +133,9 @@ fn with_options(mut request: JobRequest, body: &Value) -> Result<JobRequest, Com
     for (key, value) in wire::texts(&body["headers"]) {
         request = request.header(key, value);
     }
-    Ok(request)
+    let part = |name: &str| body["trace_context"][name].as_str();
+    let trace = TraceContext::of_headers(part("traceparent"), part("tracestate"), part("baggage"));
+    Ok(trace.iter().fold(request, JobRequest::trace_context))
 }
 
 pub(crate) async fn result(job: &Job<Value>, body: &Value) -> Response {

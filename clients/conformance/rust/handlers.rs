@@ -63,6 +63,7 @@ pub(crate) fn add(worker: Worker, kind: &str, behaviour: &str, held: &Held, comm
         "echo" => worker.raw_handler(kind, echo),
         "stream" => worker.raw_handler(kind, stream),
         "info" => worker.raw_handler(kind, async |context| as_json(&info(&context))),
+        "trace" => worker.raw_handler(kind, async |context| as_json(&trace(&context))),
         "emit" => worker.handler(kind, emit),
         "count" => worker.handler(kind, count),
         "fail" => worker.handler(kind, fail),
@@ -100,6 +101,14 @@ fn info(context: &JobContext) -> Value {
         "job_id": context.job_id().to_string(), "attempt": context.attempt(), "kind": context.kind(),
         "queue": context.queue(), "headers": context.headers().collect::<HashMap<_, _>>(),
         "deadline": left.as_millis() as u64,
+    })
+}
+
+fn trace(context: &JobContext) -> Value {
+    let trace = context.trace_context().cloned().unwrap_or_default();
+    json!({
+        "traceparent": trace.traceparent().unwrap_or_default(), "tracestate": trace.tracestate(),
+        "baggage": trace.baggage(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod caller;
 mod handlers;
+mod interceptors;
 mod lists;
 mod wire;
 mod working;

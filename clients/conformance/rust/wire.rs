@@ -96,6 +96,11 @@ pub(crate) fn texts(object: &Value) -> impl Iterator<Item = (&str, &str)> {
     pairs.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
 }
 
+/// The entries of a list of strings.
+pub(crate) fn strings(list: &Value) -> impl Iterator<Item = &str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
 /// The value of a payload of type `json`.
 pub(crate) fn json_value(payload: &Value) -> Option<Result<Value, CommandError>> {
     let is_json = payload["type"] == "json";

@@ -6,6 +6,7 @@ use jobstream::client::Error;
 use jobstream::worker::{RemoteOptions, RunningWorker, Worker, WorkerEnd, WorkerStatus};
 use serde_json::{Value, json};
 
+use crate::interceptors::Named;
 use crate::wire::{self, Response, millis};
 use crate::{Agent, Command, caller, handlers};
 
@@ -20,6 +21,9 @@ impl Agent {
             Worker::new().name(wire::text(body, "name")).slots(body["slots"].as_u64().unwrap_or(8) as u32);
         for (kind, behaviour) in wire::texts(&body["handlers"]) {
             worker = handlers::add(worker, kind, behaviour, &self.0.held, command);
+        }
+        for name in wire::strings(&body["interceptors"]) {
+            worker = worker.interceptor(Named::new(name));
         }
         let mut options = RemoteOptions::default();
         if let Some(bytes) = body["message_bytes_max"].as_u64() {

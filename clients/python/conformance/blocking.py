@@ -15,7 +15,20 @@ from typing import Any
 import lines
 from lines import Line
 
-from jobstream import Cancelled, Client, Context, Feed, Job, Payload, Watch, Worker
+from jobstream import (
+    Cancelled,
+    Client,
+    Context,
+    Feed,
+    HandlerInterceptor,
+    Job,
+    JobSpec,
+    Payload,
+    SubmitInterceptor,
+    Submitted,
+    Watch,
+    Worker,
+)
 from jobstream.payload import decode
 
 
@@ -33,7 +46,8 @@ class Agent:
     def connect(self, line: Line) -> Line:
         if self.client is not None:
             self.client.close()
-        self.client = Client(line["address"], lines.client_options(line))
+        interceptors = [submit_interceptor(name) for name in line.get("interceptors", [])]
+        self.client = Client(line["address"], lines.client_options(line), interceptors=interceptors)
         self.handles.clear()
         return {}
 
@@ -140,7 +154,8 @@ class Agent:
         client = Client(line["address"], lines.client_options(line)) if "address" in line else self.client
         times = {"drain_timeout": line["drain_timeout"] / 1000} if "drain_timeout" in line else {}
         connected = {"on_connect": lambda _: emit({"type": "connected"})}
-        worker = Worker(client, line["name"], slots=line["slots"], **times, **connected)
+        interceptors = [handler_interceptor(name) for name in line.get("interceptors", [])]
+        worker = Worker(client, line["name"], slots=line["slots"], interceptors=interceptors, **times, **connected)
         for kind, behaviour in line["handlers"].items():
             worker.handler(kind)(self.behaviour(behaviour, emit))
         self.running[line["id"]] = worker
@@ -224,11 +239,28 @@ BEHAVIOURS: dict[str, Callable[..., Any]] = {
     "echo": echo,
     "stream": stream,
     "info": lines.info,
+    "trace": lines.trace,
     "emit": emit_steps,
     "count": count,
     "fail": fail,
     "typed": typed,
 }
+
+
+def submit_interceptor(name: str) -> SubmitInterceptor:
+    def intercept(spec: JobSpec, next: Callable[[JobSpec], Submitted]) -> Submitted:
+        lines.change(spec, name)
+        return next(spec)
+
+    return intercept
+
+
+def handler_interceptor(name: str) -> HandlerInterceptor:
+    def intercept(context: Context, next: Callable[[Context], Payload]) -> Payload:
+        context.payload = lines.named(context.payload, name)
+        return lines.named(next(context), name)
+
+    return intercept
 
 
 def emitter(number: int) -> Callable[[Line], None]:

@@ -76,6 +76,8 @@ def client_options(line: Line) -> jobstream.ClientOptions:
 
 def submit_options(line: Line) -> SubmitOptions:
     options: Line = {name: line[name] for name in ("job_id", "queue", "priority", "labels", "headers") if name in line}
+    if "trace_context" in line:
+        options["trace_context"] = jobstream.TraceContext(**line["trace_context"])
     times = ("delay", "timeout", "attempt_timeout", "retention")
     options |= {name: line[name] / 1000 for name in times if name in line}
     if "initial_backoff" in line:
@@ -201,3 +203,22 @@ def info(context: jobstream.Context | jobstream.AsyncContext) -> Line:
         "headers": dict(context.headers),
         "deadline": round(context.time_left * 1000),
     }
+
+
+def trace(context: jobstream.Context | jobstream.AsyncContext) -> Line:
+    """The `trace` behaviour."""
+    trace = context.trace_context or jobstream.TraceContext()
+    return {"traceparent": trace.traceparent, "tracestate": trace.tracestate, "baggage": trace.baggage}
+
+
+def named(payload: Payload, name: str) -> Payload:
+    """A payload with the name of an interceptor."""
+    if name == "refuse":
+        raise RuntimeError("refused")
+    return Payload.from_text(json.dumps([*payload.json(), name]), "application/json")
+
+
+def change(spec: jobstream.JobSpec, name: str) -> None:
+    """Changes a job for a submit interceptor."""
+    spec.payload = named(spec.payload, name)
+    spec.headers["by"] = spec.headers.get("by", "") + name

@@ -6,13 +6,25 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import lines
 from lines import Line
 
-from jobstream import AsyncClient, AsyncContext, AsyncFeed, AsyncJob, AsyncWatch, AsyncWorker, Payload
+from jobstream import (
+    AsyncClient,
+    AsyncContext,
+    AsyncFeed,
+    AsyncHandlerInterceptor,
+    AsyncJob,
+    AsyncSubmitInterceptor,
+    AsyncWatch,
+    AsyncWorker,
+    JobSpec,
+    Payload,
+    Submitted,
+)
 from jobstream.payload import decode
 
 
@@ -30,7 +42,8 @@ class Agent:
     async def connect(self, line: Line) -> Line:
         if self.client is not None:
             await self.client.close()
-        self.client = AsyncClient(line["address"], lines.client_options(line))
+        interceptors = [submit_interceptor(name) for name in line.get("interceptors", [])]
+        self.client = AsyncClient(line["address"], lines.client_options(line), interceptors=interceptors)
         self.handles.clear()
         return {}
 
@@ -145,7 +158,8 @@ class Agent:
         client = AsyncClient(line["address"], lines.client_options(line)) if "address" in line else self.client
         times = {"drain_timeout": line["drain_timeout"] / 1000} if "drain_timeout" in line else {}
         connected = {"on_connect": lambda _: emit({"type": "connected"})}
-        worker = AsyncWorker(client, line["name"], slots=line["slots"], **times, **connected)
+        interceptors = [handler_interceptor(name) for name in line.get("interceptors", [])]
+        worker = AsyncWorker(client, line["name"], slots=line["slots"], interceptors=interceptors, **times, **connected)
         for kind, behaviour in line["handlers"].items():
             worker.handler(kind)(self.behaviour(behaviour, emit))
         self.running[line["id"]] = worker
@@ -210,6 +224,10 @@ async def info(context: AsyncContext) -> Line:
     return lines.info(context)
 
 
+async def trace(context: AsyncContext) -> Line:
+    return lines.trace(context)
+
+
 async def emit_steps(context: AsyncContext, value: dict[str, int]) -> int:
     chunks = value["chunks"]
     for i in range(1, chunks + 1):
@@ -236,11 +254,28 @@ BEHAVIOURS: dict[str, Callable[..., Any]] = {
     "echo": echo,
     "stream": stream,
     "info": info,
+    "trace": trace,
     "emit": emit_steps,
     "count": count,
     "fail": fail,
     "typed": typed,
 }
+
+
+def submit_interceptor(name: str) -> AsyncSubmitInterceptor:
+    async def intercept(spec: JobSpec, next: Callable[[JobSpec], Awaitable[Submitted]]) -> Submitted:
+        lines.change(spec, name)
+        return await next(spec)
+
+    return intercept
+
+
+def handler_interceptor(name: str) -> AsyncHandlerInterceptor:
+    async def intercept(context: AsyncContext, next: Callable[[AsyncContext], Awaitable[Payload]]) -> Payload:
+        context.payload = lines.named(context.payload, name)
+        return lines.named(await next(context), name)
+
+    return intercept
 
 
 def emitter(number: int) -> Callable[[Line], None]:

@@ -4,6 +4,7 @@ import { Client, type FeedItem, type Job, type JobEvent, Worker } from "jobstrea
 
 import { encodeError } from "./errors.js";
 import { Holds, handle } from "./handlers.js";
+import { handlerInterceptor, submitInterceptor } from "./interceptors.js";
 import { listed, queueFields, requestOf } from "./jobs.js";
 import { valueOf, wireOf } from "./payloads.js";
 import { type Command, type Emit, type Fields, type WirePayload, renamed } from "./protocol.js";
@@ -83,10 +84,11 @@ export class Commands {
   }
 
   #connect(command: Command) {
-    const { tries } = command;
+    const { tries, interceptors = [] } = command;
     const options = renamed(command, { call_timeout: "callTimeout", patience: "patience" });
     this.#client = new Client(command["address"] as string, {
       ...options,
+      submitInterceptors: (interceptors as string[]).map(submitInterceptor),
       ...(tries !== undefined && { tries: { maxAttempts: tries as number } }),
     });
     this.#clients.push(this.#client);
@@ -172,11 +174,13 @@ export class Commands {
 
   async #work(command: Command, emit: Emit) {
     const address = command["address"] as string | undefined;
+    const { interceptors = [] } = command;
     const limits = renamed(command, { message_bytes_max: "messageBytesMax" });
     const client = address === undefined ? this.#client : new Client(address, limits);
     this.#clients.push(client);
     const worker = new Worker(client, {
       ...renamed(command, { name: "name", slots: "slots", drain_timeout: "drainTimeout" }),
+      interceptors: (interceptors as string[]).map(handlerInterceptor),
       onConnected: () => {
         emit({ type: "connected" });
       },

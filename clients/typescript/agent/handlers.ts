@@ -61,6 +61,7 @@ function plainHandlers(emit: Emit, holds: Holds): Partial<Record<string, Handler
       return result;
     },
     info,
+    trace,
     emit: emitSteps,
     count,
     fail,
@@ -89,6 +90,11 @@ const info: Handler<unknown> = (_, { jobId, attempt, kind, queue, headers, deadl
   headers,
   deadline: deadline.getTime() - Date.now(),
 });
+
+const trace: Handler<unknown> = (_, { traceContext }) => {
+  const { traceparent = "", tracestate = "", baggage = "" } = traceContext ?? {};
+  return { traceparent, tracestate, baggage };
+};
 
 const emitSteps: Handler<{ chunks: number }> = async ({ chunks }, context) => {
   for (let i = 1; i <= chunks; i++) {

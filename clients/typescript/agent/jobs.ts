@@ -16,6 +16,7 @@ const SUBMIT = {
   retention: "retention",
   labels: "labels",
   headers: "headers",
+  trace_context: "traceContext",
 };
 
 /** Converts the fields of a submit. */

@@ -19,7 +19,7 @@ func (a *agent) newWorker(c *command) (*jobstream.Worker, error) {
 		client = own
 	}
 	options := []jobstream.WorkerOption{
-		jobstream.WithSlots(c.Slots),
+		jobstream.WithSlots(c.Slots), c.handlerInterceptors(),
 		jobstream.WithOnConnect(func(string) { a.event(c, map[string]any{"type": "connected"}) }),
 	}
 	if c.Signals {
@@ -45,6 +45,8 @@ func (a *agent) behave(worker *jobstream.Worker, c *command, kind, behaviour str
 		jobstream.Handle(worker, kind, streamOutput)
 	case "info":
 		jobstream.Handle(worker, kind, info)
+	case "trace":
+		jobstream.Handle(worker, kind, trace)
 	case "emit":
 		jobstream.Handle(worker, kind, emit)
 	case "count":
@@ -90,6 +92,13 @@ func info(_ context.Context, task *jobstream.Task, _ any) (map[string]any, error
 	return map[string]any{
 		"job_id": task.JobID, "attempt": task.Attempt, "kind": task.Kind, "queue": task.Queue, "headers": task.Headers,
 		"deadline": time.Until(task.Deadline).Milliseconds(),
+	}, nil
+}
+
+func trace(_ context.Context, task *jobstream.Task, _ any) (map[string]any, error) {
+	trace := task.TraceContext
+	return map[string]any{
+		"traceparent": trace.Traceparent, "tracestate": trace.Tracestate, "baggage": trace.Baggage,
 	}, nil
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 func (a *agent) connect(c *command) (any, error) {
-	client, err := jobstream.New(c.Address, c.clientOptions()...)
+	client, err := jobstream.New(c.Address, append(c.clientOptions(), c.submitInterceptors())...)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,9 @@ type command struct {
 	Patience    *millis `json:"patience"`
 	Tries       int     `json:"tries"`
 
+	// Interceptors are the names of those of submits or handlers.
+	Interceptors []string `json:"interceptors"`
+
 	credentials
 
 	submission
@@ -101,6 +104,8 @@ type submission struct {
 	Retention      *millis           `json:"retention"`
 	Labels         map[string]string `json:"labels"`
 	Headers        map[string]string `json:"headers"`
+
+	TraceContext *jobstream.TraceContext `json:"trace_context"`
 }
 
 // millis is a duration in milliseconds.
@@ -134,6 +139,9 @@ func (s *submission) options() []jobstream.SubmitOption {
 	}
 	if s.MaxAttempts != 0 {
 		options = append(options, jobstream.WithMaxAttempts(s.MaxAttempts))
+	}
+	if s.TraceContext != nil {
+		options = append(options, jobstream.WithTraceContext(*s.TraceContext))
 	}
 	options = appendIf(options, s.InitialBackoff, jobstream.WithInitialBackoff)
 	options = appendIf(options, s.Delay, jobstream.WithDelay)

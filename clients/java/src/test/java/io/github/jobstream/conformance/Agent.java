@@ -125,6 +125,7 @@ public final class Agent {
             command.duration("call_timeout").ifPresent(options::callTimeout);
             command.duration("patience").ifPresent(options::patience);
             Optional.ofNullable(command.fields.get("tries")).ifPresent(tries -> options.tries(tries.intValue()));
+            Interceptors.ofSubmits(command.fields).forEach(options::interceptor);
         });
         return null;
     }
@@ -276,6 +277,7 @@ public final class Agent {
                 .drainOnSignals(command.fields.path("signals").asBoolean(false))
                 .onConnected(workerId -> command.emit(Values.object().put("type", "connected")));
         command.duration("drain_timeout").ifPresent(builder::drainTimeout);
+        Interceptors.ofHandlers(command.fields).forEach(builder::interceptor);
         command.fields
                 .required("handlers")
                 .properties()

@@ -7,6 +7,7 @@ import io.github.jobstream.LogLevel;
 import io.github.jobstream.Payload;
 import io.github.jobstream.PermanentException;
 import io.github.jobstream.RetryLaterException;
+import io.github.jobstream.TraceContext;
 import io.github.jobstream.Worker;
 import java.time.Duration;
 import java.time.Instant;
@@ -35,6 +36,7 @@ final class Handlers {
             case "echo" -> builder.handle(kind, Object.class, Handlers::echo);
             case "stream" -> builder.handle(kind, Object.class, Handlers::stream);
             case "info" -> builder.handle(kind, Object.class, (input, context) -> info(context));
+            case "trace" -> builder.handle(kind, Object.class, (input, context) -> trace(context));
             case "emit" -> builder.handle(kind, Emit.class, Handlers::emit);
             case "count" -> builder.handle(kind, Count.class, Handlers::count);
             case "fail" -> builder.handle(kind, Fail.class, (input, context) -> fail(input));
@@ -78,6 +80,11 @@ final class Handlers {
                 "queue", context.queue(),
                 "headers", context.headers(),
                 "deadline", Duration.between(Instant.now(), context.deadline()).toMillis());
+    }
+
+    private static Object trace(JobContext context) {
+        TraceContext trace = context.traceContext().orElse(TraceContext.of(""));
+        return Map.of("traceparent", trace.traceparent(), "tracestate", trace.tracestate(), "baggage", trace.baggage());
     }
 
     private static int emit(Emit input, JobContext context) {

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.github.jobstream.JobRequest;
 import io.github.jobstream.SubmitOptions;
+import io.github.jobstream.TraceContext;
 import java.util.Optional;
 
 /** Converts the fields of a submit. */
@@ -18,6 +19,13 @@ final class SubmitFields {
         return JobRequest.of(fields.required("kind").textValue(), input(fields), options -> fill(options, fields));
     }
 
+    private static TraceContext traceContext(JsonNode trace) {
+        return new TraceContext(
+                trace.path("traceparent").asText(""),
+                trace.path("tracestate").asText(""),
+                trace.path("baggage").asText(""));
+    }
+
     static void fill(SubmitOptions options, JsonNode fields) {
         Optional.ofNullable(fields.get("job_id")).ifPresent(jobId -> options.jobId(jobId.textValue()));
         Optional.ofNullable(fields.get("queue")).ifPresent(queue -> options.queue(queue.textValue()));
@@ -30,5 +38,6 @@ final class SubmitFields {
         Values.duration(fields, "retention").ifPresent(options::retention);
         options.labels(Values.strings(fields.path("labels")));
         options.headers(Values.strings(fields.path("headers")));
+        Optional.ofNullable(fields.get("trace_context")).ifPresent(trace -> options.traceContext(traceContext(trace)));
     }
 }
