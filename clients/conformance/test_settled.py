@@ -28,12 +28,15 @@ def test_settled_with_an_error_after_the_lease_was_lost(agent):
     assert work.settled(job_id)["reason"] == "LEASE_LOST"
 
 
-def test_settled_with_an_error_after_a_drain_released_the_attempt(agent):
-    work = agent.work("ignore_cancel")
+def test_settled_with_an_error_after_a_drain_released_the_attempt(agent, proxy):
+    work = agent.work("ignore_cancel", address=proxy.address)
     job_id = work.hold("ignore_cancel")
+    # The worker does not wait for the handler, but for the acknowledgement of the release.
+    proxy.stall("to the client")
     drain = agent.send("drain", target=work.command.number, within=0)
     agent.watch(job_id, after=2).event(type="state", state="QUEUED")
     agent.release(job_id)
+    proxy.flow()
     drain.ok()
     assert work.settled(job_id)["reason"] == "LEASE_LOST"
     agent.send("cancel", job_id=job_id, reason="").ok()
