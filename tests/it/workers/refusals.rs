@@ -38,7 +38,7 @@ async fn refused_ends_are_repeated_until_the_worker_has_read_them() {
     end_lost_leases(&mut worker, 1..=2).await;
     assert!(worker.report(&valid, complete("y")).await == 3 && worker.acked(3).await.is_none());
     assert_eq!(server.end(&id).await.text(), "y");
-    // Both Hellos name leases as if their acknowledgements had been lost.
+    // Each Hello names leases as if their acknowledgements had been lost.
     for held in [2, 1, 0] {
         let mut hello = holding(held);
         hello.held_lease_ids.push(valid.clone());

@@ -103,7 +103,7 @@ public interface JobContext {
      * attempt, a failure or a release included, is recorded; if the server has a log, durably. An {@link
      * IllegalJobStateException} with the reason LEASE_LOST means that the server does not use it, because the lease was lost:
      * the job runs elsewhere or has ended otherwise. After any other error, such as the {@link UnavailableException} of a worker
-     * that ended before the acknowledgement, it is not known.
+     * that ended before the acknowledgement, or that reconnected after a restart of the server, it is not known.
      *
      * <p>The callbacks of an attempt are called in the order of their registration. They must not block. An exception of one
      * is logged and has no other effect. After the handler and its interceptors have returned, this method does nothing.

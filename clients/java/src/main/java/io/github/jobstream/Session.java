@@ -12,6 +12,7 @@ import io.grpc.Status;
 import io.grpc.protobuf.StatusProto;
 import java.lang.System.Logger.Level;
 import java.time.Duration;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -221,8 +222,12 @@ final class Session implements Runnable {
 
     private void welcome(Welcome welcome) {
         reports.welcome(welcome).forEach(lease -> runner.stop(lease, Attempt.Stop.RELEASED));
-        reports.settlements().acknowledge(welcome.getAckedReportSequence());
-        reports.settlements().retain(Set.copyOf(welcome.getStandingLeaseIdsList()));
+        refuse(welcome.getRefusalsList());
+        Set<String> leases = Set.copyOf(welcome.getStandingLeaseIdsList());
+        long acknowledged = welcome.getAckedReportSequence();
+        reports.settlements().forget(welcome.getUnknownReportSequence(), acknowledged, leases);
+        reports.settlements().acknowledge(acknowledged);
+        reports.settlements().retain(leases);
         leasesExpired = false;
         wasConnected = true;
         wasAccepted = true;
@@ -262,7 +267,12 @@ final class Session implements Runnable {
     }
 
     private void acknowledge(ReportAck ack) {
-        for (ReportRefusal rejected : ack.getRefusalsList()) {
+        refuse(ack.getRefusalsList());
+        reports.acknowledge(ack.getReportSequence());
+    }
+
+    private void refuse(List<ReportRefusal> refusals) {
+        for (ReportRefusal rejected : refusals) {
             JobstreamException error =
                     Errors.of(StatusProto.toStatusRuntimeException(rejected.getError()), calls.address());
             reports.settlements().refuse(rejected.getReportSequence(), error);
@@ -273,7 +283,6 @@ final class Session implements Runnable {
                 Worker.log(Level.WARNING, () -> "the server rejected a report: " + message, null);
             }
         }
-        reports.acknowledge(ack.getReportSequence());
     }
 
     private void drain(Drain drain, WorkStream opened) {

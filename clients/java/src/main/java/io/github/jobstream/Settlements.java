@@ -31,7 +31,7 @@ final class Settlements {
         return Errors.classify(ErrorDetails.of(
                 Status.Code.UNAVAILABLE,
                 "",
-                "the worker ended before the end of this attempt was acknowledged: it may be recorded or not"));
+                "the server did not acknowledge the end of this attempt: it may be recorded or not"));
     }
 
     /**
@@ -58,6 +58,21 @@ final class Settlements {
         if (refused != null) {
             refused.settlement.call(error);
         }
+    }
+
+    /**
+     * After a reconnect the server may have refused more of the reports up to this number than it listed, except those
+     * after {@code acknowledged} with these leases, which are resent.
+     */
+    void forget(long upTo, long acknowledged, Collection<String> leases) {
+        List<Ended> unknown = new ArrayList<>();
+        synchronized (this) {
+            waiting.headMap(upTo, true).entrySet().removeIf(entry -> {
+                boolean isResent = entry.getKey() > acknowledged && leases.contains(entry.getValue().lease);
+                return !isResent && unknown.add(entry.getValue());
+            });
+        }
+        unknown.forEach(ended -> ended.settlement.call(unknown()));
     }
 
     /** The server processed the reports up to this number, and has refused none but those of {@link #refuse}. */
