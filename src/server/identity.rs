@@ -303,7 +303,7 @@ impl AcceptedCallers {
         }
         self.anonymous.clone().ok_or_else(|| {
             let message = match certificate {
-                Some(_) => "the client certificate has no name that is a caller of this server, and the request no token: add its URI or DNS name to auth.certificate",
+                Some(_) => "the client certificate has no name that is a caller of this server, and the request no token: add its URI or DNS name to auth.certificates.NAME.subject_names",
                 None => "the request has no credential: send a token in the header \"authorization: Bearer TOKEN\"",
             };
             Error::new(ErrorKind::Unauthenticated { reason: "CREDENTIAL_REQUIRED" }, message)

@@ -27,7 +27,7 @@ use tower::Service;
 
 use super::reload::localhost;
 use super::{Authority, Dev, HOSTS, host_of, start};
-use crate::support::{Remote, needs, until, wait_for};
+use crate::support::{Remote, Served, needs, until, wait_for};
 
 const URI: &str = "spiffe://example.org/billing";
 
@@ -219,4 +219,30 @@ async fn a_worker_uses_renewed_files_without_a_restart() {
     // This server accepts the new certificate only.
     let _dev = server(listen, next.path("ca.crt")).await;
     worker.wait_for_line("connected to").await;
+}
+
+#[tokio::test]
+async fn a_reload_without_the_principal_of_a_certificate_removes_its_access() {
+    let authority = Authority::new();
+    authority.issue("server", &HOSTS);
+    authority.issue("alice", &["alice"]);
+    authority.issue("bob", &["bob"]);
+    let [cert, key, ca] = ["server.crt", "server.key", "ca.crt"].map(|file| authority.path(file));
+    let principal =
+        |name: &str| format!("[auth.certificates.{name}]\nsubject_names = ['{name}']\ngrants = ['all']\n");
+    let tls = format!("listen = '127.0.0.1:0'\n[tls]\ncert = {cert:?}\nkey = {key:?}\nclient_ca = {ca:?}\n");
+    let both = tls.clone() + &principal("alice") + &principal("bob");
+    let mut server = Served::start(&both).await;
+    let mut options = authority.client();
+    options.tls.identity =
+        Some(ClientIdentity::from_files(authority.path("alice.crt"), authority.path("alice.key")));
+    let client = Client::lazy(&format!("https://{}", server.address), options).expect("an address");
+    assert_eq!(client.who_am_i().await.expect("a principal").principal, "alice");
+
+    let reloaded = server.reload(&(tls + &principal("bob"))).await;
+    assert!(reloaded.ends_with("removed alice"), "{reloaded}");
+
+    let refused = client.who_am_i().await.expect_err("a removed principal");
+    assert_eq!(refused.reason(), "CREDENTIAL_REQUIRED");
+    assert!(refused.message().contains("auth.certificates.NAME.subject_names"), "{refused}");
 }

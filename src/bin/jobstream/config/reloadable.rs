@@ -92,7 +92,7 @@ fn find<'a>(table: &'a Table, path: &[&str]) -> Option<&'a Value> {
     }
 }
 
-/// Sets the value of a key, or removes it.
+/// Sets the value of a key, or removes it, with the tables that are empty then: a config without them lacks a required key.
 fn set(table: &mut Table, path: &[&str], value: Option<Value>) {
     match (path, value) {
         ([name], Some(value)) => drop(table.insert((*name).to_owned(), value)),
@@ -100,7 +100,11 @@ fn set(table: &mut Table, path: &[&str], value: Option<Value>) {
         ([name, rest @ ..], value) => {
             let inner = table.entry(*name).or_insert_with(|| Value::Table(Table::new()));
             if let Value::Table(inner) = inner {
+                let is_removed = value.is_none();
                 set(inner, rest, value);
+                if is_removed && inner.is_empty() {
+                    table.remove(*name);
+                }
             }
         }
         ([], _) => {}
@@ -140,6 +144,21 @@ mod tests {
         let expected = "slots = 1\n[log]\nlevel = 'debug'\n[auth.jwt]\nissuer = 'x'\n[http.'a.b']\n\
                         url = 'http://b/'\nslots = 2\nheaders = { authorization = 'y' }";
         assert_eq!(config, parse(expected));
+    }
+
+    #[test]
+    fn a_removed_table_with_required_keys_is_removed_at_a_reload() {
+        let kept = "[auth]\ntokens_file = 'a'\n";
+        let former = format!(
+            "{kept}[auth.certificates.alice]\nsubject_names = ['alice']\ngrants = ['all']\n\
+             [auth.jwt]\nissuer = 'x'\naudience = 'y'\njwks = 'z'\n[auth.quota]\nwaiting_jobs = 1\n"
+        );
+        let Reloaded { config, applied, .. } =
+            parse(&former).reloaded(&parse(kept), true).expect("a removed principal is no problem");
+        assert_eq!(config, parse(kept));
+        assert!(applied.contains(&"auth.certificates.alice.grants".to_owned()), "{applied:?}");
+        let all = parse("").auth;
+        assert_eq!(parse(&former).reloaded(&parse(""), true).expect("TOML").config.auth, all);
     }
 
     #[test]
