@@ -3,6 +3,7 @@
 //! A job that a principal may not read does not exist for it: every call by the job's id is answered with JOB_NOT_FOUND. A
 //! missing grant is named only for names that the caller sent itself, or for jobs that it may read.
 
+use std::iter::{Empty, once};
 use std::sync::Arc;
 
 use tonic::Status;
@@ -80,7 +81,12 @@ impl Access {
             return Ok(());
         }
         let Some(queues) = queues else {
-            return Err(missing("work, one grant that covers all queues: the worker names no queues"));
+            let covers =
+                |kind: &Kind| principal.may_lanes(Action::Work, None::<Empty<&str>>, once(kind.as_str()));
+            return match kinds.iter().find(|kind| !covers(kind)) {
+                Some(kind) => Err(missing_for_all_queues(kind)),
+                None => Ok(()),
+            };
         };
         if queues.len().saturating_mul(kinds.len()) > LANES_CHECKED_MAX {
             return Err(missing("work, one grant that covers all queues and kinds of the worker"));
@@ -203,4 +209,40 @@ pub(super) fn missing(grant: impl Into<String>) -> Error {
     let message =
         format!("the caller has no grant \"{grant}\": add it to its grants in the server's configuration");
     Error::new(ErrorKind::GrantMissing { grant }, message)
+}
+
+/// The error for a worker that names no queues, and lacks a grant for its kind in all of them.
+fn missing_for_all_queues(kind: &Kind) -> Error {
+    let grant = format!("work kind={}", kind.as_str());
+    let message = format!(
+        "the caller has no grant \"{grant}\", which a worker that names no queues needs: name the queues that it has \
+         grants for, or add the grant in the server's configuration"
+    );
+    Error::new(ErrorKind::GrantMissing { grant }, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::{Grants, Method};
+
+    #[test]
+    fn a_worker_of_all_queues_needs_a_grant_for_each_kind_and_learns_which_is_missing() {
+        let grants = Grants::parse(["work kind=a", "work kind=b", "work queue=mail kind=c"]).expect("grants");
+        let principal = Principal::new("w", Method::Token, grants, None).expect("a principal");
+        let access = Access(Some(Arc::new(principal)));
+        let work = |kinds: &[&str], queues: Option<&[&str]>| {
+            let kinds = kinds.iter().map(|kind| Kind::parse("kind", kind).expect("a kind")).collect();
+            let queue = |queue: &&str| QueueName::parse("queue", queue).expect("a queue");
+            let queues = queues.map(|queues| queues.iter().map(queue).collect());
+            access.work(&SessionSpec { name: "w".to_owned(), kinds, queues, slots: 1 })
+        };
+        assert!(work(&["a", "b"], None).is_ok() && work(&["a", "c"], Some(&["mail"])).is_ok());
+        for kind in ["c", "d"] {
+            let error = work(&["a", kind], None).expect_err("no grant for all queues");
+            let expected =
+                format!("has no grant \"work kind={kind}\", which a worker that names no queues needs");
+            assert!(error.message().contains(&expected), "{error}");
+        }
+    }
 }
