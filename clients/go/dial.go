@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -67,6 +68,9 @@ func parseAddress(given string) (address, error) {
 		return address{}, badAddress(given, "it has a path, a query or a user")
 	}
 	port := parsed.Port()
+	if number, err := strconv.ParseUint(port, 10, 16); port != "" && (err != nil || number == 0) {
+		return address{}, badAddress(given, fmt.Sprintf("the port %s is not a number from 1 to 65535", port))
+	}
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[parsed.Scheme]
 	}

@@ -25,7 +25,7 @@ func TestAddressNeedsNoScheme(t *testing.T) {
 }
 
 func TestInvalidAddressIsNamedInTheError(t *testing.T) {
-	for _, given := range []string{"ftp://jobs:1", "http://", "jobs 7070", "http://jobs/path", "http://me@jobs", "http://jobs:x"} {
+	for _, given := range []string{"ftp://jobs:1", "http://", "jobs 7070", "http://jobs/path", "http://me@jobs", "http://jobs:x", "jobs:70000", "jobs:0"} {
 		if _, err := New(given); !errors.As(err, new(*InvalidRequest)) {
 			t.Errorf("%q: %v", given, err)
 		}

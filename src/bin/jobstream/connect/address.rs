@@ -103,12 +103,22 @@ fn parse(text: &str) -> Result<Uri, String> {
     }
     match uri.port_u16() {
         Some(port) if port != 0 => {}
+        _ if uri.port().is_some() || has_port(&uri) => {
+            return Err("the port is not a number from 1 to 65535".to_owned());
+        }
         _ => return Err("the port is missing".to_owned()),
     }
     match uri.path_and_query().map_or("/", |path| path.as_str()) {
         "" | "/" => Ok(uri),
         path => Err(format!("it has a path, {path}")),
     }
+}
+
+/// Whether there is text after the colon of the port, such as a number above 65535.
+fn has_port(uri: &Uri) -> bool {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let after_host = authority.rsplit_once(']').map_or(authority, |(_, after)| after);
+    after_host.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty())
 }
 
 impl fmt::Display for Source {
@@ -168,6 +178,18 @@ mod tests {
         address.add_file("--ca", Path::new("ca.crt"));
         address.add_flag("--insecure-token");
         assert_eq!(address.as_flag(), " --ca ca.crt --insecure-token");
+    }
+
+    #[test]
+    fn a_port_out_of_range_is_not_called_missing() {
+        for text in ["host:70000", "https://host:70000", "[::1]:70000", "host:0"] {
+            let message = Address::new(text, Source::Flag).expect_err(text).message;
+            assert!(message.ends_with("the port is not a number from 1 to 65535"), "{message}");
+        }
+        for text in ["host", "https://host", "[::1]", "host:"] {
+            let message = Address::new(text, Source::Flag).expect_err(text).message;
+            assert!(message.ends_with("the port is missing"), "{message}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ import java.net.URISyntaxException;
 record Address(String text, String host, int port, boolean isTls) {
     private static final String DEFAULT = "http://127.0.0.1:7070";
     private static final String VARIABLE = "JOBSTREAM_ADDRESS";
+    private static final int PORT_MAX = 65_535;
 
     /** {@code JOBSTREAM_ADDRESS}, or the default address. */
     static String standard() {
@@ -37,6 +38,9 @@ record Address(String text, String host, int port, boolean isTls) {
         boolean hasMore = !uri.getRawPath().isEmpty() && !uri.getRawPath().equals("/");
         if (hasMore || uri.getRawQuery() != null || uri.getRawFragment() != null || uri.getRawUserInfo() != null) {
             throw bad(given, "it has a path, a query or a user");
+        }
+        if (uri.getPort() == 0 || uri.getPort() > PORT_MAX) {
+            throw bad(given, "the port " + uri.getPort() + " is not a number from 1 to " + PORT_MAX);
         }
         int port = uri.getPort() >= 0 ? uri.getPort() : isTls ? 443 : 80;
         return new Address(text, uri.getHost(), port, isTls);
