@@ -102,6 +102,11 @@ impl Options {
         Some(self.bytes_max?.saturating_sub(free_bytes))
     }
 
+    /// The least [`bytes_max`](Self::bytes_max) with this size of a segment.
+    pub fn bytes_min(&self) -> u64 {
+        SEGMENTS_MIN * self.segment_bytes + self.reserve_bytes
+    }
+
     fn check(&self) -> Result<()> {
         let bytes = self.segment_bytes;
         if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) || !bytes.is_multiple_of(4096) {
@@ -110,7 +115,7 @@ impl Options {
             );
             return Err(Error::invalid("segment_bytes", description));
         }
-        let bytes_min = SEGMENTS_MIN * bytes + self.reserve_bytes;
+        let bytes_min = self.bytes_min();
         if let Some(bytes_max) = self.bytes_max.filter(|bytes_max| *bytes_max < bytes_min) {
             let reserve = self.reserve_bytes;
             let description = format!(

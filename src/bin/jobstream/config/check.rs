@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use jobstream::engine::QUEUES_MAX;
+use jobstream::wal::{self, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 
 use super::budget::check_memory;
 use super::{LimitsConfig, ServerConfig, TlsConfig, WorkerConfig};
@@ -40,12 +41,30 @@ impl ServerConfig {
 }
 
 fn check_data(config: &ServerConfig) -> Result<()> {
-    match (&config.data, config.data_bytes_max) {
-        (None, Some(bytes_max)) => Err(Error::usage(format!(
-            "data_bytes_max is {bytes_max}, but no data directory is given: name one with data"
-        ))),
-        _ => Ok(()),
+    let segment_bytes = config.limits.segment_bytes;
+    if let Some(bytes) = segment_bytes
+        && (!(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) || !bytes.is_multiple_of(4 << 10))
+    {
+        let [least, most] = [SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX].map(text::bytes);
+        return Err(Error::usage(format!(
+            "segment_bytes is {bytes}: it must be a multiple of 4 KiB from {least} to {most}"
+        )));
     }
+    let Some(bytes_max) = config.data_bytes_max else { return Ok(()) };
+    if config.data.is_none() {
+        return Err(Error::usage(format!(
+            "data_bytes_max is {bytes_max}, but no data directory is given: name one with data"
+        )));
+    }
+    let mut log = wal::Options::within(bytes_max);
+    log.segment_bytes = segment_bytes.unwrap_or(log.segment_bytes);
+    if bytes_max < log.bytes_min() {
+        let [given, least, segment] = [bytes_max, log.bytes_min(), log.segment_bytes].map(text::bytes);
+        return Err(Error::usage(format!(
+            "data_bytes_max is {given}: it must be at least {least} with segments of {segment}"
+        )));
+    }
+    Ok(())
 }
 
 fn check_tls(tls: &TlsConfig) -> Result<()> {
@@ -193,6 +212,19 @@ mod tests {
         assert!(refused("data_bytes_max = '1GiB'").contains("no data directory"));
         let bounded: ServerConfig = toml::from_str("data = 'jobs'\ndata_bytes_max = '1GiB'").expect("TOML");
         assert!(bounded.check().is_ok());
+    }
+
+    #[test]
+    fn a_bound_of_the_data_that_the_log_refuses_is_found_by_the_check() {
+        let bound = |limits: &str| refused(&format!("data = 'jobs'\ndata_bytes_max = '1MiB'\n{limits}"));
+        let least = "data_bytes_max is 1 MiB: it must be at least 136 MiB with segments of 20 MiB";
+        assert_eq!(bound(""), least);
+        let least = "data_bytes_max is 1 MiB: it must be at least 22 MiB with segments of 1 MiB";
+        assert_eq!(bound("[limits]\nsegment_bytes = '1MiB'"), least);
+        for wrong in ["5000", "'4KiB'", "'2GiB'"] {
+            let message = refused(&format!("[limits]\nsegment_bytes = {wrong}"));
+            assert!(message.ends_with("must be a multiple of 4 KiB from 8 KiB to 1 GiB"), "{message}");
+        }
     }
 
     #[test]

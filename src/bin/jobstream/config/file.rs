@@ -1,5 +1,6 @@
 //! Reads the config file. Errors name the file, the line and a similar key.
 
+use std::fmt::Display;
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
@@ -130,7 +131,7 @@ fn problem(error: &toml::de::Error, text: &str, name: &str) -> Error {
     let line = error.span().map_or(1, |span| line_of(text, span.start));
     let message = error.message().trim();
     match unknown_field(message) {
-        None => Error::usage(format!("{name}:{line}: {}", message.replace('\n', "; "))),
+        None => Error::usage(format!("{name}:{line}: {}", in_words(&message.replace('\n', "; ")))),
         Some((key, known)) => {
             let error = Error::usage(format!("{name}:{line}: unknown key {key:?}"));
             match nearest(key, &known) {
@@ -139,6 +140,21 @@ fn problem(error: &toml::de::Error, text: &str, name: &str) -> Error {
             }
         }
     }
+}
+
+/// The message of the parser with the ranges of numbers in place of types of Rust.
+fn in_words(message: &str) -> String {
+    let from = |least: u8, most: &dyn Display| format!("expected a whole number from {least} to {most}");
+    [
+        ("expected a nonzero u32", from(1, &u32::MAX)),
+        ("expected u32", from(0, &u32::MAX)),
+        ("expected u8", from(0, &u8::MAX)),
+        ("expected i32", "expected a whole number".to_owned()),
+        ("expected a string", "expected text in quotes".to_owned()),
+        ("expected a boolean", "expected true or false".to_owned()),
+    ]
+    .iter()
+    .fold(message.to_owned(), |text, (type_of_rust, words)| text.replace(type_of_rust, words))
 }
 
 /// The line at this byte, counted from 1.
@@ -193,8 +209,22 @@ mod tests {
         for (text, expected) in [
             ("a = \n", "js.toml:1: "),
             ("slots = 1\ndrain_timeout = 'soon'\n", "js.toml:2: "),
-            ("slots = 0\n", "nonzero"),
-            ("[limits]\nretention_bytes_max = '1 parsec'\n", "js.toml:2: unknown unit \"parsec\""),
+            ("slots = 0\n", "integer `0`, expected a whole number from 1 to 4294967295"),
+            ("slots = 'x'\n", "string \"x\", expected a whole number from 1 to 4294967295"),
+            (
+                "[auth.quota]\nwaiting_jobs = -5\n",
+                "integer `-5`, expected a whole number from 0 to 4294967295",
+            ),
+            ("listen = 7070\n", "integer `7070`, expected text in quotes"),
+            ("demo = 'yes'\n", "string \"yes\", expected true or false"),
+            (
+                "[limits]\nretention = '-1s'\n",
+                "js.toml:2: \"-1s\": expected number at 0: write a number and a unit",
+            ),
+            (
+                "[limits]\nretention_bytes_max = '1 parsec'\n",
+                "js.toml:2: \"1 parsec\": unknown unit \"parsec\"",
+            ),
             ("[commands.'a b']\nprogram = 'x'\n", "js.toml:1: kind: \"a b\" has a character outside"),
             ("[commands.a]\nargs = ['x']\n", "missing field `program`"),
             ("[log]\nformat = 'xml'\n", "js.toml:2: unknown variant"),

@@ -27,10 +27,12 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
         "kB" | "KB" => 1_000,
         "MB" => 1_000_000,
         "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
         "KiB" | "K" | "k" => 1 << 10,
         "MiB" | "M" => 1 << 20,
         "GiB" | "G" => 1 << 30,
-        unit => return Err(format!("unknown unit {unit:?}: use B, kB, MB, GB, KiB, MiB or GiB")),
+        "TiB" | "T" => 1 << 40,
+        unit => return Err(format!("unknown unit {unit:?}: use B, kB, MB, GB, TB, KiB, MiB, GiB or TiB")),
     };
     number.checked_mul(factor).ok_or_else(|| "is too large".to_owned())
 }
@@ -45,7 +47,7 @@ pub(crate) mod span {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         let Span::Text(text) = Span::deserialize(deserializer)?;
-        units::duration(&text).map_err(de::Error::custom)
+        units::duration(&text).map_err(|problem| de::Error::custom(format_args!("{text:?}: {problem}")))
     }
 
     #[derive(Deserialize)]
@@ -81,7 +83,7 @@ pub(crate) mod size {
     use super::{Deserialize, Deserializer, Serializer, bytes, de};
 
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a size such as \"1MiB\", or a number of bytes")]
+    #[serde(untagged, expecting = "write a size such as \"1MiB\", or a whole number of bytes")]
     enum Size {
         Bytes(u64),
         Text(String),
@@ -98,7 +100,9 @@ pub(crate) mod size {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
         match Size::deserialize(deserializer)? {
             Size::Bytes(number) => Ok(number),
-            Size::Text(text) => bytes(&text).map_err(de::Error::custom),
+            Size::Text(text) => {
+                bytes(&text).map_err(|problem| de::Error::custom(format_args!("{text:?}: {problem}")))
+            }
         }
     }
 }
@@ -128,6 +132,7 @@ mod tests {
         assert_eq!(bytes("1MiB"), Ok(1 << 20));
         assert_eq!(bytes("1_000 kB"), Ok(1_000_000));
         assert_eq!(bytes("42"), Ok(42));
+        assert_eq!((bytes("2TiB"), bytes("2TB")), (Ok(2 << 40), Ok(2_000_000_000_000)));
         assert!(bytes("1 parsec").expect_err("no such unit").contains("parsec"));
         assert!(bytes("MiB").is_err());
         assert!(bytes("99999999999GiB").is_err());
