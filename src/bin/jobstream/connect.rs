@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use clap::Args;
-use jobstream::client::{self, ClientOptions, ErrorKind, Retrying};
+use jobstream::client::{self, ClientOptions, ErrorKind, Retrying, reason};
 use tokio::time::Instant;
 
 use crate::error::{self, Error, Result};
@@ -165,6 +165,7 @@ impl Client {
 /// Why a call is sent again, and when.
 pub(crate) fn retry_line(Retrying { error, pause }: &Retrying) -> String {
     let why = match error.kind() {
+        _ if error.reason() == reason::TOKEN_UNAVAILABLE => error.message().to_owned(),
         ErrorKind::Unavailable | ErrorKind::ResourceExhausted => {
             format!("the server is unavailable ({})", error.reason())
         }

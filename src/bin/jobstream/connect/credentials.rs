@@ -16,6 +16,10 @@ use crate::error::{Error, Result};
 const TOKEN: &str = "JOBSTREAM_TOKEN";
 const TOKEN_FILE: &str = "JOBSTREAM_TOKEN_FILE";
 
+/// What is wrong with a file of several tokens.
+const NOT_SENT: &str =
+    "characters that cannot be sent: write one token into it, without spaces and further lines";
+
 /// Flags of the credentials. There is none for the token itself: other users of the machine could see it.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct CredentialArgs {
@@ -145,6 +149,9 @@ impl TokenFile {
         let token = fs::read_to_string(&path).map_err(named)?.trim().to_owned();
         match token.as_str() {
             "" => Err(io::Error::other(format!("the token file {} is empty", path.display()))),
+            token if !can_be_sent(token) => {
+                Err(io::Error::other(format!("the token file {} has {NOT_SENT}", path.display())))
+            }
             _ => Ok(Self { path, version, token }),
         }
     }
@@ -155,6 +162,11 @@ impl TokenFile {
         }
         Ok(self.token.clone())
     }
+}
+
+/// Whether a header can have the token.
+fn can_be_sent(token: &str) -> bool {
+    token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Whether the file must be read again. One that is gone is, so that the error names it.
@@ -188,6 +200,8 @@ mod tests {
         assert_eq!(file.current().expect("a token"), "jst_second");
         fs::write(&path, "\n").expect("a file");
         assert!(file.current().expect_err("no token").to_string().ends_with("is empty"));
+        fs::write(&path, "jst_one\njst_two\n").expect("a file");
+        assert!(file.current().expect_err("two tokens").to_string().ends_with(NOT_SENT));
         fs::remove_file(&path).expect("removed");
         assert!(file.current().expect_err("no file").to_string().contains(&path.display().to_string()));
     }
