@@ -98,3 +98,22 @@ async fn a_server_that_others_reach_does_not_lose_its_credentials() {
     let answer = Http::new(server.address, false).send(Method::GET, "/v1/jobs", &[], "").await;
     assert_eq!(answer.status, 401);
 }
+
+#[tokio::test]
+async fn a_reload_opens_a_server_only_if_the_config_says_so() {
+    let mut tokens = Tokens::new();
+    tokens.add("billing", &["all"], "");
+    let mut server = Served::start(&config(&tokens, "info", "")).await;
+    let http = Http::new(server.address, false);
+    for without in ["", "listen = '127.0.0.1:0'\n[auth]"] {
+        let refused = server.reload(without).await;
+        assert!(
+            refused.contains("set auth.allow_anonymous") && refused.contains("former config"),
+            "{refused}"
+        );
+        assert_eq!(http.send(Method::GET, "/v1/jobs", &[], "").await.status, 401);
+    }
+    let opened = server.reload("listen = '127.0.0.1:0'\n[auth]\nallow_anonymous = true").await;
+    assert!(opened.contains("removed billing") && opened.contains("added anonymous callers"), "{opened}");
+    assert_eq!(http.send(Method::GET, "/v1/jobs", &[], "").await.status, 200);
+}

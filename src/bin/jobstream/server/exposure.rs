@@ -17,8 +17,7 @@ pub(super) fn check(
     config: &ServerConfig,
 ) -> Result<Option<String>> {
     let reachable = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
-    let needs_credential = config.tls.requires_client_certificates() || config.auth.has_credentials();
-    let Some(address) = reachable.filter(|_| !needs_credential) else { return Ok(None) };
+    let Some(address) = reachable.filter(|_| !needs_credential(config)) else { return Ok(None) };
     if !config.auth.allow_anonymous {
         return Err(Error::usage(format!(
             "anyone who reaches {address} could submit, read and cancel every job: other machines need a credential"
@@ -38,4 +37,25 @@ pub(super) fn check(
             programs.join(", ")
         ),
     }))
+}
+
+/// Refuses a reload that leaves every caller without a credential in: a config file that is empty or half written looks the same,
+/// and a proxy may make a server public that listens on loopback.
+///
+/// # Errors
+///
+/// A usage error with the ways out.
+pub(super) fn check_reload(in_force: &ServerConfig, new: &ServerConfig) -> Result<()> {
+    if !needs_credential(in_force) || needs_credential(new) || new.auth.allow_anonymous {
+        return Ok(());
+    }
+    Err(Error::usage(
+        "[auth]: no tokens, keys or certificates are left, so every caller could submit, read and cancel every job: set \
+         auth.allow_anonymous if that is wanted, or restart the server",
+    ))
+}
+
+/// Whether a caller without a credential is refused, or may do only what the config grants to it.
+fn needs_credential(config: &ServerConfig) -> bool {
+    config.tls.requires_client_certificates() || config.auth.has_credentials()
 }

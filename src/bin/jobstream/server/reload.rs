@@ -125,6 +125,7 @@ impl Reloadable {
         filter(&config.log.level).map_err(|error| Error::usage(format!("{LOG_LEVEL}: {error}")))?;
         // The kinds of programs matter for its warning only.
         exposure::check(&self.addresses, &[], &config)?;
+        exposure::check_reload(&in_force.config, &config)?;
         let callers = self.identity.as_ref().map(|identity| identity::prepare(&config.auth, identity));
         let callers = callers.transpose()?;
         let endpoints = Endpoints::load(&config)?;
