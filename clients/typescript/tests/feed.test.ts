@@ -185,7 +185,7 @@ test("the program of the README prints each failed job, and continues after its 
   const env = { ...process.env, JOBSTREAM_ADDRESS: server.address };
   /** Runs the program until it has printed this line. */
   const printed = async (last: string) => {
-    const child = spawn(process.execPath, ["--input-type=module", "-e", code], { cwd, env });
+    const child = spawn(process.execPath, ["--input-type=module", "-e", code], { cwd, env, timeout: 30_000 });
     child.stderr.pipe(process.stderr);
     const lines: string[] = [];
     for await (const line of createInterface({ input: child.stdout })) {

@@ -244,7 +244,7 @@ test("a worker that ends before the acknowledgement ends the span that settles t
   await lost.worker.drain();
   const [, settle] = await receiver.spans("process default", "settle default");
   assert.equal(settle.attributes["error.type"], "Unavailable");
-  assert.match(settle.status.message, /^the worker ended before/);
+  assert.match(settle.status.message, /^the server did not acknowledge the end/);
 });
 
 test("an attempt that is not sampled has no span", async () => {
