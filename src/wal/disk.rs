@@ -107,9 +107,14 @@ impl Options {
         SEGMENTS_MIN * self.segment_bytes + self.reserve_bytes
     }
 
+    /// Whether this can be [`segment_bytes`](Self::segment_bytes).
+    pub fn is_segment_size(bytes: u64) -> bool {
+        (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) && bytes.is_multiple_of(4096)
+    }
+
     fn check(&self) -> Result<()> {
         let bytes = self.segment_bytes;
-        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) || !bytes.is_multiple_of(4096) {
+        if !Self::is_segment_size(bytes) {
             let description = format!(
                 "is {bytes}, must be a multiple of 4096 from {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX}"
             );

@@ -42,9 +42,7 @@ impl ServerConfig {
 
 fn check_data(config: &ServerConfig) -> Result<()> {
     let segment_bytes = config.limits.segment_bytes;
-    if let Some(bytes) = segment_bytes
-        && (!(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) || !bytes.is_multiple_of(4 << 10))
-    {
+    if let Some(bytes) = segment_bytes.filter(|bytes| !wal::Options::is_segment_size(*bytes)) {
         let [least, most] = [SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX].map(text::bytes);
         return Err(Error::usage(format!(
             "segment_bytes is {bytes}: it must be a multiple of 4 KiB from {least} to {most}"

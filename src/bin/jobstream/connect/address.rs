@@ -103,9 +103,7 @@ fn parse(text: &str) -> Result<Uri, String> {
     }
     match uri.port_u16() {
         Some(port) if port != 0 => {}
-        _ if uri.port().is_some() || has_port(&uri) => {
-            return Err("the port is not a number from 1 to 65535".to_owned());
-        }
+        _ if has_port(&uri) => return Err("the port is not a number from 1 to 65535".to_owned()),
         _ => return Err("the port is missing".to_owned()),
     }
     match uri.path_and_query().map_or("/", |path| path.as_str()) {
