@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
-import grpc
 from typing_extensions import Self
 
 from .backoff import HEARTBEATS_MISSED_MAX, ReconnectBackoff
 from .changes import FeedItem, read_item
-from .errors import JobstreamError, unavailable
+from .errors import JobstreamError
 from .v1 import job_service_pb2
 from .watch import Call, Stream
 
@@ -67,7 +66,6 @@ class Feed(Iterator[FeedItem]):
 
     def _message(self, request: job_service_pb2.WatchJobsRequest) -> job_service_pb2.WatchJobsResponse:
         """The next message. Opens a stream if there is none."""
-        address = self._client.address.url
         if self._stream is None:
 
             def begin(link: Link) -> Call:
@@ -76,17 +74,8 @@ class Feed(Iterator[FeedItem]):
             self._stream = Stream(self._client, self._heartbeat * HEARTBEATS_MISSED_MAX, begin)
             if self._closed.is_set():
                 self._stream.cancel()
-        stream = self._stream
-        try:
-            message = stream.next()
-        except grpc.RpcError as error:
-            if stream.timed_out:
-                self._client._connection.replace(stream.link)
-                raise unavailable(address, "the stream timed out") from error
-            raise self._client._convert_error(error) from error
-        if message is None:
-            # The server ends a feed only with an error. A proxy closed this one.
-            raise unavailable(address, "the stream ended")
+        # The server ends a feed only with an error. A proxy closed one that ends without.
+        message = self._stream.next("the stream ended")
         return cast("job_service_pb2.WatchJobsResponse", message)
 
     def _drop(self) -> None:

@@ -92,23 +92,12 @@ class Watch(Iterator[WatchItem]):
 
     def _message(self) -> Message:
         """The next message. Opens a stream if there is none."""
-        address = self._client.address.url
         if self._stream is None:
             self._stream = Stream(self._client, self._idle_timeout(), self._begin)
             if self._closed.is_set():
                 self._stream.cancel()
-        stream = self._stream
-        try:
-            message = stream.next()
-        except grpc.RpcError as error:
-            if stream.timed_out:
-                self._client._connection.replace(stream.link)
-                raise unavailable(address, "the stream timed out") from error
-            raise self._client._convert_error(error) from error
-        if message is None:
-            # The server closes a stream without an error only after the final event. A proxy closed this one.
-            raise unavailable(address, "the stream ended before the job ended")
-        return message
+        # The server closes a stream without an error only after the final event. A proxy closed one that ends before.
+        return self._stream.next("the stream ended before the job ended")
 
     def _drop(self) -> None:
         stream, self._stream = self._stream, None
@@ -136,22 +125,32 @@ class Watch(Iterator[WatchItem]):
 
 
 class Stream:
-    """One stream of a watch. A thread cancels it when it is idle for too long."""
+    """One stream of a watch or a feed. A thread cancels it when it is idle for too long."""
 
     def __init__(self, client: Client, idle_timeout: float, begin: Callable[[Link], Call]) -> None:
+        self._client = client
         self._channel_use = client._connection.call()
-        self.link: Link = self._channel_use.__enter__()
+        self._link: Link = self._channel_use.__enter__()
         self.idle_timeout = idle_timeout
         self._received = threading.Event()
         self._ended = False
-        self.timed_out = False
-        self._call = begin(self.link)
+        self._timed_out = False
+        self._call = begin(self._link)
         threading.Thread(target=self._watch_idle, name="jobstream-watch", daemon=True).start()
 
-    def next(self) -> Message | None:
-        """The next message; None at the end of the stream."""
-        message = next(self._call, None)
+    def next(self, ended: str) -> Message:
+        """The next message. Raises the error of the stream; Unavailable if it timed out, or `ended` if it ended."""
+        address = self._client.address.url
+        try:
+            message = next(self._call, None)
+        except grpc.RpcError as error:
+            if self._timed_out:
+                self._client._connection.replace(self._link)
+                raise unavailable(address, "the stream timed out") from error
+            raise self._client._convert_error(error) from error
         self._received.set()
+        if message is None:
+            raise unavailable(address, ended)
         return message
 
     def cancel(self) -> None:
@@ -178,5 +177,5 @@ class Stream:
             if self._ended:
                 return
             self._received.clear()
-        self.timed_out = True
+        self._timed_out = True
         self._call.cancel()
