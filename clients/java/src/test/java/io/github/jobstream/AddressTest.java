@@ -21,8 +21,17 @@ class AddressTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "ftp://jobs:1", "http://", "jobs 7070", "http://jobs:7070/path", "http://a@jobs:1",
-        "jobs:70000", "jobs:0"})
+    @ValueSource(
+            strings = {
+                "",
+                "ftp://jobs:1",
+                "http://",
+                "jobs 7070",
+                "http://jobs:7070/path",
+                "http://a@jobs:1",
+                "jobs:70000",
+                "jobs:0"
+            })
     void anInvalidAddressIsNamedInTheErrorWithTheSyntax(String written) {
         var error = assertThrows(IllegalArgumentException.class, () -> Client.connect(written));
         assertTrue(error.getMessage().startsWith("invalid address \"" + written + "\""), error.getMessage());
