@@ -2,7 +2,7 @@
 
 passed=0
 failed=0
-flaky=()
+closing=()
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
@@ -10,14 +10,21 @@ trap 'rm -f "$log"' EXIT
 # whole project may need more than a suite of a client, which it is given where it is called.
 STEP_SECONDS_MAX=900
 
-# Says how a step ended and how long it took.
+# Says how a step ended and how long it took. The closing lines repeat it if it failed.
 ended() {
-  local name=$1 seconds=$2 status=$3
+  local name=$1 seconds=$2 status=$3 line
   case $status in
-    0) echo "ok    $name ($seconds s)" ;;
-    none) echo "FAIL  $name ($seconds s): it ran no test" ;;
-    *) echo "FAIL  $name ($seconds s): exit status $status" ;;
+    0) line="ok    $name ($seconds s)" ;;
+    none) line="FAIL  $name ($seconds s): it ran no test" ;;
+    *) line="FAIL  $name ($seconds s): exit status $status" ;;
   esac
+  echo "$line"
+  [ "$status" = 0 ] || closing+=("$line" "$(failed_tests <"$log")")
+}
+
+# Reads the names of failed tests from the output of any of the runners, at most 20.
+failed_tests() {
+  grep -E '^(test .* \.\.\. FAILED|(FAILED|ERROR) |--- FAIL|not ok |✖ |\[ERROR\] )' | head -n 20 | cut -c1-200
 }
 
 # guard NAME COMMAND...: passes if the command does. Its output is shown only when it fails.
@@ -46,7 +53,8 @@ suite() {
     ended "$name: ${counts[0]} passed, ${counts[1]} failed" $((SECONDS - start)) "$status"
     echo "again $name"
     start=$SECONDS status=0
-    run_suite "$counter" "$@" && flaky+=("$name") || status=$?
+    run_suite "$counter" "$@" || status=$?
+    [ "$status" -ne 0 ] || closing+=("flaky $name: failed, and passed when it was run again")
   fi
   passed=$((passed + counts[0]))
   failed=$((failed + counts[1]))
@@ -116,9 +124,10 @@ maven_counts() {
     awk -F'[^0-9]+' '{ print $2 - $3 - $4 - $5, $3 + $4 } END { if (NR == 0) print 0, 0 }'
 }
 
-# Prints the flaky suites and the closing line; fails if anything did, or if nothing was counted.
+# Prints the flaky suites, the steps and tests that failed, and the closing line; fails if anything did, or if nothing
+# was counted.
 closing_line() {
-  [ ${#flaky[@]} -eq 0 ] || printf 'flaky %s: failed, and passed when it was run again\n' "${flaky[@]}"
+  [ ${#closing[@]} -eq 0 ] || printf '%s\n' "${closing[@]}" | grep .
   echo "$passed passed, $failed failed"
   [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }
