@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 
 import pytest
@@ -40,9 +41,29 @@ async def test_async_feed_is_filtered(async_client: AsyncClient, client: Client,
     job.result(10)
     client.submit("unserved", queue=queue)
     async with async_client.watch_jobs(states="SUCCEEDED", queue=queue, after_cursor=cursor) as feed:
-        change = await feed.__anext__()
+        change = await anext(feed)
     assert isinstance(change, JobChange)
     assert (change.job_id, change.kind, change.labels) == (job.id, "demo.echo", {"part": "1"})
+
+
+async def test_async_feed_resumes_after_a_cancelled_read(async_client: AsyncClient, queue: str) -> None:
+    async with async_client.watch_jobs(queue=queue, after_cursor="1-1") as feed:
+        assert await anext(feed) == FeedGap(0)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(anext(feed), 0.1)
+        job = await async_client.submit("unserved", queue=queue)
+        change = await anext(feed)
+    assert isinstance(change, JobChange)
+    assert change.job_id == job.id
+
+
+async def test_closing_an_async_feed_ends_its_reader(async_client: AsyncClient, queue: str) -> None:
+    feed = async_client.watch_jobs(queue=queue, after_cursor="1-1")
+    assert await anext(feed) == FeedGap(0)
+    reader = asyncio.create_task(anext(feed, None))
+    await asyncio.sleep(0)  # Until it waits for a message.
+    await feed.aclose()
+    assert await asyncio.wait_for(reader, 10) is None
 
 
 def test_unknown_state_is_rejected_before_a_call() -> None:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import grpc
-import grpc.aio
 from typing_extensions import Self
 
 from ..backoff import HEARTBEATS_MISSED_MAX, ReconnectBackoff
 from ..changes import FeedItem, read_item
-from ..errors import JobstreamError, unavailable
+from ..errors import JobstreamError
 from ..v1 import job_service_pb2
+from .watch import Stream
 
 if TYPE_CHECKING:
     from .client import AsyncClient
-    from .connection import Link
-
-Call = grpc.aio.UnaryStreamCall[job_service_pb2.WatchJobsRequest, job_service_pb2.WatchJobsResponse]
 
 
 class AsyncFeed(AsyncIterator[FeedItem]):
@@ -42,8 +37,7 @@ class AsyncFeed(AsyncIterator[FeedItem]):
         self._client, self._request, self._heartbeat = client, request, heartbeat
         self._cursor = after_cursor
         self._reconnect = ReconnectBackoff(client.options)
-        self._call: Call | None = None
-        self._link: Link | None = None
+        self._stream: Stream[job_service_pb2.WatchJobsResponse] | None = None
         self._closed = False
 
     @property
@@ -56,7 +50,7 @@ class AsyncFeed(AsyncIterator[FeedItem]):
             try:
                 message = await self._message(self._request)
             except JobstreamError as error:
-                self._release()
+                self._drop()
                 if self._closed:
                     break
                 try:
@@ -70,44 +64,24 @@ class AsyncFeed(AsyncIterator[FeedItem]):
             self._cursor = self._request.after_cursor = message.cursor
             if (item := read_item(message)) is not None:
                 return item
-        self._release()
+        self._drop()
         raise StopAsyncIteration
 
     async def _message(self, request: job_service_pb2.WatchJobsRequest) -> job_service_pb2.WatchJobsResponse:
         """The next message. Opens a stream if there is none."""
-        address = self._client.address.url
-        if self._call is None or self._link is None:
-            self._link = self._client._connection.acquire()
-            self._call = self._link.jobs.WatchJobs(request)
-        try:
-            message = await asyncio.wait_for(self._call.read(), self._heartbeat * HEARTBEATS_MISSED_MAX)
-        except asyncio.TimeoutError as error:
-            self._client._connection.replace(self._link)
-            raise unavailable(address, "the stream timed out") from error
-        except asyncio.CancelledError:
-            # Cancelling a read cancels its call. The next iteration resumes on a new stream.
-            self._release()
-            if self._closed or self._client._connection.is_closed:
-                raise unavailable(address, "the feed or its client was closed") from None
-            raise
-        except grpc.aio.AioRpcError as error:
-            raise self._client._convert_error(error) from error
-        if not isinstance(message, job_service_pb2.WatchJobsResponse):
-            # The server ends a feed only with an error. A proxy closed this one.
-            raise unavailable(address, "the stream ended")
-        return message
+        if self._stream is None or self._stream.has_ended:
+            self._stream = Stream(self._client, lambda link: link.jobs.WatchJobs(request))
+        # The server ends a feed only with an error. A proxy closed one that ends without.
+        return await self._stream.next(self._heartbeat * HEARTBEATS_MISSED_MAX, "the stream ended")
 
-    def _release(self) -> None:
-        call, self._call = self._call, None
-        link, self._link = self._link, None
-        if call is not None and link is not None:
-            call.cancel()
-            self._client._connection.release(link)
+    def _drop(self) -> None:
+        if self._stream is not None:
+            self._stream.end()
 
     async def aclose(self) -> None:
         """Ends the feed. The iterator stops."""
         self._closed = True
-        self._release()
+        self._drop()
 
     async def __aenter__(self) -> Self:
         return self

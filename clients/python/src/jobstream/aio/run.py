@@ -39,7 +39,7 @@ async def run_job(client: AsyncClient, spec: JobSpec, wait: float | None, wanted
         return await runs[-1].result(wanted)
     finally:
         for each in runs:
-            each._release()
+            each._drop()
 
 
 class AsyncRun(AsyncWatch):

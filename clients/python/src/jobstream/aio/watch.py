@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 import grpc
 import grpc.aio
@@ -15,17 +15,20 @@ from .. import boot
 from ..backoff import HEARTBEATS_MISSED_MAX, ReconnectBackoff
 from ..errors import JobstreamError, unavailable
 from ..events import Cursor, Message, WatchItem
-from ..v1 import job_service_pb2
 from ..watch import CLOSE_TIMEOUT
 
 if TYPE_CHECKING:
     from .client import AsyncClient
     from .connection import Link
 
-Call = Union[
-    grpc.aio.UnaryStreamCall[job_service_pb2.WatchResultRequest, job_service_pb2.WatchResultResponse],
-    grpc.aio.UnaryStreamCall[job_service_pb2.RunRequest, job_service_pb2.RunResponse],
-]
+Response = TypeVar("Response")
+
+
+class Call(Protocol):
+    """A response stream that can be cancelled."""
+
+    async def read(self) -> object: ...
+    def cancel(self) -> bool: ...
 
 
 class AsyncWatch(AsyncIterator[WatchItem]):
@@ -43,8 +46,7 @@ class AsyncWatch(AsyncIterator[WatchItem]):
         self._client, self._boot = client, accepted_by
         self._cursor = Cursor(job_id, after_sequence, heartbeat)
         self._reconnect = ReconnectBackoff(client.options)
-        self._call: Call | None = None
-        self._link: Link | None = None
+        self._stream: Stream[Message] | None = None
         self._closed = False
 
     @property
@@ -57,7 +59,7 @@ class AsyncWatch(AsyncIterator[WatchItem]):
             try:
                 message = await self._message()
             except JobstreamError as error:
-                self._release()
+                self._drop()
                 if self._closed:
                     break
                 converted = boot.detect_restart(self._cursor.job_id, self._boot, error)
@@ -70,11 +72,11 @@ class AsyncWatch(AsyncIterator[WatchItem]):
                 continue
             self._reconnect.connected()
             item = self._cursor.advance(message)
-            if self._cursor.is_over:
-                await self._close()
+            if self._cursor.is_over and self._stream is not None:
+                await self._stream.end_gracefully()
             if item is not None:
                 return item
-        self._release()
+        self._drop()
         raise StopAsyncIteration
 
     def _begin(self, link: Link) -> Call:
@@ -91,50 +93,19 @@ class AsyncWatch(AsyncIterator[WatchItem]):
 
     async def _message(self) -> Message:
         """The next message. Opens a stream if there is none."""
-        address = self._client.address.url
-        if self._call is None or self._link is None:
-            self._link = self._client._connection.acquire()
-            self._call = self._begin(self._link)
-        try:
-            message = await asyncio.wait_for(self._call.read(), self._idle_timeout())
-        except asyncio.TimeoutError as error:
-            self._client._connection.replace(self._link)
-            raise unavailable(address, "the stream timed out") from error
-        except asyncio.CancelledError:
-            # Cancelling a read cancels its call. The next iteration resumes on a new stream.
-            self._release()
-            if self._closed or self._client._connection.is_closed:
-                raise unavailable(address, "the watch or its client was closed") from None
-            raise
-        except grpc.aio.AioRpcError as error:
-            raise self._client._convert_error(error) from error
-        if not isinstance(message, (job_service_pb2.WatchResultResponse, job_service_pb2.RunResponse)):
-            # The server closes a stream without an error only after the final event. A proxy closed this one.
-            raise unavailable(address, "the stream ended before the job ended")
-        return message
+        if self._stream is None or self._stream.has_ended:
+            self._stream = Stream(self._client, self._begin)
+        # The server closes a stream without an error only after the final event. A proxy closed one that ends before.
+        return await self._stream.next(self._idle_timeout(), "the stream ended before the job ended")
 
-    async def _close(self) -> None:
-        """Waits for the server to close the stream after the final event, because a cancel would reset the HTTP/2
-        stream."""
-        if self._call is not None:
-            try:
-                await asyncio.wait_for(self._call.read(), CLOSE_TIMEOUT)
-            except (grpc.aio.AioRpcError, asyncio.TimeoutError):
-                pass  # The outcome was received before.
-            finally:
-                self._release()
-
-    def _release(self) -> None:
-        call, self._call = self._call, None
-        link, self._link = self._link, None
-        if call is not None and link is not None:
-            call.cancel()
-            self._client._connection.release(link)
+    def _drop(self) -> None:
+        if self._stream is not None:
+            self._stream.end()
 
     async def aclose(self) -> None:
         """Ends the watch. The iterator stops."""
         self._closed = True
-        self._release()
+        self._drop()
 
     async def __aenter__(self) -> Self:
         return self
@@ -143,3 +114,51 @@ class AsyncWatch(AsyncIterator[WatchItem]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+class Stream(Generic[Response]):
+    """One stream of a watch or a feed."""
+
+    def __init__(self, client: AsyncClient, begin: Callable[[Link], Call]) -> None:
+        self.has_ended = False
+        self._client = client
+        self._link = client._connection.acquire()
+        self._call = begin(self._link)
+
+    async def next(self, idle_timeout: float, ended: str) -> Response:
+        """The next message. Raises the error of the stream; Unavailable if it timed out, or `ended` if it ended."""
+        address, connection = self._client.address.url, self._client._connection
+        try:
+            message = await asyncio.wait_for(self._call.read(), idle_timeout)
+        except asyncio.TimeoutError as error:
+            connection.replace(self._link)
+            raise unavailable(address, "the stream timed out") from error
+        except asyncio.CancelledError:
+            # The reader or its client was closed, or the task was cancelled. That cancels the call too.
+            was_closed = self.has_ended or connection.is_closed
+            self.end()
+            if was_closed:
+                raise unavailable(address, "the stream was closed") from None
+            raise
+        except grpc.aio.AioRpcError as error:
+            raise self._client._convert_error(error) from error
+        if message is grpc.aio.EOF:
+            raise unavailable(address, ended)
+        return cast("Response", message)
+
+    def end(self) -> None:
+        """Cancels the stream and releases its channel."""
+        if not self.has_ended:
+            self.has_ended = True
+            self._call.cancel()
+            self._client._connection.release(self._link)
+
+    async def end_gracefully(self) -> None:
+        """Waits for the server to close the stream after the final event, because a cancel would reset the HTTP/2
+        stream."""
+        try:
+            await asyncio.wait_for(self._call.read(), CLOSE_TIMEOUT)
+        except (grpc.aio.AioRpcError, asyncio.TimeoutError):
+            pass  # The outcome was received before.
+        finally:
+            self.end()
