@@ -31,8 +31,10 @@ from jobstream import (
 )
 from jobstream.v1 import worker_service_pb2
 from jobstream.v1.worker_service_pb2_grpc import WorkerServiceServicer, add_WorkerServiceServicer_to_server
+from jobstream.worker.context import AttemptInfo
 from jobstream.worker.final_report import FinalReport, release
 from jobstream.worker.report_buffer import ReportBuffer
+from jobstream.worker.runner import TaskContext
 
 Outcomes = queue.SimpleQueue[tuple[str, JobstreamError | None]]
 
@@ -114,6 +116,22 @@ def test_exception_of_a_callback_is_logged(client: Client, caplog: pytest.LogCap
         assert outcomes.get(timeout=10) == ("next", None)
     messages = [record.getMessage() for record in caplog.records if record.name == "jobstream.worker"]
     assert [message.partition(", attempt 1, ")[2] for message in messages] == ["raised: SystemExit('broken')"] * 2
+
+
+def test_callback_of_a_closed_event_loop_is_logged_and_not_called(caplog: pytest.LogCaptureFixture) -> None:
+    outcomes: Outcomes = queue.SimpleQueue()
+    loop, buffer = asyncio.new_event_loop(), ReportBuffer(1)
+    context = TaskContext(AttemptInfo.read(assignment("a")), buffer, loop)
+    buffer.begin("a")
+    context.on_settled(records(outcomes, "a"))
+    buffer.end("a", FinalReport())
+    loop.close()
+    with caplog.at_level(logging.WARNING, "jobstream.worker"):
+        buffer.acknowledge(1)
+    assert caplog.messages == [
+        "on_settled of job a, attempt 1, is not called: its event loop is closed: end the worker first"
+    ]
+    assert outcomes.empty()
 
 
 def test_callback_is_registered_only_until_the_handler_has_returned(client: Client) -> None:

@@ -149,7 +149,7 @@ class BaseContext:
         self._buffer.log(self._info.lease_id, LEVELS[level], text)
 
     def on_settled(self, callback: OnSettled) -> None:
-        """Registers a function that is called once the server has recorded the end of this attempt, or never will.
+        """Registers a function that is called once it is known whether the server has recorded the end of this attempt.
 
             def settled(error: JobstreamError | None) -> None:
                 if error is None:  # The server has the result: no other attempt needs the file.
@@ -157,15 +157,20 @@ class BaseContext:
 
             context.on_settled(settled)
 
-        It is called exactly once, after the handler and its interceptors have returned: with None once the end of the
-        attempt, a failure included, is recorded; if the server has a log, durably. An error with the reason LEASE_LOST
-        means that the server does not use it, because the lease was lost: the job runs elsewhere or has ended
-        otherwise. It is the error, too, of a handler that has not returned when a drain releases its job; it may still
-        run then. Unavailable means that it is not known, because the worker ended before the acknowledgement, or
-        reconnected after a restart of the server.
+        It is called exactly once, after the handler and its interceptors have returned:
+
+        - with None once the end of the attempt, a failure included, is recorded; if the server has a log, durably;
+        - with an error whose `reason` is "LEASE_LOST" if the server does not use the end, because the lease was lost:
+          the job runs elsewhere or has ended otherwise. It is the error, too, of a handler that has not returned when a
+          drain releases its job; the handler may still run then;
+        - with Unavailable if it is not known, because the worker ended before the acknowledgement, or reconnected after
+          a restart of the server.
 
         The functions of an attempt are called in the order of their registration: those of an AsyncContext in its event
-        loop, others on a thread of the worker. They must not block. An exception is logged and has no other effect.
+        loop, others on a thread of the worker. They must not block. An exception is logged and has no other effect. All
+        have been called once `run`, `drain` or `stop` of the worker returns. A function whose event loop was closed
+        before is not called, and a warning is logged.
+
         Raises RuntimeError after the handler and its interceptors have returned.
         """
         if not self._buffer.on_settled(self._info.lease_id, partial(self._settle, callback)):

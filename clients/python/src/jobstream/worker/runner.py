@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ from ..v1 import worker_service_pb2
 from .context import AsyncContext, AttemptInfo, BaseContext, Context
 from .final_report import FinalReport, from_exception, from_result, release, unknown_kind
 from .handlers import Handler
-from .logs import FailureLog, describe, shown
+from .logs import FailureLog, describe, log_safely, shown
 from .report_buffer import ReportBuffer
 from .settled import OnSettled
 
@@ -178,8 +179,11 @@ class TaskContext(AsyncContext):
         self._task: asyncio.Future[Any] | None = None
 
     def _settle(self, callback: OnSettled, error: JobstreamError | None) -> None:
-        with contextlib.suppress(RuntimeError):  # The loop is closed, so its program has ended.
+        try:
             self._loop.call_soon_threadsafe(super()._settle, callback, error)
+        except RuntimeError:
+            message = "on_settled of job %s, attempt %d, is not called: its event loop is closed: end the worker first"
+            log_safely(logging.WARNING, message, self.job_id, self.attempt)
 
     def attach(self, task: asyncio.Future[Any]) -> None:
         self._task = task
