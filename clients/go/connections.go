@@ -2,7 +2,9 @@ package jobstream
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,16 +28,17 @@ const (
 type connections struct {
 	dial func() (*grpc.ClientConn, error)
 
-	mu       sync.Mutex
-	links    []*link
+	mu    sync.Mutex
+	links []*link
+	// replaced are the replaced connections with long calls on them.
+	replaced map[*link]bool
 	isClosed bool
 }
 
-// link is a pooled connection with the number of long calls on it.
+// link is a connection with the number of long calls on it.
 type link struct {
-	conn      *grpc.ClientConn
-	users     int
-	isRetired bool
+	conn  *grpc.ClientConn
+	users int
 }
 
 func newConnections(dial func() (*grpc.ClientConn, error)) (*connections, error) {
@@ -43,7 +46,7 @@ func newConnections(dial func() (*grpc.ClientConn, error)) (*connections, error)
 	if err != nil {
 		return nil, err
 	}
-	return &connections{dial: dial, links: []*link{{conn: conn}}}, nil
+	return &connections{dial: dial, links: []*link{{conn: conn}}, replaced: map[*link]bool{}}, nil
 }
 
 // Invoke and NewStream implement grpc.ClientConnInterface, so that generated stubs follow replaced connections.
@@ -93,10 +96,13 @@ func (c *connections) release(used *link) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	used.users--
-	used.closeIfUnused()
+	if c.replaced[used] && used.users == 0 {
+		delete(c.replaced, used)
+		_ = used.conn.Close() // Close fails only if it was closed before.
+	}
 }
 
-// replace replaces a connection that is open but does not respond. Long calls on the old one continue.
+// replace replaces a connection that is open but does not respond. The caller holds it. Long calls on it continue.
 func (c *connections) replace(idle *link) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,15 +112,8 @@ func (c *connections) replace(idle *link) {
 		}
 		if conn, err := c.dial(); err == nil {
 			c.links[i] = &link{conn: conn}
-			idle.isRetired = true
-			idle.closeIfUnused()
+			c.replaced[idle] = true
 		}
-	}
-}
-
-func (l *link) closeIfUnused() {
-	if l.isRetired && l.users == 0 {
-		_ = l.conn.Close() // Close fails only if it was closed before.
 	}
 }
 
@@ -139,7 +138,7 @@ func (c *connections) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.isClosed = true
-	for _, link := range c.links {
+	for _, link := range slices.AppendSeq(c.links, maps.Keys(c.replaced)) {
 		_ = link.conn.Close() // Closing twice is harmless.
 	}
 }

@@ -58,3 +58,15 @@ func TestIdleConnectionIsReplacedOnceAndClosedAfterItsLastCall(t *testing.T) {
 		t.Error("the connection was not closed")
 	}
 }
+
+func TestCloseAlsoClosesReplacedConnections(t *testing.T) {
+	links := testConnections(t)
+	idle := links.acquire()
+	links.acquire() // A call that continues on the replaced connection.
+	links.replace(idle)
+	links.release(idle)
+	links.close()
+	if idle.conn.GetState() != connectivity.Shutdown {
+		t.Error("the connection is still open")
+	}
+}

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import grpc.aio
 import pytest
 from conftest import Proxy
 
@@ -29,6 +30,7 @@ from jobstream import (
 )
 from jobstream.testing import server
 from jobstream.times import from_duration
+from jobstream.v1.job_service_pb2 import GetJobRequest
 
 
 @dataclass
@@ -226,6 +228,24 @@ async def test_close_raises_unavailable_in_a_wait_and_no_cancellation(address: s
     await client.close()
     with pytest.raises(Unavailable):
         await asyncio.wait_for(waiting, 10)
+
+
+def test_close_also_closes_replaced_channels() -> None:
+    client = Client(UNREACHABLE)
+    with client._connection.call() as link:
+        client._connection.replace(link)
+        client.close()
+        with pytest.raises(ValueError, match="closed channel"):
+            link.jobs.GetJob(GetJobRequest(), timeout=1)
+
+
+async def test_close_also_closes_replaced_channels_of_asyncio() -> None:
+    client = AsyncClient(UNREACHABLE)
+    with client._connection.call() as link:
+        client._connection.replace(link)
+        await client.close()
+        with pytest.raises(grpc.aio.UsageError, match="closed"):
+            await link.jobs.GetJob(GetJobRequest(), timeout=1)
 
 
 def test_asyncio_client_rejects_a_second_event_loop(address: str) -> None:

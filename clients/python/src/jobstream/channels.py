@@ -34,15 +34,3 @@ def channel_arguments(options: ClientOptions) -> ChannelArguments:
 
 def milliseconds(span: float) -> int:
     return max(1, round(span * 1000))
-
-
-class Usage:
-    """Counts the calls in flight on a channel. A replaced channel is closed after its last call."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.is_replaced = False
-
-    @property
-    def is_over(self) -> bool:
-        return self.is_replaced and self.calls == 0

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import grpc
 
 from .access import Access
-from .channels import Usage, channel_arguments
+from .channels import channel_arguments
 from .metadata import AddHeaders
 from .options import ClientOptions
 from .v1.admin_service_pb2_grpc import AdminServiceStub
@@ -28,13 +28,13 @@ def open_channel(access: Access, options: ClientOptions) -> grpc.Channel:
 
 
 class Link:
-    """A channel with its stubs."""
+    """A channel with its stubs, and the number of calls in flight on it."""
 
     def __init__(self, access: Access, options: ClientOptions) -> None:
         self.channel = open_channel(access, options)
         self.jobs = JobServiceStub(self.channel)
         self.admin = AdminServiceStub(self.channel)
-        self.usage = Usage()
+        self.calls = 0
         self.process_id = os.getpid()
 
 
@@ -45,6 +45,8 @@ class Connection:
         self.access, self.options = access, options
         self.lock = threading.Lock()
         self.link: Link | None = None
+        self.replaced: set[Link] = set()
+        """The replaced links with calls in flight."""
         self.is_closed = False
 
     def current(self) -> Link:
@@ -61,25 +63,29 @@ class Connection:
         """The current channel. It stays open until the call ends, even if it is replaced."""
         link = self.current()
         with self.lock:
-            link.usage.calls += 1
+            link.calls += 1
         try:
             yield link
         finally:
             with self.lock:
-                link.usage.calls -= 1
-                is_over = link.usage.is_over
+                link.calls -= 1
+                is_over = link in self.replaced and link.calls == 0
+                if is_over:
+                    self.replaced.remove(link)
             if is_over:
                 link.channel.close()
 
     def replace(self, link: Link) -> None:
-        """Replaces a channel that is open but does not respond. The next call opens a new one."""
+        """Replaces the channel of a call, which is open but does not respond. The next call opens a new one."""
         with self.lock:
             if self.link is link:
-                link.usage.is_replaced = True
+                self.replaced.add(link)
                 self.link = None
 
     def close(self) -> None:
         with self.lock:
-            link, self.link, self.is_closed = self.link, None, True
-        if link is not None and link.process_id == os.getpid():
-            link.channel.close()
+            links = [*self.replaced, *([self.link] if self.link else [])]
+            self.link, self.is_closed = None, True
+        for link in links:
+            if link.process_id == os.getpid():
+                link.channel.close()

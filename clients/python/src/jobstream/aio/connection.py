@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 
 from ..access import Access
-from ..channels import Usage, channel_arguments
+from ..channels import channel_arguments
 from ..errors import unavailable
 from ..options import ClientOptions
 from ..v1.admin_service_pb2_grpc import AdminServiceStub
@@ -33,14 +33,14 @@ def open_channel(access: Access, options: ClientOptions) -> grpc.aio.Channel:
 
 
 class Link:
-    """A channel with its stubs."""
+    """A channel with its stubs, and the number of calls in flight on it."""
 
     def __init__(self, access: Access, options: ClientOptions) -> None:
         self.channel = open_channel(access, options)
         # The generated stub classes work with both kinds of channels; only the types differ.
         self.jobs = cast("JobServiceAsyncStub", cast("object", JobServiceStub(self.channel)))
         self.admin = cast("AdminServiceAsyncStub", cast("object", AdminServiceStub(self.channel)))
-        self.usage = Usage()
+        self.calls = 0
 
 
 class Connection:
@@ -49,6 +49,8 @@ class Connection:
     def __init__(self, access: Access, options: ClientOptions) -> None:
         self.access, self.options = access, options
         self.link: Link | None = None
+        self.replaced: set[Link] = set()
+        """The replaced links with calls in flight."""
         self.loop: asyncio.AbstractEventLoop | None = None
         self.closing: set[asyncio.Future[None]] = set()
         self.is_closed = False
@@ -67,12 +69,13 @@ class Connection:
     def acquire(self) -> Link:
         """The current channel. It stays open until it is released as often as it was acquired."""
         link = self.current()
-        link.usage.calls += 1
+        link.calls += 1
         return link
 
     def release(self, link: Link) -> None:
-        link.usage.calls -= 1
-        if link.usage.is_over:
+        link.calls -= 1
+        if link in self.replaced and link.calls == 0:
+            self.replaced.remove(link)
             closing = asyncio.ensure_future(link.channel.close())
             self.closing.add(closing)
             closing.add_done_callback(self.closing.discard)
@@ -93,12 +96,13 @@ class Connection:
             self.release(link)
 
     def replace(self, link: Link) -> None:
-        """Replaces a channel that is open but does not respond. The next call opens a new one."""
+        """Replaces the channel of a call, which is open but does not respond. The next call opens a new one."""
         if self.link is link:
-            link.usage.is_replaced = True
+            self.replaced.add(link)
             self.link = None
 
     async def close(self) -> None:
-        link, self.link, self.is_closed = self.link, None, True
-        if link is not None:
+        links = [*self.replaced, *([self.link] if self.link else [])]
+        self.link, self.is_closed = None, True
+        for link in links:
             await link.channel.close()
