@@ -113,7 +113,7 @@ func (s *session) keepConnected() error {
 func (s *session) finish(connected context.Context) {
 	s.buffer.setSlots(0)
 	s.buffer.waitIdle(s.drainExpired)
-	s.releaseRunning()
+	s.releaseRunning(context.Background())
 	acknowledging, cancel := context.WithTimeout(connected, acknowledgeTimeout)
 	defer cancel()
 	if !s.buffer.waitAcknowledged(acknowledging) {
@@ -123,14 +123,16 @@ func (s *session) finish(connected context.Context) {
 	s.buffer.endStream()
 }
 
-// releaseRunning cancels the running attempts and releases them. It does not wait for handlers that ignore the
-// cancellation.
-func (s *session) releaseRunning() {
+// releaseRunning cancels the running attempts and releases them, unless the context ends before. It does not wait for
+// handlers that ignore the cancellation.
+func (s *session) releaseRunning(ctx context.Context) {
 	s.buffer.stopAll(ErrDraining)
-	stopping, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	stopping, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
 	s.buffer.waitIdle(stopping)
-	s.buffer.releaseAll()
+	if ctx.Err() == nil {
+		s.buffer.releaseAll()
+	}
 }
 
 // abandon ends the attempts whose final reports were not acknowledged.
@@ -141,15 +143,15 @@ func (s *session) abandon() {
 }
 
 // drainStream drains before the server shuts down: it waits for running attempts, releases the rest, and ends the
-// stream.
+// stream. Once the stream is broken it does nothing: attempts may run for the next one.
 func (s *session) drainStream(stream context.Context, within time.Duration) {
 	waiting, cancel := context.WithTimeout(stream, within)
 	defer cancel()
 	s.buffer.waitIdle(waiting)
 	if stream.Err() != nil {
-		return // The stream broke. Running attempts continue.
+		return
 	}
-	s.releaseRunning()
+	s.releaseRunning(stream)
 	acknowledging, cancelAcknowledging := context.WithTimeout(stream, acknowledgeTimeout)
 	defer cancelAcknowledging()
 	s.buffer.waitAcknowledged(acknowledging)

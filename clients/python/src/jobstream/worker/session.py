@@ -67,8 +67,6 @@ class Session:
         self.lock = threading.Condition()
         self.drain_until: float | None = None
         """Deadline for running attempts while the worker drains."""
-        self.stream_drain_until: float | None = None
-        """Deadline for running attempts while the server shuts down."""
         self.idle_timeout = WELCOME_TIMEOUT
         self.last_received = time.monotonic()
         self.call: grpc.Call | None = None
@@ -160,7 +158,7 @@ class Session:
         return errors.unavailable(self.address.url, "the server ended the stream")
 
     def run_stream(self, stub: WorkerServiceStub) -> None:
-        self.last_received, self.idle_timeout, self.stream_drain_until = time.monotonic(), WELCOME_TIMEOUT, None
+        self.last_received, self.idle_timeout = time.monotonic(), WELCOME_TIMEOUT
         responses = stub.Work(requests(self.buffer, self.hello))
         self.call = responses
         for response in responses:
@@ -225,16 +223,15 @@ class Session:
         if not drain.server_shutdown:
             self.drain(within)
             return
-        with self.lock:
-            self.stream_drain_until = time.monotonic() + within
-            self.lock.notify_all()
+        until = time.monotonic() + within
         threading.Thread(
-            target=self.drain_stream, args=(self.call,), name="jobstream-worker-drain", daemon=True
+            target=self.drain_stream, args=(self.call, until), name="jobstream-worker-drain", daemon=True
         ).start()
 
-    def drain_stream(self, call: grpc.Call | None) -> None:
-        """Drains before the server shuts down: waits for running attempts, releases the rest, and closes the stream."""
-        if not self.runner.wait_idle(self.stream_drain_until or 0.0):
+    def drain_stream(self, call: grpc.Call | None, until: float) -> None:
+        """Drains before the server shuts down: waits for running attempts, releases the rest, and closes the stream.
+        Once the stream is broken it does nothing: attempts may run for the next one."""
+        if not self.runner.wait_idle(until) and self.call is call:
             self.runner.stop_all()
         self.runner.wait_idle(time.monotonic() + STOP_TIMEOUT)
         self.buffer.wait_acknowledged(ACKNOWLEDGE_TIMEOUT)
