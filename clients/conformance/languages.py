@@ -28,6 +28,7 @@ EXCLUDED = {
         "test_trace_context_without_its_parts_over_the_limits": "the server refuses them, and there is no client to omit them",
         "test_settled": "it has no callbacks: the answer of POST /v1/reports says whether the server has the end",
         "test_slots_limit_concurrent_attempts": "a worker by Lease is no connected worker, so its jobs have no WORKERS_BUSY",
+        "test_draining_worker_releases_assignments_in_flight": "a worker by Lease asks for no job once it drains",
         "test_operator_drains_a_worker": "an operator drains a stream, which a worker by Lease does not have",
     },
 }

@@ -5,6 +5,7 @@ import importlib
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import grpc
@@ -37,6 +38,8 @@ worker_service = importlib.import_module("jobstream.v1.worker_service_pb2")
 worker_stub = importlib.import_module("jobstream.v1.worker_service_pb2_grpc").WorkerServiceStub
 
 BATCH_JOBS_MAX = 1_000
+WAIT_TIMEOUT = 20
+"""Timeout in seconds of a wait for a state."""
 
 
 class Raw:
@@ -116,6 +119,16 @@ class Raw:
         request = admin_service.ListWorkersRequest(page_size=1000)
         response = self.admin.ListWorkers(request, timeout=10, wait_for_ready=True)
         return [worker for worker in response.workers if worker.name == name]
+
+    def wait_worker(self, name, **fields):
+        """Waits until the worker has these values."""
+        until = time.monotonic() + WAIT_TIMEOUT
+        while time.monotonic() < until:
+            (worker,) = self.workers(name)
+            if all(getattr(worker, field) == value for field, value in fields.items()):
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"worker {name} does not have {fields}: {worker}")
 
     def draining(self):
         return self.admin.GetServerInfo(admin_service.GetServerInfoRequest(), timeout=10).draining

@@ -226,6 +226,23 @@ def test_drained_worker_accepts_no_jobs_and_finishes_running_attempts(agent, ser
     agent.send("cancel", job_id=later, reason="").ok()
 
 
+def test_draining_worker_releases_assignments_in_flight(agent, server, proxy):
+    work = agent.work("hold", address=proxy.address)
+    running = work.hold()
+    proxy.stall("to the client")
+    late = agent.submit(work.kind("hold"))
+    server.raw.wait_worker(work.name, slots_taken=2)
+    draining = agent.send("drain", target=work.command.number, within=20_000)
+    server.raw.wait_worker(work.name, slots=0)
+    proxy.flow()
+    agent.work("info", kinds=[work.kind("hold")])
+    assert read_json(agent.result(late, timeout=10))["attempt"] == 2
+    assert not work.command.responded.is_set(), "an attempt is running"
+    agent.release(running)
+    draining.ok()
+    work.command.ok()
+
+
 def test_stopped_worker_releases_attempts_without_counting_them(agent):
     work = agent.work("hold")
     job_id = work.hold(payload=as_json({"mode": "error", "message": "twice"}), max_attempts=2)

@@ -86,13 +86,20 @@ func newReportBuffer(slots int, logPanic func(panicked any)) *reportBuffer {
 	}
 }
 
-// begin records a new attempt and accepts its lease.
-func (b *reportBuffer) begin(a *attempt) {
+// begin records a new attempt and accepts its lease. It returns false after it released the attempt of a worker that
+// drains: the server sent the assignment before it received that the worker has no slots.
+func (b *reportBuffer) begin(a *attempt) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.slots == 0 {
+		b.pushEnd(a, releaseReport())
+		b.wakeWriter()
+		return false
+	}
 	b.attempts[a.lease] = a
 	b.acceptedLeases = append(b.acceptedLeases, a.lease)
 	b.wakeWriter()
+	return true
 }
 
 // markAccepted starts the attempts whose acceptance was sent.
@@ -235,10 +242,14 @@ func (b *reportBuffer) end(a *attempt, end *jobstreamv1.AttemptReport) {
 			a.progress = nil
 		}
 		b.pushDroppedCount(a)
-		b.push(a.lease, end, 0)
-		b.reports[len(b.reports)-1].ended = a
+		b.pushEnd(a, end)
 	}
 	b.notify()
+}
+
+func (b *reportBuffer) pushEnd(a *attempt, end *jobstreamv1.AttemptReport) {
+	b.push(a.lease, end, 0)
+	b.reports[len(b.reports)-1].ended = a
 }
 
 func (b *reportBuffer) push(lease string, report *jobstreamv1.AttemptReport, bytes int) {

@@ -179,7 +179,11 @@ func (s *session) start(wire *jobstreamv1.Assignment) {
 	limited, stop := context.WithDeadline(ctx, task.Deadline)
 	a := &attempt{lease: wire.LeaseId, cancel: cancel, acceptSent: make(chan struct{})}
 	task.attempt = a
-	s.buffer.begin(a)
+	if !s.buffer.begin(a) {
+		stop()
+		cancel(nil)
+		return
+	}
 	report := func(end *jobstreamv1.AttemptReport) {
 		end = s.buffer.limitResult(end)
 		s.logFailure(task, end)

@@ -44,13 +44,15 @@ export class AttemptRunner {
     return this.#running.size;
   }
 
-  /** Starts an attempt. */
+  /** Starts an attempt, unless the worker drains. */
   run(assignment: Assignment): void {
     const lease = assignment.leaseId;
     const settlement = new Settlement(assignment, this.log);
+    if (!this.buffer.begin(lease, settlement)) {
+      return;
+    }
     const running: Running = { controller: new AbortController(), settlement, reason: undefined };
     this.#running.set(lease, running);
-    this.buffer.begin(lease, settlement);
     // This promise never rejects: errors become the failure of the attempt.
     void this.#attempt(assignment, running);
   }

@@ -9,7 +9,7 @@ import { byteLength, truncateText } from "../data/text.js";
 import { LogLevel, LogSchema, LogStream, type Output, type Progress, type Log } from "../gen/jobstream/v1/job_pb.js";
 import { Condition } from "./condition.js";
 import { ByteSemaphore } from "./byte_semaphore.js";
-import type { Limits, ReportBody } from "./final_report.js";
+import { type Limits, type ReportBody, release } from "./final_report.js";
 import { type Settlement, leaseLost, notAcknowledged } from "./settlement.js";
 
 /**
@@ -138,11 +138,19 @@ export class ReportBuffer {
     return this.#leased(lease) !== undefined;
   }
 
-  /** Records a new attempt and accepts its lease. */
-  begin(lease: string, settlement?: Settlement): void {
+  /**
+   * Records a new attempt and accepts its lease. Returns false after it released the attempt of a worker that drains: the
+   * server sent the assignment before it received that the worker has no slots.
+   */
+  begin(lease: string, settlement?: Settlement): boolean {
+    if (this.#slots === 0) {
+      this.#push(lease, release(), REPORT_BYTES, 0);
+      return false;
+    }
     this.#attempts.set(lease, { ...NEW_ATTEMPT, settlement });
     this.acceptedLeases.push(lease);
     this.changed.notify();
+    return true;
   }
 
   /** Records that the acceptance of these leases was sent. */

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from ..errors import JobstreamError
 from ..times import from_duration
 from ..v1 import job_pb2, worker_service_pb2
-from .final_report import FinalReport, truncate
+from .final_report import FinalReport, release, truncate
 from .settled import OnSettled, lease_lost, settle, unknown
 
 BUFFER_BYTES_MAX = 8 << 20
@@ -168,12 +168,19 @@ class ReportBuffer:
 
     # Called by the session.
 
-    def begin(self, lease: str) -> None:
-        """Records a new attempt and accepts its lease."""
+    def begin(self, lease: str) -> bool:
+        """Records a new attempt and accepts its lease. Returns False after it released the attempt of a worker that
+        drains: the server sent the assignment before it received that the worker has no slots."""
         with self.changed:
+            if self.slots == 0:
+                report = release()
+                report.lease_id = lease
+                self.push(report, is_final=True)
+                return False
             self.attempts[lease] = Attempt()
             self.accepted.append(lease)
             self.changed.notify_all()
+            return True
 
     def request_heartbeat(self) -> None:
         """Requests a heartbeat."""

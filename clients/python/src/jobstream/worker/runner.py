@@ -55,9 +55,10 @@ class AttemptRunner:
         self.failures = FailureLog()
 
     def begin(self, assignment: worker_service_pb2.Assignment) -> None:
-        """Accepts an assignment and starts its attempt."""
+        """Accepts an assignment and starts its attempt, unless the worker drains."""
         info = AttemptInfo.read(assignment)
-        self.buffer.begin(info.lease_id)
+        if not self.buffer.begin(info.lease_id):
+            return
         handler = self.handlers.get(info.kind)
         if handler is None:
             context, report = BaseContext(info, self.buffer), unknown_kind(info.kind)

@@ -170,8 +170,7 @@ class Session:
         if response.HasField("welcome"):
             self.welcome(response.welcome)
         for assignment in response.assignments:
-            if not self.drained.is_set():
-                self.runner.begin(assignment)
+            self.runner.begin(assignment)
         for cancel in response.cancels:
             if cancel.revoked:
                 self.buffer.revoke(cancel.lease_id)

@@ -39,7 +39,9 @@ final class AttemptRunner {
 
     void run(Assignment assignment) {
         String lease = assignment.getLeaseId();
-        reports.begin(lease);
+        if (!reports.begin(lease)) {
+            return;
+        }
         HandlerEntry handler = handlers.get(assignment.getKind());
         if (handler == null) {
             reports.end(lease, FinalReports.unknownKind(assignment.getKind()));

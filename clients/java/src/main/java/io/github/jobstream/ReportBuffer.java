@@ -96,10 +96,18 @@ final class ReportBuffer {
         this.wake = wake;
     }
 
-    /** Records a new attempt and accepts its lease. The caller sends it. */
-    synchronized void begin(String lease) {
+    /**
+     * Records a new attempt and accepts its lease. Returns false after it released the attempt of a worker that drains:
+     * the server sent the assignment before it received that the worker has no slots. The caller sends either.
+     */
+    synchronized boolean begin(String lease) {
+        if (slots == 0) {
+            push(lease, FinalReports.release(Duration.ZERO), 0, true);
+            return false;
+        }
         attempts.put(lease, new RunningAttempt());
         acceptedLeases.add(lease);
+        return true;
     }
 
     void progress(String lease, Progress progress) {
