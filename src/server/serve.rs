@@ -245,7 +245,7 @@ impl Layers {
         ServiceBuilder::new()
             .layer_fn(|inner| HostService::new(self.hosts.clone(), inner))
             .option_layer(self.cors.clone())
-            .layer_fn(|inner| IdentityService::new(self.identity.clone(), self.router.meter(), inner))
+            .layer_fn(|inner| IdentityService::new(self.identity.clone(), &self.router, inner))
             .layer_fn(TraceService::new)
             .layer_fn(|grpc| self.in_span(ProtocolService::new(grpc, http.clone())))
             .layer(GrpcWebLayer::new())

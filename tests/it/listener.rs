@@ -2,6 +2,7 @@
 
 mod deadline;
 mod hostile;
+mod identity;
 mod lifetime;
 mod peer;
 mod probe;

@@ -11,6 +11,7 @@ use tonic::body::Body;
 use tower::Service;
 
 use super::super::protocol::is_grpc;
+use super::super::router::Router;
 use super::super::throttle::log_refusal;
 use super::query::split_access_token;
 use super::{Identity, Verification};
@@ -21,7 +22,7 @@ use crate::proto::status::to_status;
 
 /// Path prefix of the calls that need no credential.
 const HEALTH_PATH: &str = "/grpc.health.v1.Health/";
-/// Paths that need no credential.
+/// Paths of the HTTP interface that need no credential.
 const OPEN_PATHS: [&str; 4] = ["/", "/openapi.json", http_api::LIVE_PATH, http_api::READY_PATH];
 
 /// A service that receives only requests of known callers. Without an identity, it receives all requests.
@@ -29,12 +30,15 @@ const OPEN_PATHS: [&str; 4] = ["/", "/openapi.json", http_api::LIVE_PATH, http_a
 pub(in crate::server) struct IdentityService<S> {
     identity: Option<Identity>,
     meter: Option<CallMeter>,
+    /// Whether requests other than those of gRPC reach an HTTP interface. Without one, they reach the gRPC services.
+    has_http: bool,
     inner: S,
 }
 
 impl<S> IdentityService<S> {
-    pub(in crate::server) fn new(identity: Option<Identity>, meter: Option<CallMeter>, inner: S) -> Self {
-        Self { identity, meter, inner }
+    /// The service in front of `inner`, which passes requests to this router.
+    pub(in crate::server) fn new(identity: Option<Identity>, router: &Router, inner: S) -> Self {
+        Self { identity, meter: router.meter(), has_http: router.http().is_some(), inner }
     }
 }
 
@@ -61,7 +65,7 @@ where
             drop(take_access_token(&mut request));
             return Either::Left(IdentifiedCall { call: self.inner.call(request), is_link: false });
         };
-        if is_open(&request) {
+        if is_open(&request, self.has_http) {
             request.extensions_mut().insert(identity.0.nobody.clone());
             return Either::Left(IdentifiedCall { call: self.inner.call(request), is_link: false });
         }
@@ -144,11 +148,11 @@ fn with_query(uri: &Uri, query: Option<&str>) -> Uri {
 }
 
 /// Whether the request needs no credential. Its caller gets no grants.
-fn is_open<B>(request: &Request<B>) -> bool {
+fn is_open<B>(request: &Request<B>, has_http: bool) -> bool {
     let path = request.uri().path();
-    match is_grpc(request.headers()) {
-        true => path.starts_with(HEALTH_PATH),
-        false => OPEN_PATHS.contains(&path) || request.method() == Method::OPTIONS,
+    match has_http && !is_grpc(request.headers()) {
+        true => OPEN_PATHS.contains(&path) || request.method() == Method::OPTIONS,
+        false => path.starts_with(HEALTH_PATH),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::client::SendRequest;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -52,7 +52,17 @@ impl Client {
     }
 
     pub(super) async fn start(&mut self, path: &str, headers: &[(&str, &str)]) -> h2::client::ResponseFuture {
-        let mut request = Request::post(format!("http://localhost{path}"));
+        self.start_as(Method::POST, path, headers).await
+    }
+
+    /// Starts a call with this method of HTTP.
+    pub(super) async fn start_as(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> h2::client::ResponseFuture {
+        let mut request = Request::builder().method(method).uri(format!("http://localhost{path}"));
         if !headers.iter().any(|(name, _)| *name == "content-type") {
             request = request.header("content-type", "application/grpc");
         }
