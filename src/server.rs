@@ -40,7 +40,8 @@ pub use descriptors::raise_descriptor_limit;
 #[cfg(feature = "tls")]
 pub use identity::JwtOptions;
 pub use identity::{
-    CertificatePrincipal, Identity, IdentityOptions, IdentityUpdate, StaticToken, TOKENS_MAX,
+    CERTIFICATES_MAX, CertificatePrincipal, Identity, IdentityOptions, IdentityUpdate, StaticToken,
+    TOKENS_MAX,
 };
 pub use limits::ListenerLimits;
 pub use listener::Listeners;

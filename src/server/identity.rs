@@ -4,6 +4,7 @@
 
 #[cfg(feature = "tls")]
 mod cache;
+mod callers;
 #[cfg(feature = "tls")]
 mod jwks;
 #[cfg(feature = "tls")]
@@ -25,21 +26,23 @@ use {jwks::Keys, tokio::sync::watch, tokio_util::task::AbortOnDropHandle};
 use crate::access::{
     AUDIENCE_DEFAULT, Grants, MINTED_PREFIX, Method, Principal, Quotas, SharedTokenKeys, TokenKeys,
 };
-use crate::api::grpc::{ClientCertificate, ConnectionInfo};
+use crate::api::grpc::ConnectionInfo;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Timestamp;
 
 use super::throttle::Throttle;
+use callers::{AcceptedCallers, with_quota};
 #[cfg(feature = "tls")]
 pub use jwt::JwtOptions;
 #[cfg(feature = "tls")]
 use jwt::JwtVerifier;
 pub(super) use service::IdentityService;
-use tokens::TokenTable;
 pub use tokens::{StaticToken, TOKENS_MAX};
 pub use update::IdentityUpdate;
 
+/// Most entries of [`IdentityOptions::certificates`].
+pub const CERTIFICATES_MAX: usize = 10_000;
 /// Longest credential, in bytes.
 const CREDENTIAL_BYTES_MAX: usize = 16 << 10;
 
@@ -62,7 +65,7 @@ const CREDENTIAL_BYTES_MAX: usize = 16 << 10;
 pub struct IdentityOptions {
     /// The static tokens, at most [`TOKENS_MAX`]. Default: none.
     pub tokens: Vec<StaticToken>,
-    /// The principals of client certificates. Default: none.
+    /// The principals of client certificates, at most [`CERTIFICATES_MAX`]. No name stands for two principals. Default: none.
     pub certificates: Vec<CertificatePrincipal>,
     /// What callers without a credential may do. Default: they are refused.
     pub anonymous: Option<Grants>,
@@ -73,7 +76,8 @@ pub struct IdentityOptions {
     pub quotas: Quotas,
 }
 
-/// The principal of client certificates that have a name.
+/// The principal of client certificates that have a name. If a certificate has the names of several principals, the first name
+/// counts, and URIs are before DNS names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificatePrincipal {
     /// A URI or DNS name of the certificate, without wildcards.
@@ -123,43 +127,14 @@ enum Verification {
 
 type PrincipalFuture = Pin<Box<dyn Future<Output = Result<Arc<Principal>>> + Send>>;
 
-/// The callers that are accepted now. An update replaces all of them.
-#[derive(Debug)]
-struct AcceptedCallers {
-    tokens: TokenTable,
-    certificates: Vec<CertificatePrincipal>,
-    anonymous: Option<Arc<Principal>>,
-    /// The verifier of JSON Web Tokens.
-    #[cfg(feature = "tls")]
-    jwt: Option<JwtVerifier>,
-    quotas: Quotas,
-}
-
-impl AcceptedCallers {
-    /// The callers of the options, except those with JSON Web Tokens: `jwt` is set afterwards.
-    fn new(options: IdentityOptions) -> Result<Self> {
-        let IdentityOptions { mut tokens, mut certificates, quotas, .. } = options;
-        let principals = tokens.iter_mut().map(StaticToken::principal_mut);
-        let principals = principals.chain(certificates.iter_mut().map(|known| &mut known.principal));
-        principals.for_each(|principal| *principal = with_quota(principal.clone(), &quotas));
-        Ok(Self {
-            tokens: TokenTable::new(tokens)?,
-            certificates,
-            quotas,
-            #[cfg(feature = "tls")]
-            jwt: None,
-            anonymous: options.anonymous.map(|grants| Arc::new(Principal::anonymous(grants))),
-        })
-    }
-}
-
 impl Identity {
     /// Accepts these callers. Minted tokens are signed with a random key until [`Identity::set_token_keys`]. If the keys of
     /// JSON Web Tokens are in a file, it is read.
     ///
     /// # Errors
     ///
-    /// `InvalidField` if there are too many tokens, or two with the same digest, or an option of `jwt` cannot be used.
+    /// `InvalidField` if there are too many tokens or certificates, two tokens have the same digest, a name of certificates
+    /// stands for two principals, or an option of `jwt` cannot be used.
     pub fn new(options: IdentityOptions) -> Result<Self> {
         let clock = Clock::system();
         #[cfg(feature = "tls")]
@@ -275,39 +250,6 @@ impl Identity {
     fn minted(&self, callers: &AcceptedCallers, token: &str, now: Timestamp) -> Result<Arc<Principal>> {
         let principal = self.0.keys.current().verify(token, now)?;
         Ok(with_quota(Arc::new(principal), &callers.quotas))
-    }
-}
-
-/// The principal with the quota of its name.
-fn with_quota(principal: Arc<Principal>, quotas: &Quotas) -> Arc<Principal> {
-    let quota = quotas.of(principal.name());
-    match *principal.quota() == quota {
-        true => principal,
-        false => Arc::new(Arc::unwrap_or_clone(principal).with_quota(quota)),
-    }
-}
-
-impl AcceptedCallers {
-    #[cfg(feature = "tls")]
-    fn jwt_keys(&self) -> Option<Arc<Keys>> {
-        self.jwt.as_ref().map(|jwt| jwt.keys().clone())
-    }
-
-    /// The principal of a request without a token.
-    fn without_token(&self, certificate: Option<&ClientCertificate>) -> Result<Arc<Principal>> {
-        let has_name = |known: &&CertificatePrincipal| {
-            certificate.is_some_and(|certificate| certificate.names().any(|name| name == known.subject_name))
-        };
-        if let Some(known) = self.certificates.iter().find(has_name) {
-            return Ok(known.principal.clone());
-        }
-        self.anonymous.clone().ok_or_else(|| {
-            let message = match certificate {
-                Some(_) => "the client certificate has no name that is a caller of this server, and the request no token: add its URI or DNS name to auth.certificates.NAME.subject_names",
-                None => "the request has no credential: send a token in the header \"authorization: Bearer TOKEN\"",
-            };
-            Error::new(ErrorKind::Unauthenticated { reason: "CREDENTIAL_REQUIRED" }, message)
-        })
     }
 }
 

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::callers::AcceptedCallers;
 #[cfg(feature = "tls")]
 use super::jwt::{JwtVerifier, Renewed};
-use super::{AcceptedCallers, Identity, IdentityOptions};
+use super::{Identity, IdentityOptions};
 use crate::error::Result;
 
 /// Checked callers, which replace those of an [`Identity`].
@@ -110,8 +111,7 @@ impl AcceptedCallers {
     /// The principals by name. The name of anonymous callers is empty.
     fn by_name(&self) -> Descriptions {
         let tokens = self.tokens.iter().map(|token| (token.principal(), token.fingerprint()));
-        let certificates =
-            self.certificates.iter().map(|known| (&known.principal, known.subject_name.clone()));
+        let certificates = self.certificates.iter().map(|(name, principal)| (principal, name.clone()));
         let anonymous = self.anonymous.iter().map(|principal| (principal, String::new()));
         let mut names = Descriptions::new();
         for (principal, credential) in tokens.chain(certificates).chain(anonymous) {

@@ -149,7 +149,7 @@ fn certificate_principals(name: &str, config: &CertificateConfig) -> Result<Vec<
 }
 
 fn unusable(config: &AuthConfig, error: &jobstream::error::Error) -> Error {
-    if error.message().starts_with("jwt.") {
+    if ["jwt.", "certificates: "].iter().any(|field| error.message().starts_with(field)) {
         return Error::usage(format!("auth.{}", error.message()));
     }
     let file = config.tokens_file.as_deref().unwrap_or(Path::new("auth"));
