@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
 use http::{Extensions, HeaderMap, HeaderValue};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 #[cfg(feature = "tls")]
 use {jwks::Keys, tokio::sync::watch, tokio_util::task::AbortOnDropHandle};
 
@@ -29,7 +29,6 @@ use crate::access::{
 use crate::api::grpc::ConnectionInfo;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::Timestamp;
 
 use super::throttle::Throttle;
 use callers::{AcceptedCallers, with_quota};
@@ -105,6 +104,8 @@ pub struct Identity(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     callers: RwLock<Arc<AcceptedCallers>>,
+    /// Held while an update is applied.
+    updating: Mutex<()>,
     keys: SharedTokenKeys,
     /// The keys of JSON Web Tokens, which a task refreshes.
     #[cfg(feature = "tls")]
@@ -148,6 +149,7 @@ impl Identity {
             #[cfg(feature = "tls")]
             jwt_keys: watch::Sender::new(callers.jwt_keys()),
             callers: RwLock::new(Arc::new(callers)),
+            updating: Mutex::default(),
             keys: SharedTokenKeys::new(TokenKeys::random(AUDIENCE_DEFAULT)),
             clock,
             nobody: Arc::new(Principal::anonymous(Grants::default())),
@@ -165,13 +167,18 @@ impl Identity {
         self.0.keys.clone()
     }
 
+    /// The callers that are accepted now.
+    fn accepted(&self) -> Arc<AcceptedCallers> {
+        self.0.callers.read().clone()
+    }
+
     /// Verifies the credential of a request with these headers.
     ///
     /// # Errors
     ///
     /// `Unauthenticated`.
     fn verify(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Verification> {
-        let callers = self.0.callers.read();
+        let callers = self.accepted();
         let mut values = headers.get_all(AUTHORIZATION).iter();
         match (values.next(), values.next()) {
             (None, _) => {
@@ -187,7 +194,7 @@ impl Identity {
     /// Verifies the token of an authorization header.
     fn bearer(&self, callers: &Arc<AcceptedCallers>, token: &str) -> Result<Verification> {
         if token.starts_with(MINTED_PREFIX) {
-            return self.minted(callers, token, self.0.clock.now().wall).map(Verification::Ready);
+            return self.minted(callers, token).map(Verification::Ready);
         }
         #[cfg(feature = "tls")]
         if let Some(jwt) =
@@ -242,13 +249,12 @@ impl Identity {
                 "access_token is no minted token: mint one for this job, or send the header \"authorization: Bearer TOKEN\"",
             ));
         }
-        let callers = self.0.callers.read().clone();
-        self.minted(&callers, token, self.0.clock.now().wall)
+        self.minted(&self.accepted(), token)
     }
 
     /// Verifies a minted token. Its holder shares the quota of the principal that minted it.
-    fn minted(&self, callers: &AcceptedCallers, token: &str, now: Timestamp) -> Result<Arc<Principal>> {
-        let principal = self.0.keys.current().verify(token, now)?;
+    fn minted(&self, callers: &AcceptedCallers, token: &str) -> Result<Arc<Principal>> {
+        let principal = self.0.keys.current().verify(token, self.0.clock.now().wall)?;
         Ok(with_quota(Arc::new(principal), &callers.quotas))
     }
 }

@@ -240,8 +240,8 @@ pub(super) struct Renewed {
 
 impl Renewed {
     /// Uses the keys that were read. Returns whether they are others than before.
-    pub(super) fn replace_keys(&mut self) -> bool {
-        self.has_former_keys && self.verifier.0.keys.replace(self.read.take())
+    pub(super) fn replace_keys(self) -> bool {
+        self.has_former_keys && self.verifier.0.keys.replace(self.read)
     }
 }
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::callers::AcceptedCallers;
 #[cfg(feature = "tls")]
+use super::jwks::Keys;
+#[cfg(feature = "tls")]
 use super::jwt::{JwtVerifier, Renewed};
 use super::{Identity, IdentityOptions};
 use crate::error::Result;
@@ -16,7 +18,7 @@ pub struct IdentityUpdate {
     identity: Identity,
     callers: AcceptedCallers,
     #[cfg(feature = "tls")]
-    jwt: Option<Renewed>,
+    renewed: Option<Renewed>,
 }
 
 impl Identity {
@@ -41,40 +43,25 @@ impl Identity {
         let jwt = options.jwt.clone();
         let callers = AcceptedCallers::new(options)?;
         #[cfg(feature = "tls")]
-        let former = self.0.callers.read().jwt.clone();
+        let (callers, renewed) = {
+            let former = self.accepted();
+            let renewed = jwt.map(|jwt| JwtVerifier::renewed(former.jwt.as_ref(), jwt, &self.0.clock));
+            let renewed = renewed.transpose()?;
+            let verifier = renewed.as_ref().map(|renewed| renewed.verifier.clone());
+            (AcceptedCallers { jwt: verifier, ..callers }, renewed)
+        };
         Ok(IdentityUpdate {
             identity: self.clone(),
             callers,
             #[cfg(feature = "tls")]
-            jwt: jwt.map(|jwt| JwtVerifier::renewed(former.as_ref(), jwt, &self.0.clock)).transpose()?,
+            renewed,
         })
     }
-}
 
-impl IdentityUpdate {
-    /// Accepts the callers, as [`Identity::update`] does.
-    #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "only JSON Web Tokens change it"))]
-    pub fn apply(mut self) -> Vec<String> {
-        #[cfg(feature = "tls")]
-        let jwt_change = self.apply_jwt();
-        #[cfg(not(feature = "tls"))]
-        let jwt_change = None;
-        let callers = Arc::new(self.callers);
-        let former = std::mem::replace(&mut *self.identity.0.callers.write(), callers.clone());
-        let mut changes = changes(&former.by_name(), &callers.by_name());
-        changes.extend(jwt_change);
-        changes
-    }
-
-    /// Adds the verifier of JSON Web Tokens to the callers. Its keys are refreshed from now on. Returns what has changed.
+    /// Refreshes these keys of JSON Web Tokens from now on. The task of the same keys continues: it may be loading them.
     #[cfg(feature = "tls")]
-    fn apply_jwt(&mut self) -> Option<String> {
-        let mut renewed = self.jwt.take();
-        let has_other_keys = renewed.as_mut().is_some_and(Renewed::replace_keys);
-        self.callers.jwt = renewed.map(|renewed| renewed.verifier);
-        let keys = self.callers.jwt_keys();
-        // The task of the same keys continues: it may be loading them.
-        self.identity.0.jwt_keys.send_if_modified(|current| {
+    fn refresh_keys(&self, keys: Option<Arc<Keys>>) {
+        self.0.jwt_keys.send_if_modified(|current| {
             let is_same = match (&*current, &keys) {
                 (Some(current), Some(keys)) => Arc::ptr_eq(current, keys),
                 (current, keys) => current.is_none() && keys.is_none(),
@@ -82,15 +69,38 @@ impl IdentityUpdate {
             *current = keys;
             !is_same
         });
-        let change = match (&self.identity.0.callers.read().jwt, &self.callers.jwt) {
-            (None, Some(_)) => "added JSON Web Tokens",
-            (Some(_), None) => "removed JSON Web Tokens",
-            (Some(former), Some(jwt)) if !jwt.has_options_of(former) => "changed JSON Web Tokens",
-            _ if has_other_keys => "changed the keys of JSON Web Tokens",
-            _ => return None,
-        };
-        Some(change.to_owned())
     }
+}
+
+impl IdentityUpdate {
+    /// Accepts the callers, as [`Identity::update`] does.
+    pub fn apply(self) -> Vec<String> {
+        // Of two updates at the same time, the keys of the one that is accepted must be the ones that are refreshed.
+        let _one_at_a_time = self.identity.0.updating.lock();
+        let callers = Arc::new(self.callers);
+        #[cfg(feature = "tls")]
+        let has_other_keys = self.renewed.is_some_and(Renewed::replace_keys);
+        #[cfg(feature = "tls")]
+        self.identity.refresh_keys(callers.jwt_keys());
+        let former = std::mem::replace(&mut *self.identity.0.callers.write(), callers.clone());
+        let changes = changes(&former.by_name(), &callers.by_name());
+        #[cfg(feature = "tls")]
+        let changes = changes.into_iter().chain(jwt_change(&former, &callers, has_other_keys)).collect();
+        changes
+    }
+}
+
+/// What has changed in the verification of JSON Web Tokens.
+#[cfg(feature = "tls")]
+fn jwt_change(former: &AcceptedCallers, current: &AcceptedCallers, has_other_keys: bool) -> Option<String> {
+    let change = match (&former.jwt, &current.jwt) {
+        (None, Some(_)) => "added JSON Web Tokens",
+        (Some(_), None) => "removed JSON Web Tokens",
+        (Some(former), Some(jwt)) if !jwt.has_options_of(former) => "changed JSON Web Tokens",
+        _ if has_other_keys => "changed the keys of JSON Web Tokens",
+        _ => return None,
+    };
+    Some(change.to_owned())
 }
 
 /// What a principal is verified by, and what it may do, as text without secrets.
@@ -119,5 +129,47 @@ impl AcceptedCallers {
             names.entry((**principal.name()).to_owned()).or_default().insert(description);
         }
         names
+    }
+}
+
+#[cfg(all(test, feature = "tls"))]
+mod tests {
+    use std::sync::Barrier;
+    use std::{env, fs, process, thread};
+
+    use super::super::JwtOptions;
+    use super::*;
+
+    const ROUNDS: usize = 300;
+
+    #[test]
+    fn the_keys_that_are_refreshed_are_those_of_the_last_of_many_updates() {
+        let paths = ["a", "b"].map(|name| {
+            let path = env::temp_dir().join(format!("jobstream-update-{}-{name}", process::id()));
+            fs::write(&path, r#"{"keys": []}"#).expect("a file");
+            path
+        });
+        let with_keys_of = |path: &std::path::Path| {
+            let jwt = JwtOptions::new("https://id.example", "jobstream", path.display().to_string());
+            IdentityOptions { jwt: Some(jwt), ..IdentityOptions::default() }
+        };
+        let identity = Identity::new(IdentityOptions::default()).expect("valid callers");
+        let barrier = Barrier::new(paths.len());
+        for _ in 0..ROUNDS {
+            thread::scope(|scope| {
+                for path in &paths {
+                    scope.spawn(|| {
+                        let update = identity.prepare(with_keys_of(path)).expect("valid callers");
+                        barrier.wait();
+                        update.apply();
+                    });
+                }
+            });
+            let (refreshed, accepted) =
+                (identity.0.jwt_keys.borrow().clone(), identity.accepted().jwt_keys());
+            let (refreshed, accepted) = (refreshed.expect("keys"), accepted.expect("keys"));
+            assert!(Arc::ptr_eq(&refreshed, &accepted), "the accepted keys are not refreshed");
+        }
+        paths.iter().for_each(|path| fs::remove_file(path).expect("removed"));
     }
 }
