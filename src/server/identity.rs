@@ -193,6 +193,11 @@ impl Identity {
 
     /// Verifies the token of an authorization header.
     fn bearer(&self, callers: &Arc<AcceptedCallers>, token: &str) -> Result<Verification> {
+        // First: a static token may have the form of the others.
+        if let Some(principal) = callers.tokens.find(token) {
+            check_not_expired(&principal, &self.0.clock)?;
+            return Ok(Verification::Ready(principal));
+        }
         if token.starts_with(MINTED_PREFIX) {
             return self.minted(callers, token).map(Verification::Ready);
         }
@@ -210,11 +215,9 @@ impl Identity {
                 }
             });
         }
-        let principal = callers.tokens.find(token).ok_or_else(|| {
-            invalid("the token is not one of this server: it was mistyped, removed, or is for another server")
-        })?;
-        check_not_expired(&principal, &self.0.clock)?;
-        Ok(Verification::Ready(principal))
+        Err(invalid(
+            "the token is not one of this server: it was mistyped, removed, or is for another server",
+        ))
     }
 
     /// Starts a task that keeps the keys of JSON Web Tokens fresh until the handle is dropped.
@@ -288,4 +291,29 @@ fn bearer_token(value: &HeaderValue) -> Result<&str> {
 /// The error for a credential that is malformed or unknown.
 fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Unauthenticated { reason: "CREDENTIAL_INVALID" }, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_static_token_is_accepted_whatever_it_looks_like() {
+        let texts = ["jsm_0123456789abcdef0123456789abcdef", "0123456789.0123456789.0123456789ab"];
+        let mut options = IdentityOptions::default();
+        for text in texts {
+            options.tokens.push(StaticToken::new("ops", text, Grants::all()).expect("a token"));
+        }
+        #[cfg(feature = "tls")]
+        {
+            options.jwt = Some(JwtOptions::new("https://id.example", "jobstream", "http://localhost/keys"));
+        }
+        let identity = Identity::new(options).expect("valid callers");
+        for text in texts {
+            let value = HeaderValue::try_from(format!("Bearer {text}")).expect("a header");
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
+            let verified = identity.verify(&headers, &Extensions::new());
+            assert!(matches!(verified, Ok(Verification::Ready(_))), "{text}");
+        }
+    }
 }
