@@ -121,7 +121,7 @@ struct Inner {
 enum Verification {
     /// The principal that it stands for.
     Ready(Arc<Principal>),
-    /// It waits for the keys of JSON Web Tokens, at most 5 seconds.
+    /// It waits for the keys of JSON Web Tokens: for at most two loads of 5 seconds.
     #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only JSON Web Tokens need to wait"))]
     Waiting(PrincipalFuture),
 }

@@ -33,8 +33,6 @@ struct Shard {
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) principal: Arc<Principal>,
-    /// The token is refused from this time on.
-    pub(super) end: Timestamp,
     /// The generation of the key set that verified it.
     pub(super) generation: u64,
 }
@@ -78,7 +76,8 @@ impl Shard {
 
 impl Entry {
     fn principal_at(&self, generation: u64, now: Timestamp) -> Option<Arc<Principal>> {
-        (self.generation == generation && now < self.end).then(|| self.principal.clone())
+        let has_expired = self.principal.expire_time().is_some_and(|end| end <= now);
+        (self.generation == generation && !has_expired).then(|| self.principal.clone())
     }
 }
 
@@ -91,8 +90,9 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_micros(1_000);
 
     fn entry(end: i64, generation: u64) -> Entry {
-        let principal = Principal::new("jwt:ann", Method::Jwt, Grants::default(), None).unwrap();
-        Entry { principal: Arc::new(principal), end: Timestamp::from_micros(end), generation }
+        let end = Some(Timestamp::from_micros(end));
+        let principal = Principal::new("jwt:ann", Method::Jwt, Grants::default(), end).unwrap();
+        Entry { principal: Arc::new(principal), generation }
     }
 
     impl TokenCache {

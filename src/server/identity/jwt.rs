@@ -211,9 +211,9 @@ impl JwtVerifier {
         if !key.verifies(token.signed.as_bytes(), &token.signature) {
             return Outcome::Ended(Err(invalid("the signature of the JWT is invalid")));
         }
-        let verified = self.0.rules.check(&token, self.0.clock.now().wall).map(|(principal, end)| {
+        let verified = self.0.rules.check(&token, self.0.clock.now().wall).map(|principal| {
             let principal = Arc::new(principal);
-            let entry = Entry { principal: principal.clone(), end, generation: *generation };
+            let entry = Entry { principal: principal.clone(), generation: *generation };
             self.0.cache.insert(digest, entry);
             principal
         });

@@ -31,12 +31,13 @@ impl Rules {
         Self { issuer, audience, name_claim, grants, grants_claim }
     }
 
-    /// Checks a token whose signature is valid. Returns its principal, and the time from which on it is refused.
+    /// Checks a token whose signature is valid. Returns its principal, whose credential expires after the leeway: a stream must
+    /// not end while a call with the same token is accepted.
     ///
     /// # Errors
     ///
     /// `Unauthenticated` if a claim is missing or breaks a rule.
-    pub(super) fn check(&self, token: &Token<'_>, now: Timestamp) -> Result<(Principal, Timestamp)> {
+    pub(super) fn check(&self, token: &Token<'_>, now: Timestamp) -> Result<Principal> {
         let claims = token.claims()?;
         if text(&claims, "iss")? != self.issuer {
             return Err(invalid("the issuer (iss) of the JWT is not the one that this server trusts"));
@@ -53,19 +54,17 @@ impl Rules {
         text(&claims, "sub")?;
         let expire_time = time(&claims, "exp")?.ok_or_else(|| missing("exp"))?;
         let end = expire_time.plus(LEEWAY);
-        if now >= end {
+        if end <= now {
             return Err(expired(expire_time));
         }
         if time(&claims, "nbf")?.is_some_and(|start| now.plus(LEEWAY) < start) {
             return Err(invalid("the JWT is not valid yet (nbf): check the clocks of both machines"));
         }
         let name = format!("{NAME_PREFIX}{}", text(&claims, &self.name_claim)?);
-        let principal = Principal::new(&name, Method::Jwt, self.grants(&claims)?, Some(expire_time));
-        let principal = principal.map_err(|_| {
+        Principal::new(&name, Method::Jwt, self.grants(&claims)?, Some(end)).map_err(|_| {
             let name = &self.name_claim;
             invalid(format!("the claim {name} of the JWT is no name: it has spaces or is too long"))
-        })?;
-        Ok((principal, end))
+        })
     }
 
     /// The grants of the options and of the claim.
