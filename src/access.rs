@@ -11,7 +11,7 @@ mod quota;
 
 pub use grant::{Action, GRANTS_MAX, Grant, Grants};
 #[cfg(feature = "server")]
-pub use minted::{AUDIENCE_DEFAULT, TOKEN_KEY_BYTES_MIN, TOKEN_KEYS_MAX, TokenKeys};
+pub use minted::{AUDIENCE_CHARS_MAX, AUDIENCE_DEFAULT, TOKEN_KEY_BYTES_MIN, TOKEN_KEYS_MAX, TokenKeys};
 #[cfg(feature = "server")]
 pub(crate) use minted::{MINTED_PREFIX, SharedTokenKeys};
 pub use pattern::{PATTERN_CHARS_MAX, Pattern};

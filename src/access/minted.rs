@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::Principal;
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{JobId, Timestamp};
+use crate::job::{JobId, Timestamp, quoted};
 
 /// Prefix of minted tokens.
 pub(crate) const MINTED_PREFIX: &str = "jsm_";
@@ -23,8 +23,10 @@ pub const AUDIENCE_DEFAULT: &str = "jobstream";
 pub const TOKEN_KEY_BYTES_MIN: usize = 32;
 /// Most keys of [`TokenKeys`].
 pub const TOKEN_KEYS_MAX: usize = 16;
-/// Longest minted token that is verified, in bytes.
-const TOKEN_BYTES_MAX: usize = 2048;
+/// Most characters of an audience of [`TokenKeys`].
+pub const AUDIENCE_CHARS_MAX: usize = 256;
+/// Longest minted token that is verified, in bytes. One with the longest name and audience is shorter.
+const TOKEN_BYTES_MAX: usize = 4096;
 /// The first bytes of what is signed. Signatures for another purpose need another label.
 const LABEL: &[u8] = b"jobstream minted token\0";
 
@@ -75,11 +77,18 @@ impl TokenKeys {
     /// # Errors
     ///
     /// `InvalidField` if there is no key, there are more than [`TOKEN_KEYS_MAX`], or one is shorter than
-    /// [`TOKEN_KEY_BYTES_MIN`] bytes.
+    /// [`TOKEN_KEY_BYTES_MIN`] bytes; or if the audience has more than [`AUDIENCE_CHARS_MAX`] characters or a control character.
     pub fn new(keys: &[Vec<u8>], audience: &str) -> Result<Self> {
         if keys.is_empty() || keys.len() > TOKEN_KEYS_MAX {
             let description = format!("has {} keys: it must have 1 to {TOKEN_KEYS_MAX}", keys.len());
             return Err(Error::invalid("token_keys", description));
+        }
+        if audience.chars().count() > AUDIENCE_CHARS_MAX || audience.contains(char::is_control) {
+            let description = format!(
+                "{} is not an audience: write at most {AUDIENCE_CHARS_MAX} characters without control characters",
+                quoted(audience)
+            );
+            return Err(Error::invalid("audience", description));
         }
         let key = |bytes: &Vec<u8>| match bytes.len() {
             ..TOKEN_KEY_BYTES_MIN => {
@@ -98,10 +107,10 @@ impl TokenKeys {
         Ok(Self { keys, digest: digest.finalize().into(), audience: Arc::from(audience) })
     }
 
-    /// A random key. Its tokens are valid until the process ends.
-    pub fn random(audience: &str) -> Self {
+    /// A random key, for the default audience. Its tokens are valid until the process ends.
+    pub fn random() -> Self {
         let key: [u8; TOKEN_KEY_BYTES_MIN] = rand::rng().random();
-        Self::new(&[key.to_vec()], audience).expect("one key of the right length")
+        Self::new(&[key.to_vec()], AUDIENCE_DEFAULT).expect("one key of the right length")
     }
 
     /// Makes a token that lets its holder read the job until `expire_time`. The holder has the name of `minter`.
@@ -183,6 +192,7 @@ fn refused(reason: &'static str, message: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::PRINCIPAL_CHARS_MAX;
 
     const NOW: Timestamp = Timestamp::from_micros(1_000_000);
     const LATER: Timestamp = Timestamp::from_micros(2_000_000);
@@ -236,6 +246,18 @@ mod tests {
         assert_eq!(reason(keys(2).verify(&token, NOW)), "CREDENTIAL_INVALID");
         let other = TokenKeys::new(&[vec![1; 32]], "other").unwrap();
         assert_eq!(reason(other.verify(&token, NOW)), "CREDENTIAL_INVALID");
+    }
+
+    #[test]
+    fn a_token_with_the_longest_name_and_audience_is_verified() {
+        let (minter, audience) =
+            ("\u{10ffff}".repeat(PRINCIPAL_CHARS_MAX), "\u{10ffff}".repeat(AUDIENCE_CHARS_MAX));
+        let keys = TokenKeys::new(&[vec![1; 32]], &audience).expect("a key");
+        let token = keys.mint(job(), &minter, Timestamp::MAX);
+        assert!(keys.verify(&token, NOW).is_ok(), "{} bytes", token.len());
+        for wrong in ["a".repeat(AUDIENCE_CHARS_MAX + 1), "a\n".to_owned()] {
+            assert!(TokenKeys::new(&[vec![1; 32]], &wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -43,7 +43,7 @@ use tonic::service::Routes;
 
 use quota_use::QuotaUse;
 
-use crate::access::{AUDIENCE_DEFAULT, SharedTokenKeys, TokenKeys};
+use crate::access::{SharedTokenKeys, TokenKeys};
 use crate::engine::{Engine, Submission};
 use crate::error::Error;
 use crate::proto::render::{self, Defaults};
@@ -98,7 +98,7 @@ impl Api {
             message_bytes_max,
             connections,
             call_log: CallLog::default(),
-            token_keys: SharedTokenKeys::new(TokenKeys::random(AUDIENCE_DEFAULT)),
+            token_keys: SharedTokenKeys::new(TokenKeys::random()),
             quota_use: QuotaUse::default(),
             log_level: None,
         }

@@ -23,9 +23,7 @@ use parking_lot::{Mutex, RwLock};
 #[cfg(feature = "tls")]
 use {jwks::Keys, tokio::sync::watch, tokio_util::task::AbortOnDropHandle};
 
-use crate::access::{
-    AUDIENCE_DEFAULT, Grants, MINTED_PREFIX, Method, Principal, Quotas, SharedTokenKeys, TokenKeys,
-};
+use crate::access::{Grants, MINTED_PREFIX, Method, Principal, Quotas, SharedTokenKeys, TokenKeys};
 use crate::api::grpc::ConnectionInfo;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -150,7 +148,7 @@ impl Identity {
             jwt_keys: watch::Sender::new(callers.jwt_keys()),
             callers: RwLock::new(Arc::new(callers)),
             updating: Mutex::default(),
-            keys: SharedTokenKeys::new(TokenKeys::random(AUDIENCE_DEFAULT)),
+            keys: SharedTokenKeys::new(TokenKeys::random()),
             clock,
             nobody: Arc::new(Principal::anonymous(Grants::default())),
             warning: Throttle::default(),

@@ -173,7 +173,10 @@ fn token_keys(config: &AuthConfig) -> Result<Option<TokenKeys>> {
             })
         })
         .collect::<Result<Vec<_>>>()?;
-    TokenKeys::new(&keys, &config.audience).map(Some).map_err(|error| wrong(error.message().to_owned()))
+    TokenKeys::new(&keys, &config.audience).map(Some).map_err(|error| match error.message() {
+        message if message.starts_with("audience: ") => Error::usage(format!("auth.{message}")),
+        message => wrong(message.to_owned()),
+    })
 }
 
 /// Refuses a large file, and one that other users can read.
