@@ -1,4 +1,4 @@
-//! Separates gRPC from other HTTP requests by their content type.
+//! Separates gRPC from other HTTP requests by their content type, and refuses a request in its protocol.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -9,8 +9,11 @@ use futures_util::future::Either;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, Response};
 use http_body::Body as HttpBody;
+use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
+
+use crate::api::http as http_api;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type HttpFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -22,6 +25,19 @@ const GRPC: &[u8] = b"application/grpc";
 pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
     content_type.get(..GRPC.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(GRPC))
+}
+
+/// The response of a layer that refuses a request with these headers, in the protocol of the request.
+pub(super) fn refusal(status: Status, headers: &HeaderMap) -> Response<Body> {
+    if !is_grpc(headers) {
+        return http_api::refusal(status);
+    }
+    let mut response = status.into_http();
+    // A gRPC-Web client reads the status of a response of its own type.
+    if let Some(content_type) = headers.get(CONTENT_TYPE) {
+        response.headers_mut().insert(CONTENT_TYPE, content_type.clone());
+    }
+    response
 }
 
 /// A service that passes gRPC requests to one service and all others to a router. Without a router, all are gRPC.

@@ -15,13 +15,12 @@ use tonic::body::Body;
 use tower::Service;
 
 use super::super::budget::BudgetWait;
-use super::super::protocol::is_grpc;
+use super::super::protocol::{self, is_grpc};
 use super::super::serve::CallFuture;
 use super::Shared;
 use super::call_shape::{CallShape, RequestShape, ResponseShape};
 use super::request_body::{Framing, RequestBody, too_many_streams};
 use super::response_body::ResponseBody;
-use crate::api::http;
 
 const CHUNKED: &[u8] = b"chunked";
 
@@ -60,7 +59,7 @@ where
             _ => budget.is_exhausted().then(too_many_streams),
         };
         let (call, shape) = if let Some(refusal) = refusal {
-            let response = if is_grpc { refusal.into_http() } else { http::refusal(refusal) };
+            let response = protocol::refusal(refusal, request.headers());
             (Either::Right(ready(Ok(response))), ResponseShape::Small)
         } else {
             request.extensions_mut().insert(self.shared.info());

@@ -5,12 +5,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::future::{Either, Ready, ready};
-use http::header::{CONTENT_TYPE, REFERRER_POLICY, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http::header::{REFERRER_POLICY, WWW_AUTHENTICATE};
+use http::{HeaderValue, Method, Request, Response, Uri};
 use tonic::body::Body;
 use tower::Service;
 
-use super::super::protocol::is_grpc;
+use super::super::protocol::{is_grpc, refusal};
 use super::super::router::Router;
 use super::super::throttle::log_refusal;
 use super::query::split_access_token;
@@ -108,7 +108,11 @@ fn refuse<B>(
         meter.count_refusal(request.uri().path(), reason);
     }
     log_refusal(&identity.0.warning, error, request);
-    refusal(error, request.headers())
+    let mut response = refusal(to_status(error, ""), request.headers());
+    if !is_grpc(request.headers()) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
 }
 
 /// Verifies the credential of a request. Returns also whether it was a token in the query.
@@ -154,22 +158,6 @@ fn is_open<B>(request: &Request<B>, has_http: bool) -> bool {
         true => OPEN_PATHS.contains(&path) || request.method() == Method::OPTIONS,
         false => path.starts_with(HEALTH_PATH),
     }
-}
-
-/// The refusal of a request with these headers, in its protocol.
-fn refusal(error: &Error, headers: &HeaderMap) -> Response<Body> {
-    let status = to_status(error, "");
-    if is_grpc(headers) {
-        let mut response = status.into_http();
-        // A gRPC-Web client reads the status of a response of its own type.
-        if let Some(content_type) = headers.get(CONTENT_TYPE) {
-            response.headers_mut().insert(CONTENT_TYPE, content_type.clone());
-        }
-        return response;
-    }
-    let mut response = http_api::refusal(status);
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    response
 }
 
 /// The future of a call of a known caller.

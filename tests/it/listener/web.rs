@@ -52,6 +52,16 @@ async fn web_call_works_over_both_versions() {
 }
 
 #[tokio::test]
+async fn a_web_client_can_read_a_refusal_before_the_services() {
+    let server = TestServer::start(with_limits(|_| {}));
+    let head = "POST /test.Probe/Echo HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+                content-type: application/grpc-web+proto\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n";
+    let answer = exchange(&server, head.as_bytes()).await;
+    assert!(answer.contains("content-type: application/grpc-web+proto\r\n"), "{answer}");
+    assert!(answer.contains("grpc-status: 12\r\n"), "{answer}");
+}
+
+#[tokio::test]
 async fn plain_get_is_a_client_error() {
     let server = TestServer::start(with_limits(|_| {}));
     let answer = exchange(&server, b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
