@@ -10,10 +10,13 @@ use tracing::field::display;
 
 use crate::api::grpc::ConnectionInfo;
 use crate::error::Error;
+use crate::job::truncate;
 use crate::proto::status::to_status;
 
 /// Minimum time between two warnings of a kind.
 const WARNING_INTERVAL: Duration = Duration::from_secs(1);
+/// Longest path in a warning, in bytes.
+const PATH_BYTES_MAX: usize = 128;
 
 /// Passes one warning per [`WARNING_INTERVAL`] and counts the suppressed ones.
 #[derive(Debug, Default)]
@@ -31,7 +34,8 @@ pub(super) fn log_refusal<B>(warning: &Throttle, error: &Error, request: &Reques
     let peer = request.extensions().get::<ConnectionInfo>().map(|connection| display(connection.peer));
     let details = to_status(error, "").get_error_details();
     let reason = details.error_info().map_or("", |info| &*info.reason);
-    let (method, path) = (request.method().as_str(), request.uri().path());
+    let (method, mut path) = (request.method().as_str(), request.uri().path().to_owned());
+    truncate(&mut path, PATH_BYTES_MAX);
     tracing::warn!(peer, method, path, reason, suppressed, "refused: {error}");
 }
 
