@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::future::{Either, Ready, ready};
-use http::header::{REFERRER_POLICY, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, REFERRER_POLICY, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, Response, Uri};
 use tonic::body::Body;
 use tower::Service;
@@ -164,7 +164,8 @@ fn is_open<B>(request: &Request<B>, has_http: bool) -> bool {
 #[derive(Debug)]
 pub(in crate::server) struct IdentifiedCall<F> {
     call: F,
-    /// Whether the token was in the query. The page that loads the address must not send it on.
+    /// Whether the token was in the query. The page that loads the address must not send it on, and no proxy may give the
+    /// response to another caller.
     is_link: bool,
 }
 
@@ -180,6 +181,7 @@ where
         };
         if self.is_link {
             response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+            response.headers_mut().append(CACHE_CONTROL, HeaderValue::from_static("private"));
         }
         Poll::Ready(Ok(response))
     }

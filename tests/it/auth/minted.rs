@@ -63,6 +63,8 @@ async fn an_event_source_reads_its_job_by_a_token_in_the_address() {
         let answer = http.get(&address).await;
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
         assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
+        let mut caching = answer.headers.get_all("cache-control").iter();
+        assert!(caching.any(|value| value == "private"), "{path}: {answer:?}");
     }
     let other = submit(&server, "demo.echo", OWNER).await;
     for (address, status) in [
