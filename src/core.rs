@@ -68,7 +68,7 @@ pub(crate) use lifecycle::CancelRequest;
 pub use options::{CoreOptions, QUEUES_MAX};
 pub(crate) use queries::{JobAccessView, ListBounds};
 pub(crate) use record::{Accepted, Cancel, Instance, Link, Record, Removed, Running, StateChanged};
-pub(crate) use refusals::{job_not_found, lease_lost, worker_not_found};
+pub(crate) use refusals::{job_not_found, lease_lost};
 pub(crate) use snapshot::{Sample, SnapshotBounds, TombstoneCursor};
 pub(crate) use state::Core;
 pub(crate) use stats::PayloadSizes;

@@ -316,8 +316,8 @@ impl Core {
         Some(Stop::Cancel(cancel.force_at.saturating_sub(now.monotonic)))
     }
 
-    /// Drains the workers with this id or name: they receive no further jobs. Returns the oldest of them, at most
-    /// 1,000.
+    /// Drains the workers with this id or name that may be drained: they receive no further jobs. The others do not exist for
+    /// the caller. Returns the oldest of them, at most 1,000.
     ///
     /// # Errors
     ///
@@ -327,12 +327,14 @@ impl Core {
         now: Now,
         id_or_name: &str,
         within: Duration,
+        may_drain: impl Fn(&WorkerView) -> bool,
         effects: &mut Effects,
     ) -> Result<Vec<WorkerView>> {
         let named = |key: &SessionKey| {
             worker_id(*key) == id_or_name || *self.sessions.sessions[key].name == *id_or_name
         };
         let mut keys: Vec<_> = self.sessions.in_order().into_iter().filter(named).collect();
+        keys.retain(|key| self.worker(now, *key).is_some_and(|worker| may_drain(&worker)));
         if keys.is_empty() {
             return Err(worker_not_found(id_or_name));
         }

@@ -299,6 +299,17 @@ impl Engine {
     ///
     /// `WorkerNotFound`, `WorkerInServer`.
     pub async fn drain_workers(&self, id_or_name: &str, within: Duration) -> Result<Vec<WorkerView>> {
-        self.call(|state, now, effects| state.core.drain_workers(now, id_or_name, within, effects)).await
+        self.drain_workers_if(id_or_name, within, |_| true).await
+    }
+
+    /// As [`Engine::drain_workers`], of the workers that may be drained. The others do not exist for the caller.
+    pub(crate) async fn drain_workers_if(
+        &self,
+        id_or_name: &str,
+        within: Duration,
+        may_drain: impl Fn(&WorkerView) -> bool,
+    ) -> Result<Vec<WorkerView>> {
+        self.call(|state, now, effects| state.core.drain_workers(now, id_or_name, within, may_drain, effects))
+            .await
     }
 }

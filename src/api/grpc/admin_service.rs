@@ -7,13 +7,14 @@ use super::Api;
 use super::access::Access;
 use super::bounded_list::{BoundedList, bounded_names};
 use crate::access::Action;
-use crate::core::worker_not_found;
 use crate::error::{Error, ErrorKind};
 use crate::job::{QueueName, QueueView, WorkerView, quoted};
 use crate::proto::v1::admin_service_server::AdminService;
 use crate::proto::{parse, render, v1};
 
-/// Workers that are read from the engine at a time. The kinds and queues of one worker may take 260 KB.
+/// Fewest queues that are read from the engine at a time. The caller may list few of them.
+const QUEUES_BATCH_MIN: usize = 64;
+/// Workers that are read from the engine at a time, however few the caller wants. The kinds and queues of one worker may take 260 KB.
 const WORKERS_BATCH: usize = 32;
 
 #[tonic::async_trait]
@@ -143,8 +144,8 @@ impl AdminService for Api {
         access.some(&[Action::Admin]).map_err(self.status())?;
         let within = parse::drain_worker(request.get_ref()).map_err(self.status())?;
         let worker = &request.get_ref().worker;
-        self.check_worker_is_visible(&access, worker).await.map_err(self.status())?;
-        let workers = self.engine.drain_workers(worker, within).await.map_err(self.status())?;
+        let may_drain = |worker: &WorkerView| is_visible(&access, worker);
+        let workers = self.engine.drain_workers_if(worker, within, may_drain).await.map_err(self.status())?;
         self.audit(request.extensions(), "DrainWorker", worker);
         let mut response = BoundedList::default();
         let _ = workers.iter().all(|worker| response.push(render::worker(worker)));
@@ -170,42 +171,26 @@ impl AdminService for Api {
 }
 
 impl Api {
-    /// Up to `limit` queues after this name that the caller may list, and whether there may be more.
+    /// Up to `limit` queues after this name that the caller may list, and whether there are more.
     async fn visible_queues(
         &self,
         access: &Access,
         mut after: String,
         limit: usize,
     ) -> crate::error::Result<(Vec<QueueView>, bool)> {
+        let may_list = |queue: &QueueView| {
+            access.may_queue(Action::List, &queue.name) || access.may_queue(Action::Admin, &queue.name)
+        };
         let mut visible = Vec::new();
         loop {
-            let (queues, more) = self.engine.queues(&after, limit - visible.len()).await?;
+            let batch = QUEUES_BATCH_MIN.max(limit + 1 - visible.len());
+            let (queues, more) = self.engine.queues(&after, batch).await?;
             after = queues.last().map(|queue| (*queue.name).to_owned()).unwrap_or_default();
-            let may_list = |queue: &QueueView| {
-                access.may_queue(Action::List, &queue.name) || access.may_queue(Action::Admin, &queue.name)
-            };
             visible.extend(queues.into_iter().filter(may_list));
-            if !more || visible.len() == limit {
-                return Ok((visible, more));
-            }
-        }
-    }
-
-    /// Refuses a worker that exists and that the caller may not administer as an unknown one.
-    async fn check_worker_is_visible(&self, access: &Access, id_or_name: &str) -> crate::error::Result<()> {
-        if access.may_all_queues(Action::Admin) {
-            return Ok(());
-        }
-        let mut after = 0;
-        loop {
-            let (workers, more) = self.engine.workers(after, WORKERS_BATCH).await?;
-            let is_meant = |worker: &&WorkerView| *worker.id == *id_or_name || *worker.name == *id_or_name;
-            if workers.iter().filter(is_meant).any(|worker| !is_visible(access, worker)) {
-                return Err(worker_not_found(id_or_name));
-            }
-            match workers.last().filter(|_| more) {
-                Some(last) => after = last.number,
-                None => return Ok(()),
+            let has_more = visible.len() > limit;
+            if has_more || !more {
+                visible.truncate(limit);
+                return Ok((visible, has_more));
             }
         }
     }
@@ -223,16 +208,17 @@ impl Api {
     ) -> crate::error::Result<(Vec<v1::Worker>, Option<u64>)> {
         let mut page = BoundedList::default();
         loop {
-            let limit = WORKERS_BATCH.min(page_size - page.elements.len());
-            let (workers, more) = self.engine.workers(after, limit).await?;
+            let (workers, more) = self.engine.workers(after, WORKERS_BATCH).await?;
             for worker in &workers {
-                if is_visible(access, worker) && !page.push(render::worker(worker)) {
+                if is_visible(access, worker)
+                    && (page.elements.len() == page_size || !page.push(render::worker(worker)))
+                {
                     return Ok((page.elements, Some(after)));
                 }
                 after = worker.number;
             }
-            if !more || page.elements.len() == page_size {
-                return Ok((page.elements, more.then_some(after)));
+            if !more {
+                return Ok((page.elements, None));
             }
         }
     }

@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tonic::{Code, Request, Status};
+use tokio_stream::StreamExt;
+use tonic::service::Routes;
+use tonic::{Code, Request, Status, Streaming};
 use tonic_types::StatusExt;
 
 use super::{Api, ConnectionLimits, services};
@@ -13,6 +15,7 @@ use crate::clock::Clock;
 use crate::engine::{Engine, EngineOptions};
 use crate::job::{JobId, JobState};
 use crate::proto::v1;
+use crate::proto::v1::admin_service_client::AdminServiceClient;
 use crate::proto::v1::job_service_client::JobServiceClient;
 use crate::proto::v1::worker_service_client::WorkerServiceClient;
 
@@ -104,6 +107,59 @@ async fn a_cancellation_names_its_principal() {
         };
         assert_eq!(end.principal, principal);
     }
+}
+
+/// The stream of a worker with this name that serves this queue.
+async fn worker(
+    workers: &mut WorkerServiceClient<Routes>,
+    name: &str,
+    queue: &str,
+) -> Streaming<v1::WorkResponse> {
+    let hello = v1::Hello {
+        protocol_version: 1,
+        name: name.to_owned(),
+        instance_id: JobId::mint().to_string(),
+        kinds: vec!["k".to_owned()],
+        queues: vec![queue.to_owned()],
+        slots: 1,
+        ..v1::Hello::default()
+    };
+    let first = v1::WorkRequest { hello: Some(hello), ..v1::WorkRequest::default() };
+    let requests = tokio_stream::iter([first]).chain(tokio_stream::pending());
+    workers.work(requests).await.unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn a_worker_that_a_caller_may_not_administer_does_not_exist_for_it() {
+    let engine = Engine::start(EngineOptions::default());
+    let (_, others) = services(&Api::new(engine, 4 << 20, ConnectionLimits::default()));
+    let mut workers = WorkerServiceClient::new(others.clone());
+    let mut admin = AdminServiceClient::new(others);
+    let mut streams = Vec::new();
+    for (name, queue) in [("a", "mail"), ("a", "bills"), ("b", "bills"), ("a", "mail")] {
+        streams.push(worker(&mut workers, name, queue).await);
+    }
+    let drain = |worker: &str| v1::DrainWorkerRequest { worker: worker.to_owned(), within: None };
+    let error = admin.drain_worker(by("ops", "admin queue=mail", drain("b"))).await.unwrap_err();
+    assert_eq!(error.code(), Code::NotFound, "{error}");
+    let drained = admin.drain_worker(by("ops", "admin queue=mail", drain("a"))).await.unwrap().into_inner();
+    let queues: Vec<_> = drained.workers.into_iter().flat_map(|worker| worker.queues).collect();
+    assert_eq!(queues, ["mail", "mail"], "only those that it may administer");
+    let mut pages = Vec::new();
+    let mut request = v1::ListWorkersRequest { page_size: 1, ..v1::ListWorkersRequest::default() };
+    loop {
+        let page = admin.list_workers(by("ops", "admin queue=mail", request.clone())).await.unwrap();
+        let page = page.into_inner();
+        pages.push(page.workers.len());
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(pages, [1, 1]);
+    let all = admin.list_workers(v1::ListWorkersRequest::default()).await.unwrap().into_inner().workers;
+    let draining = all.iter().filter(|worker| worker.state() == v1::WorkerState::Draining).count();
+    assert_eq!((all.len(), draining), (4, 2));
 }
 
 /// A request of `billing` with this quota.

@@ -320,7 +320,8 @@ fn a_drained_worker_gets_no_jobs_after_it_reconnects() {
     let session = f.worker(1, 2);
     let id = f.submit(job("a"));
     f.accept(id).unwrap();
-    let drained = f.run(|core, now, effects| core.drain_workers(now, "remote-1", seconds(9), effects));
+    let drained =
+        f.run(|core, now, effects| core.drain_workers(now, "remote-1", seconds(9), |_| true, effects));
     assert_eq!(drained.unwrap()[0].state, WorkerState::Draining);
     assert_eq!(f.drained, [(session, Drain { within: seconds(9), server_shutdown: false })]);
     let waiting = f.submit(job("a"));
@@ -342,7 +343,8 @@ fn only_remote_workers_can_be_drained() {
     let mut f = Fixture::new();
     f.open(&["a"], 1);
     let drain = |f: &mut Fixture, name: &str| {
-        let drained = f.run(|core, now, effects| core.drain_workers(now, name, seconds(1), effects));
+        let drained =
+            f.run(|core, now, effects| core.drain_workers(now, name, seconds(1), |_| true, effects));
         drained.map(|workers| workers.len()).map_err(|error| error.kind().clone())
     };
     assert_eq!(drain(&mut f, "w"), Err(ErrorKind::WorkerInServer("w".to_owned())));

@@ -62,7 +62,8 @@ impl Machine {
                     |number| sessions.iter().position(|key| key.0 == number).expect("the session is known");
                 self.both(
                     |core, now, effects| {
-                        let drained = core.drain_workers(now, &name, *within, effects).map_err(kind_of)?;
+                        let drained =
+                            core.drain_workers(now, &name, *within, |_| true, effects).map_err(kind_of)?;
                         Ok(drained.into_iter().map(|worker| (number(worker.number), worker.state)).collect())
                     },
                     |model| model.drain_workers(&name, id, *within),
