@@ -8,7 +8,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
-use tonic::Status;
 
 use super::compression;
 use super::health::health_routes;
@@ -29,7 +28,10 @@ pub(crate) type Scrape = Arc<dyn Fn() -> String + Send + Sync>;
 /// The router of a listener that serves metrics and the probes of health without a credential.
 pub(crate) fn metrics_router(engine: &Engine, scrape: Scrape) -> Router {
     Router::new()
-        .route(PATH, any(move |request: Request| async move { answer(&scrape, &request) }))
+        .route(
+            PATH,
+            any(move |method: Method| async move { unless_get(&method).unwrap_or_else(|| show(&scrape)) }),
+        )
         .merge(health_routes(engine))
         .fallback(unknown_path)
         .layer(compression::layer())
@@ -41,19 +43,16 @@ async fn unknown_path(request: Request) -> Problem {
 
 /// Answers a request of a caller that needs a grant.
 pub(super) fn respond(api: &Api, scrape: &Scrape, request: &Request) -> Response {
-    match Access::of(request.extensions()).all_queues(Action::Metrics) {
-        Err(error) if *request.method() != Method::OPTIONS => {
-            let status: Status = api.status()(error);
-            Problem::from(status).into_response()
+    unless_get(request.method()).unwrap_or_else(|| {
+        match Access::of(request.extensions()).all_queues(Action::Metrics) {
+            Ok(()) => show(scrape),
+            Err(error) => Problem::from(api.status()(error)).into_response(),
         }
-        _ => answer(scrape, request),
-    }
+    })
 }
 
-fn answer(scrape: &Scrape, request: &Request) -> Response {
-    unless_get(request.method()).unwrap_or_else(|| {
-        let mut response = ([(CONTENT_TYPE, HeaderValue::from_static(TEXT))], scrape()).into_response();
-        compression::mark(&mut response);
-        response
-    })
+fn show(scrape: &Scrape) -> Response {
+    let mut response = ([(CONTENT_TYPE, HeaderValue::from_static(TEXT))], scrape()).into_response();
+    compression::mark(&mut response);
+    response
 }

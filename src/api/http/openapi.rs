@@ -14,12 +14,12 @@ use std::sync::LazyLock;
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::payload::{etag, is_matched};
-use super::router::wrong_method;
+use super::router::unless_get;
 use super::{compression, routes};
 use crate::proto::json::messages;
 use comments::Commented;
@@ -28,7 +28,6 @@ use schema::Schemas;
 /// Where the document is served.
 pub(super) const PATH: &str = "/openapi.json";
 const OPENAPI_VERSION: &str = "3.1.0";
-const METHODS: HeaderValue = HeaderValue::from_static("OPTIONS, GET, HEAD");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// A client asks each time whether its copy is current.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
@@ -52,11 +51,7 @@ static DOCUMENT: LazyLock<(String, HeaderValue)> = LazyLock::new(|| {
 
 /// Answers a request for the document.
 pub(super) async fn respond(request: Request) -> Response {
-    match *request.method() {
-        Method::OPTIONS => (StatusCode::NO_CONTENT, [(ALLOW, METHODS)]).into_response(),
-        Method::GET | Method::HEAD => show(request.headers()),
-        ref method => wrong_method(method, METHODS).into_response(),
-    }
+    unless_get(request.method()).unwrap_or_else(|| show(request.headers()))
 }
 
 fn show(headers: &HeaderMap) -> Response {

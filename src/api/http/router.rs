@@ -159,7 +159,7 @@ pub(super) fn unless_get(method: &Method) -> Option<Response> {
     }
 }
 
-pub(super) fn wrong_method(method: &Method, allow: HeaderValue) -> Problem {
+fn wrong_method(method: &Method, allow: HeaderValue) -> Problem {
     let detail = format!("the method is {method}, this path takes {}", allow.to_str().unwrap_or_default());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented, "METHOD_NOT_ALLOWED", detail)
         .with_header(ALLOW, allow)
