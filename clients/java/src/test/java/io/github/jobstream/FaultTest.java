@@ -4,41 +4,15 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.jobstream.testing.TestServer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 
-@Timeout(60)
-class FaultTest {
-    private TestServer server;
-    private CutProxy proxy;
-    private Client direct;
-    private Client cut;
-
-    @BeforeEach
-    void start() throws Exception {
-        server = TestServer.start();
-        proxy = new CutProxy(server.address());
-        direct = server.connect();
-        cut = Client.connect(proxy.address());
-    }
-
-    @AfterEach
-    void stop() throws Exception {
-        cut.close();
-        direct.close();
-        proxy.close();
-        server.close();
-    }
-
+class FaultTest extends ProxyFixture {
     @Test
     void aWatchReturnsEveryEventOnceAcrossConnectionCuts() throws Exception {
         CompletableFuture<Void> goOn = new CompletableFuture<>();
@@ -116,9 +90,7 @@ class FaultTest {
     void aJobLostByARestartIsServerRestarted() {
         Job<Object> job = direct.submit("unserved", 1);
         assertEquals(JobState.QUEUED, job.state());
-        String listen = server.address().substring("http://".length());
-        server.close();
-        server = TestServer.startAt(listen);
+        restartServer();
         assertThrows(ServerRestartedException.class, job::state);
         Job<Object> next = direct.submit("unserved", 1);
         next.cancel("");

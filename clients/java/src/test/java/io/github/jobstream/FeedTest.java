@@ -5,44 +5,18 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.jobstream.testing.TestServer;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 
 /** The feed of the changes of all jobs, through a proxy that breaks its connections. */
-@Timeout(60)
-class FeedTest {
+class FeedTest extends ProxyFixture {
     /** A cursor of another server. */
     private static final String FOREIGN = "1-1";
-
-    private TestServer server;
-    private CutProxy proxy;
-    private Client direct;
-    private Client cut;
-
-    @BeforeEach
-    void start() throws Exception {
-        server = TestServer.start();
-        proxy = new CutProxy(server.address());
-        direct = server.connect();
-        cut = Client.connect(proxy.address());
-    }
-
-    @AfterEach
-    void stop() throws Exception {
-        cut.close();
-        direct.close();
-        proxy.close();
-        server.close();
-    }
 
     /** A cursor before the next change. */
     private String begin() {
@@ -129,9 +103,7 @@ class FeedTest {
         Job<Object> before = direct.submit("unserved", 1);
         try (Feed feed = direct.watchJobs(filter -> {}, cursor)) {
             assertEquals(before.id(), change(feed.next()).jobId());
-            String listen = server.address().substring("http://".length());
-            server.close();
-            server = TestServer.startAt(listen);
+            restartServer();
             assertEquals(new FeedItem.Gap(0), feed.next());
             Job<Object> after = direct.submit("unserved", 2);
             assertEquals(after.id(), change(feed.next()).jobId());
