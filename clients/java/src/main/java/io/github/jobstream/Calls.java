@@ -2,7 +2,6 @@ package io.github.jobstream;
 
 import io.grpc.CallOptions;
 import io.grpc.ClientCall;
-import io.grpc.Context;
 import io.grpc.Metadata;
 import io.grpc.MethodDescriptor;
 import io.grpc.Status;
@@ -95,19 +94,13 @@ final class Calls implements AutoCloseable {
             CallOptions callOptions,
             CompletableFuture<A> response,
             Runnable renew) {
-        // The call must not inherit the deadline or cancellation of a gRPC call that the current thread serves.
-        Context previous = Context.ROOT.attach();
-        try {
-            ClientCall<Q, A> call = link.channelForCall().newCall(method, callOptions);
-            response.whenComplete((value, error) -> {
-                if (response.isCancelled()) {
-                    call.cancel("the future was cancelled", null);
-                }
-            });
-            ClientCalls.asyncUnaryCall(call, request, new Response<>(response, address(), renew));
-        } finally {
-            Context.ROOT.detach(previous);
-        }
+        ClientCall<Q, A> call = link.newCall(method, callOptions);
+        response.whenComplete((value, error) -> {
+            if (response.isCancelled()) {
+                call.cancel("the future was cancelled", null);
+            }
+        });
+        ClientCalls.asyncUnaryCall(call, request, new Response<>(response, address(), renew));
     }
 
     /** Runs this after a delay, unless the client is closed before. */

@@ -1,9 +1,13 @@
 package io.github.jobstream;
 
+import io.grpc.CallOptions;
 import io.grpc.Channel;
+import io.grpc.ClientCall;
 import io.grpc.ClientInterceptors;
 import io.grpc.ConnectivityState;
+import io.grpc.Context;
 import io.grpc.ManagedChannel;
+import io.grpc.MethodDescriptor;
 
 /** A channel with the number of long calls on it. It reconnects by itself. */
 final class Link {
@@ -35,6 +39,16 @@ final class Link {
             channel.enterIdle();
         }
         return withHeaders;
+    }
+
+    /** A new call. It does not inherit the deadline or cancellation of a gRPC call that the current thread serves. */
+    <Q, A> ClientCall<Q, A> newCall(MethodDescriptor<Q, A> method, CallOptions options) {
+        Context previous = Context.ROOT.attach();
+        try {
+            return channelForCall().newCall(method, options);
+        } finally {
+            Context.ROOT.detach(previous);
+        }
     }
 
     /**

@@ -1,7 +1,6 @@
 package io.github.jobstream;
 
 import io.grpc.CallOptions;
-import io.grpc.Context;
 import io.grpc.MethodDescriptor;
 import io.grpc.stub.ClientCalls;
 import java.time.Duration;
@@ -128,15 +127,8 @@ final class ResumingStream<Q, A> {
     private Open<Q, A> open() {
         Link link = calls.connection().forLongCall();
         ReceiveQueue<Q, A> received = new ReceiveQueue<>(() -> {});
-        // The stream must not inherit the deadline or cancellation of a gRPC call that the current thread serves. It
-        // has no deadline.
-        Context previous = Context.ROOT.attach();
-        try {
-            var call = link.channelForCall().newCall(method, CallOptions.DEFAULT);
-            ClientCalls.asyncServerStreamingCall(call, request.get(), received);
-        } finally {
-            Context.ROOT.detach(previous);
-        }
+        var call = link.newCall(method, CallOptions.DEFAULT);
+        ClientCalls.asyncServerStreamingCall(call, request.get(), received);
         return new Open<>(received, link);
     }
 }

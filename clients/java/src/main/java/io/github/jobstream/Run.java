@@ -8,7 +8,6 @@ import io.github.jobstream.v1.Outcome;
 import io.github.jobstream.v1.RunRequest;
 import io.github.jobstream.v1.RunResponse;
 import io.grpc.CallOptions;
-import io.grpc.Context;
 import io.grpc.Status;
 import io.grpc.stub.ClientCalls;
 import java.time.Duration;
@@ -162,14 +161,8 @@ final class Run implements AutoCloseable {
                 .addAllTypes(TYPES)
                 .setHeartbeat(Wire.duration(heartbeat))
                 .build();
-        // The stream must not inherit the deadline or cancellation of a gRPC call that the current thread serves.
-        Context previous = Context.ROOT.attach();
-        try {
-            var call = link.channelForCall().newCall(JobServiceGrpc.getRunMethod(), CallOptions.DEFAULT);
-            ClientCalls.asyncServerStreamingCall(call, request, received);
-        } finally {
-            Context.ROOT.detach(previous);
-        }
+        var call = link.newCall(JobServiceGrpc.getRunMethod(), CallOptions.DEFAULT);
+        ClientCalls.asyncServerStreamingCall(call, request, received);
     }
 
     private void take(RunResponse message) {

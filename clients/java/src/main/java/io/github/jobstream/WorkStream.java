@@ -5,7 +5,6 @@ import io.github.jobstream.v1.WorkRequest;
 import io.github.jobstream.v1.WorkResponse;
 import io.github.jobstream.v1.WorkerServiceGrpc;
 import io.grpc.CallOptions;
-import io.grpc.Context;
 import io.grpc.stub.ClientCalls;
 import io.grpc.stub.StreamObserver;
 import java.time.Duration;
@@ -27,15 +26,8 @@ final class WorkStream {
     private WorkStream(ReportBuffer reports, Link link) {
         this.reports = reports;
         this.link = link;
-        // The stream must not inherit the deadline or cancellation of a gRPC call that the current thread serves. It
-        // has no deadline.
-        Context previous = Context.ROOT.attach();
-        try {
-            var call = link.channelForCall().newCall(WorkerServiceGrpc.getWorkMethod(), CallOptions.DEFAULT);
-            requests = ClientCalls.asyncBidiStreamingCall(call, received);
-        } finally {
-            Context.ROOT.detach(previous);
-        }
+        var call = link.newCall(WorkerServiceGrpc.getWorkMethod(), CallOptions.DEFAULT);
+        requests = ClientCalls.asyncBidiStreamingCall(call, received);
     }
 
     /** Opens a stream and sends Hello. */

@@ -214,6 +214,15 @@ class ClientTest {
     }
 
     @Test
+    void aCallIsSentInACancelledContextOfTheCaller() throws Exception {
+        client.submit("unserved", 1, Object.class, options -> options.queue("purged"));
+        Context.CancellableContext context = Context.current().withCancellation();
+        context.cancel(null);
+        // It is not retried.
+        assertEquals(1, context.call(() -> client.purgeQueue("purged")));
+    }
+
+    @Test
     void manyThreadsShareAClient() throws Exception {
         ExecutorService threads = Executors.newFixedThreadPool(16);
         try {
