@@ -18,7 +18,7 @@ import java.util.function.Function;
 final class Batch<T> {
     /** Most jobs of one call; the server's limit. */
     private static final int CALL_JOBS_MAX = 1_000;
-    /** A call with this many bytes is sent: with the largest job added it is below the 4 MiB that a server reads. */
+    /** Bytes of jobs after which a call is sent. One more job of the largest size still fits the 4 MiB that servers read. */
     private static final int CALL_BYTES_FULL = 2 << 20;
 
     private final Calls calls;
@@ -29,8 +29,8 @@ final class Batch<T> {
 
     private final List<SubmitResult<T>> results = new ArrayList<>();
     private final BatchSubmitRequest.Builder request = BatchSubmitRequest.newBuilder();
-    /** The place of each job of the request in the results. */
-    private final List<Integer> places = new ArrayList<>();
+    /** The index in the results of each job of the request. */
+    private final List<Integer> indexes = new ArrayList<>();
 
     private int bytes;
     /** The error of a call; it ends the batch. */
@@ -54,7 +54,7 @@ final class Batch<T> {
             int jobs = request.getJobsCount();
             Submitted submitted = interceptors.submit(job.spec(codec), this::add);
             if (request.getJobsCount() > jobs) {
-                places.add(results.size());
+                indexes.add(results.size());
                 results.add(null);
             } else {
                 // An interceptor that did not call `next` has returned the id of another job.
@@ -77,14 +77,14 @@ final class Batch<T> {
     }
 
     private void send() {
-        if (!places.isEmpty()) {
+        if (!indexes.isEmpty()) {
             List<SubmitResult<T>> some = callError == null ? call() : allRejected();
-            for (int i = 0; i < places.size(); i++) {
-                results.set(places.get(i), some.get(i));
+            for (int i = 0; i < indexes.size(); i++) {
+                results.set(indexes.get(i), some.get(i));
             }
         }
         request.clear();
-        places.clear();
+        indexes.clear();
         bytes = 0;
     }
 
@@ -92,7 +92,7 @@ final class Batch<T> {
         try {
             var answers = Blocking.await(calls.call(JobServiceGrpc.getBatchSubmitMethod(), request.build()))
                     .getResultsList();
-            if (answers.size() == places.size()) {
+            if (answers.size() == indexes.size()) {
                 return answers.stream().map(this::read).toList();
             }
             callError = unreadable();
@@ -105,7 +105,9 @@ final class Batch<T> {
     }
 
     private List<SubmitResult<T>> allRejected() {
-        return places.stream().map(place -> SubmitResult.<T>rejected(callError)).toList();
+        return indexes.stream()
+                .map(index -> SubmitResult.<T>rejected(callError))
+                .toList();
     }
 
     private SubmitResult<T> read(io.github.jobstream.v1.SubmitResult answer) {

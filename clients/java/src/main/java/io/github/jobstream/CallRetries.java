@@ -14,7 +14,9 @@ final class CallRetries<Q, A> {
     private final CallOptions options;
     private final Backoff backoff;
     private final long deadlineNanos;
+    /** Maps the error after an attempt without a response to the response that was lost, or to null. */
     private final Function<JobstreamException, A> executed;
+
     private final CompletableFuture<A> result = new CompletableFuture<>();
     private volatile CompletableFuture<A> current;
     private int attempts;

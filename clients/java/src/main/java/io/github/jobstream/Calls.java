@@ -51,8 +51,8 @@ final class Calls implements AutoCloseable {
     }
 
     /**
-     * Sends a call that an earlier attempt of it may have executed, and retries transient errors. After an attempt
-     * without a response, {@code executed} maps the error of a later one to the response that was lost, or to null.
+     * Sends a call and retries transient errors. The server may have executed an attempt without a response: {@code
+     * executed} then maps the error of a later attempt to the response that was lost, or to null.
      */
     <Q, A> CompletableFuture<A> call(
             MethodDescriptor<Q, A> method, Q request, Function<JobstreamException, A> executed) {

@@ -22,7 +22,7 @@ final class Drainer {
 
     /**
      * The deadline is a time of {@link System#nanoTime} and may change meanwhile. The drainer stops once it is
-     * obsolete.
+     * obsolete, because the worker or the stream has ended.
      */
     Drainer(AttemptRunner runner, ReportBuffer reports, LongSupplier deadlineNanos, BooleanSupplier isObsolete) {
         this.runner = runner;

@@ -15,7 +15,7 @@ import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
 /**
- * An iterator over the state changes of all jobs that match a filter, in order, each once. It has no end: closing it ends it.
+ * An iterator over the state changes of all jobs that match a filter, in order, each once. It ends when it is closed.
  *
  * <p>It connects when the first item is requested. If a stream breaks, is rejected with a transient error or misses three
  * heartbeats, the feed resumes after the last cursor. Changes that the server does not retain are one {@link FeedItem.Gap}:

@@ -169,7 +169,7 @@ final class ReportBuffer {
         end(lease, report, Settlement.NONE);
     }
 
-    /** Ends an attempt. Its callbacks are called once the final report is acknowledged, or never will be. */
+    /** Ends an attempt. Its callbacks are called once it is known whether the server uses the final report. */
     void end(String lease, AttemptReport.Builder report, Settlement settlement) {
         JobstreamException error;
         synchronized (this) {
@@ -193,7 +193,7 @@ final class ReportBuffer {
         return settlements;
     }
 
-    /** Ends an attempt that does not stop. It occupies its slot until it stops. */
+    /** Ends an attempt whose handler does not stop. The handler occupies its slot until it returns. */
     void abandon(String lease, AttemptReport.Builder report) {
         synchronized (this) {
             RunningAttempt attempt = leased(lease);

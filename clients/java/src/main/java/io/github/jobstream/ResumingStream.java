@@ -31,7 +31,7 @@ final class ResumingStream<Q, A> {
     private final Duration heartbeat;
     private final ReconnectBackoff reconnect;
     private final CountDownLatch closed = new CountDownLatch(1);
-    /** The open stream; null if there is none. The one who takes it out releases its connection. */
+    /** The open stream; null if there is none. The thread that takes it out releases its connection. */
     private final AtomicReference<Open<Q, A>> open = new AtomicReference<>();
 
     ResumingStream(

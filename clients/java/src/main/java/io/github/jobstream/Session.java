@@ -41,7 +41,7 @@ final class Session implements Runnable {
 
     /** Whether the server has accepted the worker since the last pause. */
     private boolean wasConnected;
-    /** Whether the server has accepted the worker. */
+    /** Whether the server has accepted the worker on any stream. */
     private boolean wasAccepted;
     /** Whether the last stream was refused for its token. */
     private boolean isRefused;
@@ -250,8 +250,8 @@ final class Session implements Runnable {
             runner.run(assignment);
         }
         for (AttemptCancel cancel : response.getCancelsList()) {
-            Attempt.Stop error = cancel.getRevoked() ? Attempt.Stop.RELEASED : Attempt.Stop.CANCELLED;
-            runner.stop(cancel.getLeaseId(), error);
+            Attempt.Stop why = cancel.getRevoked() ? Attempt.Stop.RELEASED : Attempt.Stop.CANCELLED;
+            runner.stop(cancel.getLeaseId(), why);
         }
         if (response.hasAck()) {
             acknowledge(response.getAck());
@@ -272,14 +272,14 @@ final class Session implements Runnable {
     }
 
     private void refuse(List<ReportRefusal> refusals) {
-        for (ReportRefusal rejected : refusals) {
+        for (ReportRefusal refusal : refusals) {
             JobstreamException error =
-                    Errors.of(StatusProto.toStatusRuntimeException(rejected.getError()), calls.address());
-            reports.settlements().refuse(rejected.getReportSequence(), error);
-            if (rejected.getError().getCode() == Status.Code.FAILED_PRECONDITION.value()) {
-                runner.stop(rejected.getLeaseId(), Attempt.Stop.RELEASED);
+                    Errors.of(StatusProto.toStatusRuntimeException(refusal.getError()), calls.address());
+            reports.settlements().refuse(refusal.getReportSequence(), error);
+            if (refusal.getError().getCode() == Status.Code.FAILED_PRECONDITION.value()) {
+                runner.stop(refusal.getLeaseId(), Attempt.Stop.RELEASED);
             } else {
-                String message = rejected.getError().getMessage();
+                String message = refusal.getError().getMessage();
                 Worker.log(Level.WARNING, () -> "the server rejected a report: " + message, null);
             }
         }
@@ -301,8 +301,8 @@ final class Session implements Runnable {
                 .start();
     }
 
-    private JobstreamException ended(String error) {
-        return Errors.unreachable(calls.address(), error, null);
+    private JobstreamException ended(String why) {
+        return Errors.unreachable(calls.address(), why, null);
     }
 
     /**
