@@ -38,7 +38,7 @@ class JobRequest:
         return self._spec.job_id
 
     def _copy(self) -> JobSpec:
-        """The job for interceptors, which may change it."""
+        """A copy of the job, which interceptors may change."""
         spec = job_pb2.JobSpec()
         spec.CopyFrom(self._spec)
         return JobSpec(spec)

@@ -36,7 +36,7 @@ class JobChange:
     owner: str | None
     """The principal that submitted the job. None if its caller was anonymous."""
     event: StateChange
-    """The change. It has no result and no failure details: `Client.job` returns them."""
+    """The change. It has no result and no failure details: `Client.job(job_id).result()` has them."""
 
 
 @dataclass(frozen=True)

@@ -171,6 +171,11 @@ def timed_out(address: str) -> DeadlineExceeded:
     return DeadlineExceeded(message, ErrorDetails(code=grpc.StatusCode.DEADLINE_EXCEEDED.name))
 
 
+def not_finished(job_id: str, wait: float) -> NotFinished:
+    """The error of a wait of this many seconds."""
+    return NotFinished(f"job {job_id} has not finished within {wait:g} s: it continues")
+
+
 def retries_exhausted(error: JobstreamError, limit: str) -> JobstreamError:
     """The same error with the retry limit that was reached in its message."""
     details = ErrorDetails(error.code, error.reason, error.retry_after, error.violations, error.metadata)

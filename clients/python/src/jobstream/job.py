@@ -9,7 +9,7 @@ import grpc
 
 from . import boot, outcome
 from .backoff import HEARTBEAT, POLL, POLL_AGAIN, ReconnectBackoff
-from .errors import DeadlineExceeded, JobstreamError, NotFinished
+from .errors import DeadlineExceeded, JobstreamError, not_finished
 from .options import Span, seconds
 from .times import to_duration
 from .v1 import job_pb2, job_service_pb2
@@ -64,7 +64,7 @@ class Job(Generic[T]):
                 return outcome.read_outcome(self.id, ended, self._returns)
             if until is not None and time.monotonic() + pause >= until:
                 self.client._pause(max(0.0, until - time.monotonic()))
-                raise NotFinished(f"job {self.id} has not finished within {limit:g} s: it continues")
+                raise not_finished(self.id, limit or 0.0)
             self.client._pause(pause)
 
     def _poll(self, left: float | None) -> job_pb2.Outcome | None:

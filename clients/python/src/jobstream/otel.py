@@ -29,6 +29,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from .errors import JobstreamError
 from .interceptors import JobSpec
 from .tracing import Headers, ProcessSpan, TraceContext, Tracing
+from .v1 import job_pb2
 from .version import __version__
 from .worker.context import BaseContext
 from .worker.final_report import name_of
@@ -91,7 +92,7 @@ class OpenTelemetry(Tracing):
 
         try:
             context.on_settled(settled)
-        except RuntimeError:  # The worker had given the attempt up.
+        except RuntimeError:  # The worker released the attempt before.
             settled(unknown())
 
     def started(
@@ -106,9 +107,7 @@ class OpenTelemetry(Tracing):
         found = injected()
         if found is None:
             return None
-        proto = found.to_proto()
-        named = (("traceparent", proto.traceparent), ("tracestate", proto.tracestate), ("baggage", proto.baggage))
-        return tuple((name, value) for name, value in named if value)
+        return tuple(carrier_of(found.to_proto()).items())
 
 
 @contextmanager
@@ -148,7 +147,8 @@ def attributes_of(name: str, operation: str, queue: str, job_id: str, kind: str)
     }
 
 
-def carrier_of(context: TraceContext) -> dict[str, str]:
+def carrier_of(context: TraceContext | job_pb2.TraceContext) -> dict[str, str]:
+    """The headers of a trace context, without the empty ones."""
     named = (("traceparent", context.traceparent), ("tracestate", context.tracestate), ("baggage", context.baggage))
     return {name: value for name, value in named if value}
 

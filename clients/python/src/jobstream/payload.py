@@ -147,7 +147,7 @@ def read_json(payload: Payload) -> Any:
     try:
         return DECODER.decode(payload.body if isinstance(payload.body, str) else text_of(payload.body))
     except ValueError as error:
-        raise BadPayload(f"the payload is not valid JSON:  {error}") from None
+        raise BadPayload(f"the payload is not valid JSON: {error}") from None
 
 
 def text_of(data: bytes) -> str:
@@ -158,7 +158,7 @@ def read_float(text: str) -> float:
     """Raises ValueError for a number that would become infinite."""
     number = float(text)
     if math.isinf(number):
-        raise ValueError(f"the number {text:.40} is larger than the largest float,  {sys.float_info.max:g}")
+        raise ValueError(f"the number {text:.40} is larger than the largest float, {sys.float_info.max:g}")
     return number
 
 

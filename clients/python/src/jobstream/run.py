@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from .backoff import HEARTBEAT, CallRetries
-from .errors import DeadlineExceeded, ErrorDetails, JobstreamError, NotFinished, unavailable
+from .errors import DeadlineExceeded, ErrorDetails, JobstreamError, not_finished, unavailable
 from .events import Cursor, Message
 from .interceptors import JobSpec, Submitted, chained, not_sent
 from .outcome import read_outcome
@@ -39,10 +39,6 @@ def run_cursor(spec: job_pb2.JobSpec) -> Cursor:
 
 def run_request(spec: job_pb2.JobSpec, cursor: Cursor) -> job_service_pb2.RunRequest:
     return job_service_pb2.RunRequest(job=spec, types=cursor.types, heartbeat=to_duration(cursor.heartbeat))
-
-
-def not_finished(job_id: str, wait: float) -> NotFinished:
-    return NotFinished(f"job {job_id} has not finished within {wait:g} s: it continues")
 
 
 def not_submitted(job_id: str, wait: float) -> DeadlineExceeded:

@@ -86,7 +86,7 @@ def from_status(code: grpc.StatusCode, message: str, trailers: Metadata, address
 
 
 def from_rpc_status(status: status_pb2.Status, address: str) -> JobstreamError:
-    """Converts the error of one job of a batch."""
+    """Converts the error of one job of a batch, or of a refused report."""
     return convert(CODES.get(status.code, grpc.StatusCode.UNKNOWN), status.message, status.details, address)
 
 

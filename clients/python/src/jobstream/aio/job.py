@@ -10,7 +10,7 @@ import grpc.aio
 
 from .. import boot, outcome
 from ..backoff import HEARTBEAT, POLL, POLL_AGAIN, ReconnectBackoff
-from ..errors import DeadlineExceeded, JobstreamError, NotFinished
+from ..errors import DeadlineExceeded, JobstreamError, not_finished
 from ..options import Span, seconds
 from ..times import to_duration
 from ..v1 import job_pb2, job_service_pb2
@@ -69,7 +69,7 @@ class AsyncJob(Generic[T]):
                 return outcome.read_outcome(self.id, ended, self._returns)
             if until is not None and time.monotonic() + pause >= until:
                 await self.client._pause(max(0.0, until - time.monotonic()))
-                raise NotFinished(f"job {self.id} has not finished within {limit:g} s: it continues")
+                raise not_finished(self.id, limit or 0.0)
             await self.client._pause(pause)
 
     def __await__(self) -> Generator[Any, None, T]:

@@ -8,11 +8,11 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..backoff import HEARTBEAT, CallRetries
-from ..errors import JobstreamError, unavailable
+from ..errors import JobstreamError, not_finished, unavailable
 from ..events import Message
 from ..interceptors import JobSpec, Submitted, chained, not_sent
 from ..outcome import read_outcome
-from ..run import not_finished, not_submitted, run_cursor, run_request
+from ..run import not_submitted, run_cursor, run_request
 from ..v1 import job_pb2
 from .connection import Link
 from .watch import AsyncWatch, Call

@@ -58,5 +58,5 @@ def annotation(function: Function, parameter: str) -> Any:
     try:
         return typing.get_type_hints(function).get(parameter, Any)
     except NameError as error:
-        message = f"the type of {parameter!r} cannot be resolved:  {error}: pass input_type to handler()"
+        message = f"the type of {parameter!r} cannot be resolved: {error}: pass input_type to handler()"
         raise TypeError(message) from error

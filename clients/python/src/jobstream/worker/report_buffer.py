@@ -140,7 +140,7 @@ class ReportBuffer:
             self.notify_space_waiters()
 
     def on_settled(self, lease: str, callback: OnSettled) -> bool:
-        """Calls this once the server has acknowledged the end of the attempt. Returns False if it has ended."""
+        """Calls this once the attempt is settled: see BaseContext.on_settled. Returns False if it has ended."""
         with self.changed:
             attempt = self.attempts.get(lease)
             if attempt is None:

@@ -161,7 +161,7 @@ class AttemptRunner:
             left, self.running = list(self.running), {}
             self.changed.notify_all()
         for lease in left:
-            # What the handler still returns is not used, so the attempt counts as lost for it.
+            # The server does not use what the handler returns later, so its lease counts as lost.
             self.buffer.revoke(lease)
             self.buffer.end(lease, release())
 

@@ -147,7 +147,7 @@ class Session:
         try:
             self.run_stream(WorkerServiceStub(channel))
         except errors.JobstreamError as error:
-            return error  # No token.
+            return error  # The token function failed.
         except grpc.RpcError as error:
             if not isinstance(error, grpc.Call):
                 return errors.unavailable(self.address.url, str(error))
