@@ -49,7 +49,7 @@ mod run;
 pub(crate) mod spans;
 pub(crate) mod status;
 #[cfg(feature = "tls")]
-mod tls;
+pub(crate) mod tls;
 mod tries;
 mod watch;
 

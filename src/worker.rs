@@ -33,7 +33,7 @@ pub use error::JobError;
 pub use handler::InlineJob;
 pub use http_handler::{HttpEndpoint, HttpHandler};
 #[cfg(all(feature = "server", feature = "tls"))]
-pub(crate) use http_handler::{chain, connector, parse_url};
+pub(crate) use http_handler::{causes, chain, connector, parse_url};
 pub use interceptor::{HandlerInterceptor, NextHandler};
 pub use remote::RemoteOptions;
 pub use running::{RunningWorker, WorkerEnd, WorkerStatus};

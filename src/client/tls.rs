@@ -46,23 +46,24 @@ pub struct ClientTls {
 }
 
 /// The reason and the text of a failed handshake, if that is the cause of the error.
-pub(super) fn explain(error: &(dyn StdError + 'static)) -> Option<(&'static str, String)> {
+pub(crate) fn explain(error: &(dyn StdError + 'static)) -> Option<(&'static str, String)> {
     let mut next = Some(error);
     let mut text = String::new();
     while let Some(error) = next {
-        let inner = match error.downcast_ref::<io::Error>() {
-            Some(error) if error.kind() == io::ErrorKind::UnexpectedEof && is_handshake_end(error) => {
-                let text = "it closed the connection during the TLS handshake: does it serve TLS?";
-                return Some((reason::NOT_TLS, text.to_owned()));
-            }
-            Some(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
-            None => error.downcast_ref(),
-        };
-        if let Some(error) = inner {
+        let io_error = error.downcast_ref::<io::Error>();
+        if io_error.is_some_and(is_handshake_end) {
+            let text = "it closed the connection during the TLS handshake: does it serve TLS?";
+            return Some((reason::NOT_TLS, text.to_owned()));
+        }
+        if let Some(error) = error.downcast_ref() {
             return Some(explained(error));
         }
         text = error.to_string();
-        next = error.source();
+        // The source of an I/O error is that of the error inside it.
+        next = match io_error.and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
     }
     // After the handshake, h2 passes on the text of an alert only.
     let (_, alert) = text.split_once(ALERT)?;
@@ -77,7 +78,7 @@ fn bare_name(presented: &str) -> &str {
 
 /// Whether the connection ended during the handshake, by the text that tokio-rustls gives such an error.
 fn is_handshake_end(error: &io::Error) -> bool {
-    error.to_string().contains("handshake eof")
+    error.kind() == io::ErrorKind::UnexpectedEof && error.to_string().contains("handshake eof")
 }
 
 fn explained(error: &rustls::Error) -> (&'static str, String) {
@@ -118,6 +119,10 @@ fn explained_certificate(error: &CertificateError) -> (&'static str, String) {
             let text = "its certificate is from an authority (CA) that this client does not trust";
             return (reason::UNKNOWN_CA, text.to_owned());
         }
+        NotValidForNameContext { expected, presented } if presented.is_empty() => format!(
+            "its certificate has no names, and is not for {}: issue it with subjectAltName",
+            expected.to_str()
+        ),
         NotValidForNameContext { expected, presented } => {
             let names: Vec<_> = presented.iter().map(|name| bare_name(name)).collect();
             let names = names.join(", ");

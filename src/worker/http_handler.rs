@@ -24,7 +24,7 @@ use client::{Client, SendError};
 pub use endpoint::HttpEndpoint;
 use signature::Secret;
 #[cfg(all(feature = "server", feature = "tls"))]
-pub(crate) use {client::connector, response::chain, url::parse as parse_url};
+pub(crate) use {client::causes, client::connector, response::chain, url::parse as parse_url};
 
 /// Default of [`HttpHandler::slots`].
 const DEFAULT_HTTP_SLOTS: u32 = 16;

@@ -73,8 +73,7 @@ impl Client {
     }
 
     fn send_error(&self, error: &legacy::Error) -> SendError {
-        // The client's own text repeats what the message says.
-        let causes = error.source().map_or_else(|| error.to_string(), chain);
+        let causes = causes(error, "ca_file");
         if is_tls(error) {
             let message = format!("no TLS connection to {}: {causes}", self.endpoint);
             return SendError::Failed(JobError::retryable(message).with_type("http.tls"));
@@ -85,6 +84,27 @@ impl Client {
         let message = format!("the connection to {} broke before the response: {causes}", self.endpoint);
         SendError::Failed(JobError::retryable(message).with_type("http.connection"))
     }
+}
+
+/// Why a request has no response: a failed TLS handshake in words, with the option that names authorities, else all causes.
+pub(crate) fn causes(error: &legacy::Error, ca_option: &str) -> String {
+    // The client's own text repeats what the message says.
+    tls_failure(error, ca_option).unwrap_or_else(|| error.source().map_or_else(|| error.to_string(), chain))
+}
+
+#[cfg(feature = "tls")]
+fn tls_failure(error: &legacy::Error, ca_option: &str) -> Option<String> {
+    use crate::client::{reason, tls};
+
+    Some(match tls::explain(error)? {
+        (reason::UNKNOWN_CA, why) => format!("{why}: name its CA with {ca_option}"),
+        (_, why) => why,
+    })
+}
+
+#[cfg(not(feature = "tls"))]
+fn tls_failure(_error: &legacy::Error, _ca_option: &str) -> Option<String> {
+    None
 }
 
 /// Whether the TLS handshake failed, most often because the certificate cannot be verified.

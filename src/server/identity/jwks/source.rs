@@ -1,6 +1,5 @@
 //! Where a key set is loaded from: a file, or a URL over HTTPS.
 
-use std::error::Error as _;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -19,7 +18,7 @@ use tokio::runtime;
 use tokio::time::timeout;
 
 use super::{DOCUMENT_BYTES_MAX, KeySet};
-use crate::worker::{chain, connector, parse_url};
+use crate::worker::{causes, chain, connector, parse_url};
 
 /// Timeout of a load, from the connection to the last byte.
 pub(super) const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -149,10 +148,7 @@ where
         .header(header::USER_AGENT, concat!("jobstream/", env!("CARGO_PKG_VERSION")))
         .body(Empty::new())
         .map_err(|error| error.to_string())?;
-    let response = client.request(request).await.map_err(|error| {
-        // The client's own text repeats what the message says.
-        error.source().map_or_else(|| error.to_string(), chain)
-    })?;
+    let response = client.request(request).await.map_err(|error| causes(&error, "jwt.ca"))?;
     match response.status() {
         StatusCode::OK => {}
         status if status.is_redirection() => {
