@@ -70,6 +70,21 @@ pub(crate) fn explain(error: &(dyn StdError + 'static)) -> Option<(&'static str,
     explained_alert(alert)
 }
 
+/// Why a certificate of this program cannot be used.
+pub(crate) fn unusable_certificate(error: &CertificateError) -> String {
+    let other = match error {
+        CertificateError::Other(other) => other.0.downcast_ref(),
+        _ => None,
+    };
+    match other {
+        Some(webpki::Error::UnsupportedCertVersion) => {
+            "it is of X.509 version 1, as openssl makes it without extensions: issue it with subjectAltName"
+                .to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
 /// `localhost` of `DnsName("localhost")`, as rustls writes the names of a certificate.
 fn bare_name(presented: &str) -> &str {
     let inner = presented.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));

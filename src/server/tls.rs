@@ -356,7 +356,10 @@ fn unusable(options: &TlsOptions, error: &Error) -> TlsError {
         Error::InconsistentKeys(_) => {
             format!("the key in {key} is not that of the certificate in {certificate}")
         }
-        Error::InvalidCertificate(error) => format!("the certificate in {certificate} is invalid: {error}"),
+        Error::InvalidCertificate(error) => {
+            let why = crate::client::tls::unusable_certificate(error);
+            format!("the certificate in {certificate} is invalid: {why}")
+        }
         error => format!("the certificate in {certificate} and the key in {key} cannot be used: {error}"),
     })
 }

@@ -68,6 +68,9 @@ impl Pair {
             rustls::Error::InconsistentKeys(_) => {
                 "the client key is not that of the client certificate".to_owned()
             }
+            rustls::Error::InvalidCertificate(error) => {
+                format!("the client certificate is unusable: {}", super::unusable_certificate(&error))
+            }
             error => format!("the client certificate or the client key is unusable: {error}"),
         })
     }
@@ -148,11 +151,35 @@ mod tests {
 
     use super::*;
 
+    /// Of `openssl req` and `openssl x509 -req` without extensions, and its key.
+    const VERSION_1: &str = "-----BEGIN CERTIFICATE-----\n\
+        MIIBJjCBzgIUbN/8JbRZu+v4KWnn/Fsc0mPms+wwCgYIKoZIzj0EAwIwFzEVMBMG\n\
+        A1UEAwwMam9ic3RyZWFtIENBMCAXDTI2MTEzMDIwMjQ1NFoYDzIxMjYxMTA2MjAy\n\
+        NDU0WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjOPQMB\n\
+        BwNCAASO9RiSvV2JgZxsUHqd5T4jcy8SzB+q0Rf6kD9m3O9WPPLW+FGx4c6r4R9o\n\
+        NEzUAnlAsQ9t2vUVmoV1XdOwiZi6MAoGCCqGSM49BAMCA0cAMEQCICUgmY1dNK7b\n\
+        QWqZySbYetwjrEwEsolAGKgND0pvy69lAiBArm3NbVl9293QPrwfs/Um+yGIfuRC\n\
+        t0k1JjswIL0UGw==\n\
+        -----END CERTIFICATE-----";
+    const VERSION_1_KEY: &str = "-----BEGIN PRIVATE KEY-----\n\
+        MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgFVb8qcHkAvLYukCb\n\
+        kDpyJQ7COLT5mzjnh4lP0kds91ShRANCAASO9RiSvV2JgZxsUHqd5T4jcy8SzB+q\n\
+        0Rf6kD9m3O9WPPLW+FGx4c6r4R9oNEzUAnlAsQ9t2vUVmoV1XdOwiZi6\n\
+        -----END PRIVATE KEY-----";
+
     fn issue(directory: &Path) {
         let key = KeyPair::generate().expect("a key");
         let certificate = CertificateParams::default().self_signed(&key).expect("a certificate");
         fs::write(directory.join("crt"), certificate.pem()).expect("a file");
         fs::write(directory.join("key"), key.serialize_pem()).expect("a file");
+    }
+
+    #[test]
+    fn a_certificate_without_extensions_is_refused_with_the_way_out() {
+        let identity = ClientIdentity::new(VERSION_1, VERSION_1_KEY);
+        let error = IdentityResolver::new(identity, Arc::new(aws_lc_rs::default_provider())).err();
+        let error = error.expect("a certificate of version 1");
+        assert!(error.contains("X.509 version 1") && error.ends_with("with subjectAltName"), "{error}");
     }
 
     #[test]
