@@ -117,7 +117,12 @@ fn explained_alert(alert: &str) -> Option<(&'static str, String)> {
             Some((reason::CLIENT_CERTIFICATE, "it requires a client certificate".to_owned()))
         }
         alert if REFUSALS.contains(&alert) => {
-            Some((reason::CLIENT_CERTIFICATE, format!("it refused the client certificate: {alert}")))
+            let why = match alert {
+                "CertificateExpired" => "it has expired",
+                "UnknownCA" => "it does not trust the authority (CA) that issued it",
+                alert => alert,
+            };
+            Some((reason::CLIENT_CERTIFICATE, format!("it refused the client certificate: {why}")))
         }
         _ => None,
     }

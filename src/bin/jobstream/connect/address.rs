@@ -1,6 +1,7 @@
 //! The address of the server, and which setting it came from.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::Path;
 
 use tonic::transport::Uri;
@@ -60,6 +61,13 @@ impl Address {
     /// Whether connections to it are TLS.
     pub(crate) fn is_https(&self) -> bool {
         self.uri.scheme_str() == Some("https")
+    }
+
+    /// Whether `jobstream dev` on this machine can be the server.
+    pub(crate) fn is_of_dev(&self) -> bool {
+        let host = self.uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let is_loopback = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        is_loopback && !self.is_https()
     }
 
     /// Adds a flag with a file that suggested commands need to reach this server.
@@ -166,6 +174,16 @@ mod tests {
         assert_eq!(address("https://c:3", context(true)).as_flag(), " --context prod");
         for source in [Source::Variable, context(false), Source::Default] {
             assert_eq!(address("b:2", source).as_flag(), "");
+        }
+    }
+
+    #[test]
+    fn only_a_plain_address_of_this_machine_can_be_a_dev_server() {
+        for text in ["localhost:1", "127.0.0.1:7070", "[::1]:1"] {
+            assert!(address(text, Source::Flag).is_of_dev(), "{text}");
+        }
+        for text in ["https://localhost:1", "jobs.lan:7070", "10.0.0.1:1"] {
+            assert!(!address(text, Source::Flag).is_of_dev(), "{text}");
         }
     }
 

@@ -28,9 +28,11 @@ pub(crate) fn from_connect(error: &client::Error, address: &Address) -> Error {
     let shown = Error::new(exit, format!("cannot reach the server at {address}: {}", error.short_message()));
     match hint_for(error.reason(), false, &address.as_flag()) {
         Some(hint) => shown.hint(hint),
-        None => shown
+        None if !error.reason().is_empty() => shown,
+        None if address.is_of_dev() => shown
             .hint("start one here with `jobstream dev`")
             .hint("or name another with --address or JOBSTREAM_ADDRESS"),
+        None => shown.hint("check that it runs, and the address: --address or JOBSTREAM_ADDRESS"),
     }
 }
 
@@ -48,6 +50,10 @@ pub(crate) fn from_client(error: &client::Error, address: &Address) -> Error {
         ErrorKind::Unreadable => Error::new(Exit::Other, error.message()),
         ErrorKind::Unimplemented => Error::new(Exit::Other, text)
             .hint(format!("is this a jobstream server, and as new as this one? {address}")),
+        kind if reason == client::reason::CLIENT_CERTIFICATE => Error::new(
+            exit_of(kind, reason),
+            format!("cannot use the server at {address}: {text} ({reason})"),
+        ),
         kind if reason.is_empty() => Error::new(exit_of(kind, reason), text),
         kind => Error::new(exit_of(kind, reason), format!("{text} ({reason})")),
     };
@@ -103,7 +109,8 @@ fn hint_for(reason: &str, names_worker: bool, flag: &str) -> Option<String> {
     let hint = match reason {
         "JOB_NOT_FOUND" => {
             return Some(format!(
-                "in memory mode a restart loses every job; `jobstream jobs ls{flag}` lists those there are"
+                "a restart loses every job in memory mode, and a job that your grants do not cover is not found; \
+                 `jobstream jobs ls{flag}` lists those there are"
             ));
         }
         "QUEUE_NOT_FOUND" => return Some(format!("`jobstream queues ls{flag}` lists the queues there are")),
@@ -125,9 +132,7 @@ fn hint_for(reason: &str, names_worker: bool, flag: &str) -> Option<String> {
             "name a certificate that it accepts with --client-cert and --client-key, or JOBSTREAM_CLIENT_CERT and \
              JOBSTREAM_CLIENT_KEY"
         }
-        client::reason::NOT_TLS | client::reason::INVALID_CERTIFICATE => {
-            "check the address, --address or JOBSTREAM_ADDRESS"
-        }
+        client::reason::NOT_TLS => "check the address, --address or JOBSTREAM_ADDRESS",
         _ => return None,
     };
     Some(hint.to_owned())
@@ -184,6 +189,15 @@ mod tests {
         let error = shown(&Status::deadline_exceeded(""));
         assert_eq!(error.exit, Exit::Unreachable);
         assert_eq!(error.message, "the server at http://h:1 (from --address) did not answer in time");
+    }
+
+    #[test]
+    fn a_refused_client_certificate_names_the_server() {
+        let details = details(client::reason::CLIENT_CERTIFICATE);
+        let error = shown(&Status::with_error_details(Code::Unauthenticated, "it requires one", details));
+        let expected =
+            "cannot use the server at http://h:1 (from --address): it requires one (CLIENT_CERTIFICATE)";
+        assert_eq!(error.message, expected);
     }
 
     #[test]
