@@ -271,9 +271,13 @@ fn unusable_keys(why: String) -> Error {
 
 /// A token that was valid.
 fn expired(expire_time: Timestamp) -> Error {
-    let time = prost_types::Timestamp { seconds: expire_time.as_micros().div_euclid(1_000_000), nanos: 0 };
-    let message = format!("the JWT expired at {time}: get a new one");
+    let message = format!("the JWT expired at {}: get a new one", seconds(expire_time));
     Error::new(ErrorKind::Unauthenticated { reason: "CREDENTIAL_EXPIRED" }, message)
+}
+
+/// A time as a text, without a fraction.
+fn seconds(time: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: time.as_micros().div_euclid(1_000_000), nanos: 0 }
 }
 
 #[cfg(test)]

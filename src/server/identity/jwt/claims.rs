@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::compact::Token;
-use super::{JwtOptions, expired, invalid};
+use super::{JwtOptions, expired, invalid, seconds};
 use crate::access::{Grant, Grants, Method, Principal};
 use crate::error::{Error, Result};
 use crate::job::Timestamp;
@@ -39,8 +39,11 @@ impl Rules {
     /// `Unauthenticated` if a claim is missing or breaks a rule.
     pub(super) fn check(&self, token: &Token<'_>, now: Timestamp) -> Result<Principal> {
         let claims = token.claims()?;
-        if text(&claims, "iss")? != self.issuer {
-            return Err(invalid("the issuer (iss) of the JWT is not the one that this server trusts"));
+        let issuer = text(&claims, "iss")?;
+        if issuer != self.issuer {
+            let message =
+                format!("the issuer (iss) of the JWT is {issuer:?}, this server trusts {:?}", self.issuer);
+            return Err(invalid(message));
         }
         let is_for_us = match claims.get("aud") {
             Some(Value::String(audience)) => *audience == self.audience,
@@ -49,7 +52,9 @@ impl Rules {
             None => return Err(missing("aud")),
         };
         if !is_for_us {
-            return Err(invalid("the audience (aud) of the JWT is not this server"));
+            let message =
+                format!("the audience (aud) of the JWT is not {:?}, which is this server", self.audience);
+            return Err(invalid(message));
         }
         text(&claims, "sub")?;
         let expire_time = time(&claims, "exp")?.ok_or_else(|| missing("exp"))?;
@@ -57,8 +62,11 @@ impl Rules {
         if end <= now {
             return Err(expired(expire_time));
         }
-        if time(&claims, "nbf")?.is_some_and(|start| now.plus(LEEWAY) < start) {
-            return Err(invalid("the JWT is not valid yet (nbf): check the clocks of both machines"));
+        if let Some(start) = time(&claims, "nbf")?.filter(|start| now.plus(LEEWAY) < *start) {
+            let (start, now) = (seconds(start), seconds(now));
+            let message =
+                format!("the JWT is valid from {start} on (nbf), it is {now} here: check both clocks");
+            return Err(invalid(message));
         }
         let name = format!("{NAME_PREFIX}{}", text(&claims, &self.name_claim)?);
         Principal::new(&name, Method::Jwt, self.grants(&claims)?, Some(end)).map_err(|_| {
@@ -75,7 +83,7 @@ impl Rules {
         let own = own.ok_or_else(|| invalid(format!("the claim {name} of the JWT is no list of texts")))?;
         let own = own.into_iter().map(Grant::parse).collect::<Result<Vec<_>>>();
         own.and_then(|own| Grants::new(self.grants.iter().cloned().chain(own).collect()))
-            .map_err(|_| invalid(format!("the claim {name} of the JWT has a wrong grant, or too many")))
+            .map_err(|error| invalid(format!("the claim {name} of the JWT: {}", error.message())))
     }
 }
 

@@ -125,10 +125,13 @@ fn each_broken_rule_has_its_message() {
     let signer = Signer::ed25519("a");
     let (verifier, _) = verifier(&[&signer], |options| options.grants_claim = Some("may".to_owned()));
     for (claims, expected) in [
-        (with(claims(), "iss", "https://other.example"), "issuer (iss)"),
+        (
+            with(claims(), "iss", "https://other.example"),
+            "is \"https://other.example\", this server trusts \"https://id.example\"",
+        ),
         (with(claims(), "iss", json!(["https://id.example"])), "claim iss"),
         (without(claims(), "iss"), "no claim iss"),
-        (with(claims(), "aud", "other"), "audience (aud)"),
+        (with(claims(), "aud", "other"), "audience (aud) of the JWT is not \"jobstream\""),
         (with(claims(), "aud", json!([])), "audience (aud)"),
         (with(claims(), "aud", json!({"jobstream": true})), "claim aud"),
         (without(claims(), "aud"), "no claim aud"),
@@ -141,11 +144,20 @@ fn each_broken_rule_has_its_message() {
         (with(claims(), "exp", "tomorrow"), "claim exp"),
         (with(claims(), "exp", Value::Null), "claim exp"),
         (with(claims(), "nbf", "today"), "claim nbf"),
-        (with(claims(), "nbf", seconds_from_start(11)), "not valid yet"),
+        (
+            with(claims(), "nbf", seconds_from_start(11)),
+            "from 2026-01-01T00:00:11Z on (nbf), it is 2026-01-01T00:00:00Z",
+        ),
         (with(claims(), "may", "all"), "no list of texts"),
         (with(claims(), "may", json!([7])), "no list of texts"),
-        (with(claims(), "may", json!(["submit", "everything"])), "wrong grant"),
-        (with(claims(), "may", json!(vec!["submit"; 65])), "too many"),
+        (
+            with(claims(), "may", json!(["submit", "everything"])),
+            "claim may of the JWT: grant: \"everything\" has no action",
+        ),
+        (
+            with(claims(), "may", json!(vec!["submit"; 65])),
+            "claim may of the JWT: grants: has 65 grants, the limit is 64",
+        ),
         (json!([]), "payload"),
         (json!("text"), "payload"),
     ] {
