@@ -36,6 +36,15 @@ async fn sighup_applies_what_a_running_server_can_change_of_its_config() {
 }
 
 #[tokio::test]
+async fn a_reload_that_lowers_the_level_of_the_log_is_reported() {
+    let mut server = Served::start("listen = '127.0.0.1:0'").await;
+    let lowered = server.reload("listen = '127.0.0.1:0'\n[log]\nlevel = 'warn'").await;
+    assert!(lowered.ends_with("reloaded: log.level"), "{lowered}");
+    let raised = server.reload("listen = '127.0.0.1:0'").await;
+    assert!(raised.ends_with("reloaded: log.level"), "{raised}");
+}
+
+#[tokio::test]
 async fn a_change_that_needs_a_restart_is_named() {
     let mut server = Served::start("listen = '127.0.0.1:0'").await;
     let config =

@@ -42,6 +42,13 @@ struct InForce {
     endpoints: Endpoints,
 }
 
+/// What a reload has changed.
+struct Changes {
+    names: Vec<String>,
+    /// The new level of the log, which is not set yet.
+    level: Option<String>,
+}
+
 impl Reloadable {
     /// What a server with this config, on these addresses, can read again.
     pub(super) fn new(
@@ -105,8 +112,17 @@ impl Reloadable {
     /// Reloads, and logs what has changed.
     fn reload(&self) {
         match self.try_reload() {
-            Ok(changes) if changes.is_empty() => tracing::info!("SIGHUP: nothing has changed"),
-            Ok(changes) => tracing::info!("SIGHUP: reloaded: {}", changes.join(", ")),
+            Ok(Changes { names, level }) => {
+                // A lower level would hide the line that reports it.
+                let is_logged = tracing::enabled!(tracing::Level::INFO);
+                if is_logged {
+                    log_changes(&names);
+                }
+                self.set_level(level);
+                if !is_logged {
+                    log_changes(&names);
+                }
+            }
             Err(error) => {
                 let error = error.message;
                 tracing::error!(%error, "SIGHUP: cannot reload: the former config and files stay in force");
@@ -114,12 +130,18 @@ impl Reloadable {
         }
     }
 
-    /// Reads everything again, and then applies it. Returns what has changed.
+    fn set_level(&self, level: Option<String>) {
+        if let Some(Err(error)) = level.map(|level| self.log_level.set_level(&level)) {
+            tracing::error!(%error, "SIGHUP: the log level stays as it is");
+        }
+    }
+
+    /// Reads everything again, and then applies it, except the level of the log. Returns what has changed.
     ///
     /// # Errors
     ///
     /// If a value or a file cannot be used. Nothing has changed then.
-    fn try_reload(&self) -> Result<Vec<String>> {
+    fn try_reload(&self) -> Result<Changes> {
         let mut in_force = self.in_force.lock();
         let Reloaded { config, applied, at_start } = self.read(&in_force.config)?;
         filter(&config.log.level).map_err(|error| Error::usage(format!("{LOG_LEVEL}: {error}")))?;
@@ -138,11 +160,10 @@ impl Reloadable {
         changes.extend(in_force.endpoints.replace_with(endpoints));
         // SetLogLevel may have changed it since the last reload.
         let is_other_level = self.read_config.is_some() && self.log_level.level() != config.log.level;
-        if is_other_level && let Err(error) = self.log_level.set_level(&config.log.level) {
-            tracing::error!(%error, "SIGHUP: the log level stays as it is");
-        } else if is_other_level && !changes.iter().any(|change| change == LOG_LEVEL) {
+        if is_other_level && !changes.iter().any(|change| change == LOG_LEVEL) {
             changes.push(LOG_LEVEL.to_owned());
         }
+        let level = is_other_level.then(|| config.log.level.clone());
         if let Some(warning) = tls::key_warning(&config.tls) {
             tracing::warn!("{warning}");
         }
@@ -150,7 +171,7 @@ impl Reloadable {
         if !at_start.is_empty() {
             tracing::warn!("SIGHUP: changes that need a restart: {}", at_start.join(", "));
         }
-        Ok(changes)
+        Ok(Changes { names: changes, level })
     }
 
     /// The config file again, as far as a running server can change it; without one, the config in force.
@@ -173,5 +194,12 @@ impl Reloadable {
     #[cfg(not(feature = "tls"))]
     fn reload_tls(&self, _config: &ServerConfig) -> Result<bool> {
         Ok(false)
+    }
+}
+
+fn log_changes(names: &[String]) {
+    match names {
+        [] => tracing::info!("SIGHUP: nothing has changed"),
+        names => tracing::info!("SIGHUP: reloaded: {}", names.join(", ")),
     }
 }
