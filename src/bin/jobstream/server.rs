@@ -120,7 +120,7 @@ async fn serve(
     log_level: LogLevel,
     ready: impl FnOnce(&Ready) -> Result<()>,
 ) -> Result<Totals> {
-    let listeners = config.listen.bind()?;
+    let listeners = config.listen.bind("--listen")?;
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>();
     let addresses = addresses.map_err(|error| failed("read its address", &error))?;
     let metrics = config.metrics_listen.as_ref().map(bind_metrics).transpose()?;
@@ -175,7 +175,7 @@ async fn serve(
 
 /// The sockets of the metrics' own address.
 fn bind_metrics(address: &ListenAddress) -> Result<Vec<TcpListener>> {
-    let listeners = address.bind()?;
+    let listeners = address.bind("--metrics-listen")?;
     for listener in &listeners {
         let address = listener.local_addr().map_err(|error| failed("read its address", &error))?;
         tracing::info!(%address, "serving metrics without a credential");

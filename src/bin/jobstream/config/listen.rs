@@ -35,13 +35,13 @@ impl ListenAddress {
     }
 
     /// Listens on every address of the host, for `localhost` on 127.0.0.1 and on `[::1]`. Port 0 selects one free port for
-    /// all of them. An address that this machine does not have is skipped if another one can be used.
+    /// all of them. An address that this machine does not have is skipped if another one can be used. Errors name the flag.
     ///
     /// # Errors
     ///
     /// If the name has no address, or a port cannot be bound.
-    pub(crate) fn bind(&self) -> Result<Vec<TcpListener>> {
-        let addresses = self.resolve()?;
+    pub(crate) fn bind(&self, flag: &str) -> Result<Vec<TcpListener>> {
+        let addresses = self.resolve(flag)?;
         let mut listeners: Vec<TcpListener> = Vec::new();
         let mut skipped = None;
         for mut address in addresses {
@@ -51,27 +51,27 @@ impl ListenAddress {
             match TcpListener::bind(address) {
                 Ok(listener) => listeners.push(listener),
                 Err(error) if is_missing(&error) => skipped = Some((address, error)),
-                Err(error) => return Err(self.failed(address, &error)),
+                Err(error) => return Err(self.failed(flag, address, &error)),
             }
         }
         match skipped {
-            Some((address, error)) if listeners.is_empty() => Err(self.failed(address, &error)),
+            Some((address, error)) if listeners.is_empty() => Err(self.failed(flag, address, &error)),
             _ => Ok(listeners),
         }
     }
 
-    /// The addresses of the host, IPv4 first.
+    /// The addresses of the host, IPv4 first. Errors name the flag.
     ///
     /// # Errors
     ///
     /// If the name has no address.
-    pub(crate) fn resolve(&self) -> Result<BTreeSet<SocketAddr>> {
+    pub(crate) fn resolve(&self, flag: &str) -> Result<BTreeSet<SocketAddr>> {
         let no_address = |why: &str| {
             Error::new(
                 Exit::Other,
                 format!("cannot listen on {self}: the name {} has no address: {why}", self.host),
             )
-            .hint("choose a name or an address of this machine with --listen, such as localhost:7070")
+            .hint(format!("choose a name or an address of this machine with {flag}, such as localhost:7070"))
         };
         let resolved = (self.host.as_str(), self.port).to_socket_addrs();
         let addresses: BTreeSet<_> = resolved.map_err(|error| no_address(&error.to_string()))?.collect();
@@ -81,10 +81,10 @@ impl ListenAddress {
         }
     }
 
-    fn failed(&self, address: SocketAddr, error: &io::Error) -> Error {
+    fn failed(&self, flag: &str, address: SocketAddr, error: &io::Error) -> Error {
         let resolved = self.name().map(|_| format!(" ({address})")).unwrap_or_default();
         Error::new(Exit::Other, format!("cannot listen on {self}{resolved}: {error}"))
-            .hint("choose another address with --listen, or port 0 for a free one")
+            .hint(format!("choose another address with {flag}, or port 0 for a free one"))
     }
 }
 
@@ -169,9 +169,21 @@ mod tests {
     }
 
     #[test]
+    fn a_failed_bind_names_the_flag_of_the_address() {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = taken.local_addr().expect("an address").to_string();
+        let error = address.parse::<ListenAddress>().expect("an address").bind("--metrics-listen");
+        let error = error.expect_err("the port is in use");
+        assert_eq!(error.hints, ["choose another address with --metrics-listen, or port 0 for a free one"]);
+    }
+
+    #[test]
     fn addresses_of_localhost_share_one_free_port() {
-        let listeners =
-            "localhost:0".parse::<ListenAddress>().expect("an address").bind().expect("a free port");
+        let listeners = "localhost:0"
+            .parse::<ListenAddress>()
+            .expect("an address")
+            .bind("--listen")
+            .expect("a free port");
         let addresses: Vec<_> = listeners.iter().map(|one| one.local_addr().expect("an address")).collect();
         assert!(addresses[0].ip().is_loopback() && addresses[0].port() != 0, "{addresses:?}");
         assert!(addresses.iter().all(|address| address.port() == addresses[0].port()), "{addresses:?}");

@@ -41,6 +41,6 @@ pub(crate) fn check(config: &ServerConfig, is_complete: bool) -> Findings {
 }
 
 fn exposure(handlers: &Handlers, config: &ServerConfig) -> Result<Option<String>> {
-    let addresses: Vec<_> = config.listen.resolve()?.into_iter().collect();
+    let addresses: Vec<_> = config.listen.resolve("--listen")?.into_iter().collect();
     exposure::check(&addresses, &handlers.programs(), config)
 }
