@@ -72,7 +72,7 @@ impl Access {
     pub(super) fn work(&self, spec: &SessionSpec) -> Result<()> {
         let Some(principal) = self.limited() else { return Ok(()) };
         if !principal.may_some(Action::Work) {
-            return Err(missing(Action::Work.name()));
+            return Err(missing(first_grant(spec)));
         }
         let kinds = &spec.kinds;
         let queues = spec.queues.as_deref();
@@ -211,6 +211,13 @@ pub(super) fn missing(grant: impl Into<String>) -> Error {
     Error::new(ErrorKind::GrantMissing { grant }, message)
 }
 
+/// The grant for the first queue and kind of a worker.
+fn first_grant(spec: &SessionSpec) -> String {
+    let queue = spec.queues.iter().flatten().next().map(|queue| format!(" queue={}", queue.as_str()));
+    let kind = spec.kinds.first().map(|kind| format!(" kind={}", kind.as_str()));
+    format!("work{}{}", queue.unwrap_or_default(), kind.unwrap_or_default())
+}
+
 /// The error for a worker that names no queues, and lacks a grant for its kind in all of them.
 fn missing_for_all_queues(kind: &Kind) -> Error {
     let grant = format!("work kind={}", kind.as_str());
@@ -243,6 +250,21 @@ mod tests {
             let expected =
                 format!("has no grant \"work kind={kind}\", which a worker that names no queues needs");
             assert!(error.message().contains(&expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_worker_without_any_grant_learns_the_one_for_its_queue_and_kind() {
+        let grants = Grants::parse(["submit"]).expect("grants");
+        let principal = Principal::new("w", Method::Token, grants, None).expect("a principal");
+        let kinds = vec![Kind::parse("kind", "resize").expect("a kind")];
+        for (queues, grant) in [
+            (None, "work kind=resize"),
+            (Some(vec![QueueName::parse("queue", "mail").expect("a queue")]), "work queue=mail kind=resize"),
+        ] {
+            let spec = SessionSpec { name: "w".to_owned(), kinds: kinds.clone(), queues, slots: 1 };
+            let error = Access(Some(Arc::new(principal.clone()))).work(&spec).expect_err("no grant");
+            assert!(error.message().contains(&format!("no grant \"{grant}\"")), "{error}");
         }
     }
 }
