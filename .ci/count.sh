@@ -22,9 +22,10 @@ ended() {
   [ "$status" = 0 ] || closing+=("$line" "$(failed_tests <"$log")")
 }
 
-# Reads the names of failed tests from the output of any of the runners, at most 20.
+# Reads the names of failed tests from the output of any of the runners, at most 20. Node writes a cross before them.
 failed_tests() {
-  grep -E '^(test .* \.\.\. FAILED|(FAILED|ERROR) |--- FAIL|not ok |✖ |\[ERROR\] )' | head -n 20 | cut -c1-200
+  local cross=$'\xe2\x9c\x96'
+  grep -E "^(test .* \.\.\. FAILED|(FAILED|ERROR) |--- FAIL|not ok |$cross |\[ERROR\] )" | head -n 20 | cut -c1-200
 }
 
 # guard NAME COMMAND...: passes if the command does. Its output is shown only when it fails.
