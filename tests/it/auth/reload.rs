@@ -95,6 +95,23 @@ async fn an_invalid_config_changes_nothing_and_its_field_is_named() {
 }
 
 #[tokio::test]
+async fn a_tokens_file_without_a_token_changes_nothing() {
+    let mut tokens = Tokens::new();
+    let token = tokens.add("billing", &["all"], "");
+    let mut server = Served::start(&config(&tokens, "info", "")).await;
+    let http = Http::new(server.address, false);
+    let authorization = format!("Bearer {token}");
+    for text in ["", "# the tokens of this server\n"] {
+        std::fs::write(tokens.path(), text).expect("a file");
+        let refused = server.reload_files().await;
+        let expected = format!("{} has no token: add one with `jobstream token new", tokens.path());
+        assert!(refused.contains(&expected) && refused.contains("former config and files"), "{refused}");
+        let answer = http.send(Method::GET, "/v1/jobs", &[("authorization", &authorization)], "").await;
+        assert_eq!(answer.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_others_reach_does_not_lose_its_credentials() {
     let mut tokens = Tokens::new();
     tokens.add("billing", &["all"], "");

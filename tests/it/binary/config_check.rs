@@ -109,9 +109,11 @@ fn what_serve_refuses_is_a_problem() {
     let certificate =
         |name| format!("[auth.certificates.{name}]\nsubject_names = ['a.example']\ngrants = ['all']\n");
     files.write("same-name.toml", &[certificate("ann"), certificate("bob")].concat());
+    files.write("empty.toml", "# none yet\n");
     for (line, problem) in [
         ("--listen 0.0.0.0:7070", "other machines need a credential"),
         ("--auth-tokens same.toml", "billing and ops have the same token"),
+        ("--auth-tokens empty.toml", "error: empty.toml has no token: add one with"),
         ("--config same-name.toml", "auth.certificates: ann and bob have the name \"a.example\""),
         ("--auth-tokens no-such-file.toml", "no-such-file.toml"),
         ("--config no-such-file.toml", "no-such-file.toml"),

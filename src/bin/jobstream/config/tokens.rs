@@ -54,7 +54,7 @@ pub(crate) struct Tokens {
 ///
 /// # Errors
 ///
-/// A usage error if it cannot be read, or is not such a file.
+/// A usage error if it cannot be read, is not such a file, or has no token.
 pub(crate) fn load(path: &Path) -> Result<Tokens> {
     let (tokens, problems) = check(path);
     problems.into_iter().next().map_or(Ok(tokens), Err)
@@ -64,7 +64,16 @@ pub(crate) fn load(path: &Path) -> Result<Tokens> {
 pub(crate) fn check(path: &Path) -> (Tokens, Vec<Error>) {
     let file::Checked { value, text, mut problems } = file::check::<TokensFile>(path);
     let mut found = Tokens::default();
-    for entry in value.unwrap_or_default().token {
+    let entries = value.unwrap_or_default().token;
+    // It may be half written: a reload would refuse every caller.
+    if entries.is_empty() && problems.is_empty() {
+        let path = path.display();
+        problems.push(Error::usage(format!(
+            "{path} has no token: add one with `jobstream token new NAME --grant GRANT --file {path}`, or remove \
+             auth.tokens_file (--auth-tokens)"
+        )));
+    }
+    for entry in entries {
         let place = format!("{}:{}", path.display(), file::line_of(&text, entry.span().start));
         let entry = entry.get_ref();
         match entry.token(&place) {
