@@ -1,9 +1,15 @@
 //! Lists that the caller's grants narrow: the server leaves out what they do not permit, and does not say so.
 
+use std::time::Duration;
+
 use jobstream::access::{Action, Grants};
 use jobstream::client;
+use tokio::time;
 
 use crate::connect::Client;
+
+/// Timeout of WhoAmI with its retries. The list is complete without it.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// A list of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +43,10 @@ impl List {
 }
 
 /// Which of the lists may lack elements, and the grants that show all: `only workers that your grants permit are shown:
-/// seeing all needs admin`. `None` if they are complete, or if it is unknown because WhoAmI failed.
+/// seeing all needs admin`. `None` if they are complete, or if it is unknown because WhoAmI failed
+/// or was not answered within [`ANSWER_TIME_MAX`].
 pub(crate) async fn reason(api: &client::Client, lists: &[List]) -> Option<String> {
-    let caller = api.who_am_i().await.ok()?;
+    let caller = time::timeout(ANSWER_TIME_MAX, api.who_am_i()).await.ok()?.ok()?;
     let grants = Grants::parse(caller.grants.iter().map(String::as_str)).ok()?;
     described(&grants, lists)
 }

@@ -36,13 +36,10 @@ pub(crate) async fn warn_if_unserved(client: &Client, spec: &JobSpec, answer: &S
     if client.output.quiet {
         return;
     }
-    let check = async {
-        let problem = find_problem(client, spec, answer).await?;
-        Some((problem, narrowed::reason(&client.api, &[List::Workers]).await))
-    };
-    if let Ok(Some((problem, narrowed))) = time::timeout(CHECK_TIME_MAX, check).await {
+    let check = find_problem(client, spec, answer);
+    if let Ok(Some(problem)) = time::timeout(CHECK_TIME_MAX, check).await {
         client.output.warning(&problem);
-        narrowed.iter().for_each(|reason| client.output.notice(reason));
+        narrowed::notice(client, List::Workers).await;
         client.output.help(&start_command(spec));
     }
 }

@@ -3,7 +3,7 @@
 use jobstream::proto::v1::{
     DrainWorkerResponse, GetServerInfoResponse, Job, Limits, ListJobsResponse, ListQueuesResponse,
     ListWorkersResponse, PauseQueueResponse, PurgeQueueResponse, Queue, ResumeQueueResponse, StateCounts,
-    Worker,
+    WaitReason, Worker,
 };
 use serde_json::Value;
 
@@ -13,6 +13,32 @@ use super::*;
 fn queue() -> Queue {
     let counts = StateCounts { queued: 7, ..StateCounts::default() };
     Queue { queue: "default".to_owned(), counts: Some(counts), ..Queue::default() }
+}
+
+#[tokio::test]
+async fn a_list_needs_no_answer_about_the_grants_of_its_caller() {
+    let fake = Fake::start().await;
+    fake.script().hides_caller = true;
+    fake.script().queues.extend([Ok(ListQueuesResponse { queues: vec![queue()], ..Default::default() })]);
+    fake.script().list.extend([Ok(ListJobsResponse::default()), Ok(ListJobsResponse::default())]);
+    fake.script().workers.extend([Ok(ListWorkersResponse::default()), Ok(ListWorkersResponse::default())]);
+    fake.script().submit.extend([accepted_unserved()]);
+    let patient = |args: &[&str]| client(fake.address, &[args, &["--rpc-timeout", "1h"]].concat());
+    let ran = run(&mut patient(&["queues", "ls"])).await.exits(0);
+    assert_eq!(ran.stdout, "default\tno\t0\t7\t0\t0\t0\t0\t\n");
+    let ran = run(&mut patient(&["workers", "ls"])).await.exits(0);
+    assert_eq!(ran.stderr, "no worker is connected: jobs wait\n");
+    let ran = run(&mut patient(&["jobs", "ls"])).await.exits(0);
+    assert_eq!(ran.stderr, "no jobs match\n");
+    run(&mut patient(&["jobs", "cancel", "--kind", "k", "--yes"])).await.exits(0).prints(&["no jobs match"]);
+    run(&mut patient(&["submit", "k"])).await.exits(0).prints(&["no worker serves k"]);
+}
+
+/// A submit that no worker serves.
+fn accepted_unserved() -> Result<SubmitResponse, Status> {
+    let mut answer = accepted()?;
+    answer.set_wait_reason(WaitReason::NoWorker);
+    Ok(answer)
 }
 
 #[tokio::test]

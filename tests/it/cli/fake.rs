@@ -2,10 +2,12 @@
 //! command line, and not a real server.
 
 use std::collections::VecDeque;
+use std::future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use jobstream::proto::v1::access_service_server::{AccessService, AccessServiceServer};
 use jobstream::proto::v1::admin_service_server::{AdminService, AdminServiceServer};
 use jobstream::proto::v1::job_service_server::{JobService, JobServiceServer};
 use jobstream::proto::v1::*;
@@ -59,6 +61,8 @@ pub(super) struct Script {
     pub(super) held_max: usize,
     pub(super) retried: Vec<RetryRequest>,
     pub(super) purged: Vec<PurgeQueueRequest>,
+    /// Whether WhoAmI is never answered.
+    pub(super) hides_caller: bool,
 }
 
 /// A running fake server.
@@ -84,6 +88,7 @@ impl Fake {
         let serving = Server::builder()
             .add_service(JobServiceServer::new(fake.clone()))
             .add_service(AdminServiceServer::new(fake.clone()))
+            .add_service(AccessServiceServer::new(fake.clone()))
             .serve_with_incoming(TcpListenerStream::new(listener));
         tokio::spawn(serving);
         fake
@@ -335,6 +340,20 @@ impl AdminService for Fake {
         _: Request<SetLogLevelRequest>,
     ) -> Result<Response<SetLogLevelResponse>, Status> {
         Err(Status::unimplemented("no log"))
+    }
+}
+
+#[tonic::async_trait]
+impl AccessService for Fake {
+    async fn who_am_i(&self, _: Request<WhoAmIRequest>) -> Result<Response<WhoAmIResponse>, Status> {
+        if self.script().hides_caller {
+            future::pending::<()>().await;
+        }
+        Err(Status::unimplemented("an older server"))
+    }
+
+    async fn mint_token(&self, _: Request<MintTokenRequest>) -> Result<Response<MintTokenResponse>, Status> {
+        Err(Status::unimplemented("the command line does not call it"))
     }
 }
 

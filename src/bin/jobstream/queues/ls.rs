@@ -29,12 +29,12 @@ impl Ls {
         let client = self.client.connect(global).await?;
         let queues = client.call(client.api.queues()).await?;
         super::show(&client, &queues)?;
-        if !narrowed::notice(&client, List::Queues).await && queues.is_empty() {
-            client.output.notice("no queue holds a job");
-        }
         for queue in queues.iter().filter(|queue| !queue.unserved_kinds.is_empty()) {
             let kinds = queue.unserved_kinds.join(", ");
             client.output.notice(&format!("queue {}: no worker serves {kinds}", queue.queue));
+        }
+        if !narrowed::notice(&client, List::Queues).await && queues.is_empty() {
+            client.output.notice("no queue holds a job");
         }
         Ok(Exit::Ok)
     }
