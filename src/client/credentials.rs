@@ -61,6 +61,15 @@ impl BearerToken {
         Self(Source::Text(text.into()))
     }
 
+    /// Checks that a text can be sent as a token: it is one word of ASCII characters. White space around it is not sent.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` with what is wrong, without the text.
+    pub fn check(text: &str) -> Result<()> {
+        bearer(text).map(drop).map_err(|why| invalid(why.to_owned()))
+    }
+
     /// The token that the function returns. If it fails, the call fails with TOKEN_UNAVAILABLE and is retried like a call
     /// to an unavailable server.
     pub fn from_fn<F, Fut, E>(current: F) -> Self
@@ -330,7 +339,9 @@ mod tests {
         for token in ["", " \n", "se cret", "se\ncret", "ge\u{e4}ndert"] {
             let error = of("https://jobs:7070", &with_token(token.into())).map(drop).expect_err(token);
             assert!(!error.message().contains("cret"), "{error}");
+            assert_eq!(BearerToken::check(token), Err(error));
         }
+        assert_eq!(BearerToken::check("jst_a\n"), Ok(()));
         assert!(
             of("https://jobs:7070", &with_token("jst_a\n".into())).is_ok(),
             "a line of a file is a token"

@@ -43,12 +43,15 @@ async fn an_unusable_token_is_a_usage_error() {
         .await
         .ends(2, &["JOBSTREAM_TOKEN and JOBSTREAM_TOKEN_FILE are both set"]);
     home.run(&[file], &["info"]).await.ends(2, &["cannot read the token file missing"]);
-    home.run(&[], &["info", "--token-file", "empty"]).await.ends(2, &["the token file empty is empty"]);
+    home.run(&[], &["info", "--token-file", "empty"])
+        .await
+        .ends(2, &["the token file empty is unusable: the token is empty"]);
     home.write("two", "jst_a\njst_b\n");
     let two = ["info", "--token-file", "two"];
-    home.run(&[], &two)
-        .await
-        .ends(2, &["the token file two has characters that cannot be sent: write one token"]);
+    home.run(&[], &two).await.ends(
+        2,
+        &["the token file two is unusable: the token has characters that cannot be sent: check for a line"],
+    );
     home.run(&[("JOBSTREAM_TOKEN", "jst_a b")], &["info"]).await.ends(2, &["characters that cannot be sent"]);
     home.run(&[], &["info", "--rpc-header", "te: x"]).await.ends(2, &["te is set by gRPC"]);
     // 192.0.2.1 is for documentation: nothing must be sent there.

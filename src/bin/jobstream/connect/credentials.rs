@@ -16,10 +16,6 @@ use crate::error::{Error, Result};
 const TOKEN: &str = "JOBSTREAM_TOKEN";
 const TOKEN_FILE: &str = "JOBSTREAM_TOKEN_FILE";
 
-/// What is wrong with a file of several tokens.
-const NOT_SENT: &str =
-    "characters that cannot be sent: write one token into it, without spaces and further lines";
-
 /// Flags of the credentials. There is none for the token itself: other users of the machine could see it.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct CredentialArgs {
@@ -147,13 +143,10 @@ impl TokenFile {
         // Before the content: a change between the two is read with the next call.
         let version = version(&fs::metadata(&path).map_err(named)?);
         let token = fs::read_to_string(&path).map_err(named)?.trim().to_owned();
-        match token.as_str() {
-            "" => Err(io::Error::other(format!("the token file {} is empty", path.display()))),
-            token if !can_be_sent(token) => {
-                Err(io::Error::other(format!("the token file {} has {NOT_SENT}", path.display())))
-            }
-            _ => Ok(Self { path, version, token }),
-        }
+        BearerToken::check(&token).map_err(|error| {
+            io::Error::other(format!("the token file {} is unusable: {}", path.display(), error.message()))
+        })?;
+        Ok(Self { path, version, token })
     }
 
     fn current(&mut self) -> io::Result<String> {
@@ -162,11 +155,6 @@ impl TokenFile {
         }
         Ok(self.token.clone())
     }
-}
-
-/// Whether a header can have the token.
-fn can_be_sent(token: &str) -> bool {
-    token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Whether the file must be read again. One that is gone is, so that the error names it.
@@ -201,7 +189,9 @@ mod tests {
         fs::write(&path, "\n").expect("a file");
         assert!(file.current().expect_err("no token").to_string().ends_with("is empty"));
         fs::write(&path, "jst_one\njst_two\n").expect("a file");
-        assert!(file.current().expect_err("two tokens").to_string().ends_with(NOT_SENT));
+        assert!(
+            file.current().expect_err("two tokens").to_string().contains("characters that cannot be sent")
+        );
         fs::remove_file(&path).expect("removed");
         assert!(file.current().expect_err("no file").to_string().contains(&path.display().to_string()));
     }
