@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/jobstream/jobstream/clients/go/jobstreamv1"
@@ -26,8 +27,8 @@ var (
 	// ErrCancelled means that the job was cancelled.
 	ErrCancelled = errors.New("the job was cancelled")
 	// ErrLeaseLost means that the worker lost the lease: the attempt ended or the job was assigned to another worker. It
-	// is also an error of [Task.OnSettled].
-	ErrLeaseLost = errors.New("the lease was lost")
+	// is also an error of [Task.OnSettled], and an [Error] with the reason LEASE_LOST.
+	ErrLeaseLost error = &Error{Code: codes.FailedPrecondition, Reason: "LEASE_LOST", Message: "the lease was lost"}
 	// ErrDraining means that the worker is draining and releases the attempt.
 	ErrDraining = errors.New("the worker is draining")
 )

@@ -204,15 +204,15 @@ impl JobContext {
         &self.0.cancel
     }
 
-    /// Registers a function that is called once the server has recorded the end of this attempt, or never will: to delete a
-    /// temporary file or to commit an offset, for example.
+    /// Registers a function that is called once it is known whether the server has recorded the end of this attempt: to delete
+    /// a temporary file or to commit an offset, for example.
     ///
     /// It is called exactly once, after the handler and its interceptors have returned. `Ok` means that the end of the
-    /// attempt, a failure included, is recorded; if the server has a log, durably. `FailedPrecondition` with the reason LEASE_LOST
-    /// means that the server does not use it, because the lease was lost: the job runs elsewhere or has ended otherwise. It is
-    /// the error, too, of a handler that was dropped because the worker released its job at the end of a drain. Any other error,
-    /// such as `Unreachable` of a worker that ended before the acknowledgement, or that reconnected after a restart of the server,
-    /// means that it is not known.
+    /// attempt, a failure included, is recorded; if the server has a log, durably. An error whose
+    /// [`reason`](client::Error::reason) is [`LEASE_LOST`](client::reason::LEASE_LOST) means that the server does not use the
+    /// end, because the lease was lost: the job runs elsewhere or has ended otherwise. It is the error, too, of a handler that
+    /// was dropped because the worker released its job at the end of a drain. Any other error, such as `Unreachable` of a worker
+    /// that ended before the acknowledgement, or that reconnected after a restart of the server, means that it is not known.
     ///
     /// The functions of an attempt are called in the order of their registration, on a task of the worker: they must not
     /// block. A panic is logged and has no other effect. After the handler and its interceptors have returned, this method does

@@ -142,14 +142,10 @@ func recordSettle(ctx context.Context, tracer trace.Tracer, task *jobstream.Task
 
 func settleErrorType(err error) string {
 	var base *jobstream.Error
-	switch {
-	case errors.Is(err, jobstream.ErrLeaseLost):
-		return "LEASE_LOST"
-	case errors.As(err, &base) && base.Reason != "":
+	if errors.As(err, &base) && base.Reason != "" {
 		return base.Reason
-	default:
-		return jobstream.ErrorType(err)
 	}
+	return jobstream.ErrorType(err)
 }
 
 // recordFailure records the error of an attempt, unless the attempt was stopped from outside.

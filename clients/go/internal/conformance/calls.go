@@ -166,9 +166,6 @@ func item(name string, moment jobstream.Moment, fields map[string]any) map[strin
 // describe encodes an error for the driver.
 func describe(err error) map[string]any {
 	described := map[string]any{"class": classOf(err), "message": err.Error()}
-	if errors.Is(err, jobstream.ErrLeaseLost) {
-		described["reason"] = "LEASE_LOST"
-	}
 	var base *jobstream.Error
 	if errors.As(err, &base) {
 		violations := []string{}

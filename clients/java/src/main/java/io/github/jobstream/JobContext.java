@@ -87,8 +87,8 @@ public interface JobContext {
     }
 
     /**
-     * Calls this once the server has recorded the end of this attempt, or never will: for example to delete a temporary
-     * file or to commit an offset.
+     * Registers a callback that is called once it is known whether the server has recorded the end of this attempt: for
+     * example to delete a temporary file or to commit an offset.
      *
      * <pre>{@code
      * Path pages = render(input);
@@ -100,10 +100,10 @@ public interface JobContext {
      * }</pre>
      *
      * <p>It is called exactly once, after the handler and its interceptors have returned. Without an error the end of the
-     * attempt, a failure or a release included, is recorded; if the server has a log, durably. An {@link
-     * IllegalJobStateException} with the reason LEASE_LOST means that the server does not use it, because the lease was lost:
-     * the job runs elsewhere or has ended otherwise. After any other error, such as the {@link UnavailableException} of a worker
-     * that ended before the acknowledgement, or that reconnected after a restart of the server, it is not known.
+     * attempt, a failure or a release included, is recorded; if the server has a log, durably. An error whose {@link
+     * JobstreamException#reason} is {@code LEASE_LOST} means that the server does not use the end, because the lease was
+     * lost: the job runs elsewhere or has ended otherwise. After any other error, such as the {@link UnavailableException} of
+     * a worker that ended before the acknowledgement, or that reconnected after a restart of the server, it is not known.
      *
      * <p>The callbacks of an attempt are called in the order of their registration. They must not block. An exception of one
      * is logged and has no other effect. After the handler and its interceptors have returned, this method does nothing.
