@@ -79,14 +79,15 @@ struct Rate {
 impl Rate {
     fn of(quota: &Quota) -> Option<Self> {
         let per_second = quota.submits_per_second?;
-        let interval = Duration::from_nanos(NANOS_PER_SECOND / u64::from(per_second.get()));
+        // A rate above 1,000,000,000 is one of this much.
+        let interval = Duration::from_nanos((NANOS_PER_SECOND / u64::from(per_second.get())).max(1));
         Some(Self { interval, burst: interval.saturating_mul(quota.burst.unwrap_or(per_second).get()) })
     }
 
     /// How many jobs may be submitted now, at most `jobs`.
     fn admits(&self, jobs: u32, until: Duration, now: Duration) -> u32 {
         let left = self.burst.saturating_sub(until.saturating_sub(now));
-        let admitted = left.as_nanos() / self.interval.as_nanos().max(1);
+        let admitted = left.as_nanos() / self.interval.as_nanos();
         u32::try_from(admitted).unwrap_or(u32::MAX).min(jobs)
     }
 
@@ -278,6 +279,13 @@ mod tests {
         assert_eq!(submit(NOW + millis(100), 1), (1, None));
         assert_eq!(submit(NOW + millis(10_000), 9), (5, Some(millis(100))), "a pause saves up one burst");
         assert_eq!(quota_use.submit_some(&rated("mail"), NOW, 5).0, 5, "each has a rate of its own");
+    }
+
+    #[test]
+    fn the_highest_rate_admits_jobs() {
+        let quota_use = QuotaUse::default();
+        let billing = principal("billing", |quota| quota.submits_per_second = Some(NonZeroU32::MAX));
+        assert_eq!(quota_use.submit_some(&billing, NOW, 1_000).0, 1_000);
     }
 
     #[test]
