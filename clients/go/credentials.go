@@ -67,9 +67,9 @@ func newHeaders(to address, s *settings) (*headers, error) {
 			"a token is not sent to %s in plain text: use https://, or allow it with WithInsecureToken", to.host))
 	}
 	if !s.hasTokenFunc {
-		// A static token is wrong at once.
-		if _, err := h.bearer(context.Background()); err != nil {
-			return nil, err
+		token, _ := h.token(context.Background()) // A static token has no error.
+		if _, err := bearer(token); err != nil {
+			return nil, invalid("token", err.Error())
 		}
 	}
 	return h, nil
@@ -101,23 +101,34 @@ func isLoopback(hostPort string) bool {
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
-// bearer returns the value of the authorization header. Its errors do not contain the token.
-func (h *headers) bearer(ctx context.Context) (string, error) {
+// bearer returns the value of the authorization header. Its error does not contain the token.
+func bearer(token string) (string, error) {
+	token = strings.TrimSpace(token)
+	if !tokenText.MatchString(token) {
+		return "", errors.New("the token is empty or has other characters than printable ASCII without spaces")
+	}
+	return "Bearer " + token, nil
+}
+
+// currentBearer returns the value of the authorization header with the current token. An unusable token is an error of
+// the token function: the next one may be usable, for example once a file is written to its end.
+func (h *headers) currentBearer(ctx context.Context) (string, error) {
 	token, err := h.token(ctx)
-	if err != nil {
-		if ctx.Err() != nil {
-			return "", status.FromContextError(ctx.Err()).Err()
-		}
+	var value string
+	if err == nil {
+		value, err = bearer(token)
+	}
+	switch {
+	case err == nil:
+		return value, nil
+	case ctx.Err() != nil:
+		return "", status.FromContextError(ctx.Err()).Err()
+	default:
 		return "", &Unavailable{&Error{
 			Code: codes.Unavailable, Reason: reasonTokenFunction, cause: err,
 			Message: fmt.Sprintf("the token function of the client of %s failed: %v", h.address, err),
 		}}
 	}
-	token = strings.TrimSpace(token)
-	if !tokenText.MatchString(token) {
-		return "", invalid("token", "it is empty or has other characters than printable ASCII without spaces")
-	}
-	return "Bearer " + token, nil
 }
 
 // add returns a context whose calls have the headers.
@@ -128,11 +139,11 @@ func (h *headers) add(ctx context.Context) (context.Context, error) {
 	if h.token == nil {
 		return ctx, nil
 	}
-	bearer, err := h.bearer(ctx)
+	value, err := h.currentBearer(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return metadata.AppendToOutgoingContext(ctx, authorization, bearer), nil
+	return metadata.AppendToOutgoingContext(ctx, authorization, value), nil
 }
 
 // dialOptions adds the headers to each call and each stream.

@@ -144,7 +144,8 @@ func WithToken(token string) Option {
 
 // WithTokenFunc sets a function that returns the current bearer token. It is called for each call and each stream with
 // the context of the call, by several goroutines at once; its result is not cached. A call that is refused as
-// [Unauthenticated] is repeated once with a new token. An error of the function is an [Unavailable], which is retried.
+// [Unauthenticated] is repeated once with a new token. An error of the function is an [Unavailable], which is retried,
+// and so is an empty token, or one with other characters than printable ASCII without spaces.
 func WithTokenFunc(token func(ctx context.Context) (string, error)) Option {
 	return func(s *settings) { s.token, s.hasTokenFunc = token, token != nil }
 }

@@ -19,7 +19,6 @@ from jobstream import (
     Client,
     ClientOptions,
     Context,
-    InvalidRequest,
     JobstreamError,
     PermissionDenied,
     StateChange,
@@ -264,7 +263,7 @@ async def test_failed_token_function_of_asyncio_is_retried(token_proxy: str) -> 
 
 
 def test_worker_connects_once_the_token_function_succeeds(token_proxy: str) -> None:
-    with Client(token_proxy, ClientOptions(token=Tokens(OSError("no network"), RIGHT))) as client:
+    with Client(token_proxy, ClientOptions(token=Tokens(OSError("no network"), "", RIGHT))) as client:
         worker = Worker(client, "waits")
         worker.handler("any")(lambda _: None)
         with worker:
@@ -276,9 +275,16 @@ def test_token_that_is_no_header_is_rejected_without_showing_it(bad: str) -> Non
     with pytest.raises(ValueError, match="printable ASCII") as caught:
         Client("localhost:1", ClientOptions(token=bad))
     assert "secret" not in str(caught.value)
-    with Client("localhost:1", ClientOptions(token=lambda: bad)) as client, pytest.raises(InvalidRequest) as later:
+
+
+@pytest.mark.parametrize("bad", ["", "two words", "line\nbreak-secret", "\u00fcml\u00e4ut-secret"])
+def test_unusable_token_of_a_function_is_retried_and_not_shown(bad: str) -> None:
+    tokens = Tokens(bad, bad, bad)
+    client = Client("localhost:1", ClientOptions(token=tokens, tries=2))
+    with client, pytest.raises(Unavailable, match=r"printable ASCII.*2 tries") as caught:
         client.queues()
-    assert "secret" not in repr(later.value)
+    assert caught.value.reason == "TOKEN_UNAVAILABLE"
+    assert "secret" not in repr(caught.value)
 
 
 def test_token_is_not_sent_in_plain_text_to_another_host(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,11 +101,19 @@ test("a failing token function is Unavailable and retried, and its call is not s
     return error.reason === "TOKEN_UNAVAILABLE";
   });
   assert.equal(calls, 3);
-  await using useless = new Client(front.address, { token: () => "two\nlines" });
-  await assert.rejects(
-    useless.get(UNKNOWN),
-    (error) => error instanceof Unauthenticated && !error.message.includes("two"),
-  );
+  assert.deepEqual(front.paths, []);
+});
+
+test("an unusable token of a function is retried, and not shown", async () => {
+  await using front = await HttpFront.with(500);
+  let calls = 0;
+  const token = () => (calls++ === 0 ? "" : "two\nlines");
+  await using client = new Client(front.address, { token, tries: { maxAttempts: 4, firstPause: 1 } });
+  await assert.rejects(client.get(UNKNOWN), (error) => {
+    assert.ok(error instanceof Unavailable && !error.message.includes("two"), String(error));
+    return error.reason === "TOKEN_UNAVAILABLE";
+  });
+  assert.equal(calls, 4);
   assert.deepEqual(front.paths, []);
 });
 

@@ -16,7 +16,7 @@ from typing import Union
 
 import grpc
 
-from .errors import ErrorDetails, InvalidRequest, JobstreamError, Unavailable
+from .errors import ErrorDetails, JobstreamError, Unavailable
 from .options import Address, ClientOptions, Pem
 
 TOKEN_VARIABLE = "JOBSTREAM_TOKEN"
@@ -77,10 +77,10 @@ class Access:
         if self._token_function is None:
             return self._static_headers
         try:
-            token = self._token_function()
+            added = authorization(self._token_function())
         except Exception as error:
             raise self._token_failed(error) from error
-        return (*self.metadata, self._authorization(token))
+        return (*self.metadata, added)
 
     async def headers_async(self) -> Headers:
         """The headers of one call. Awaits a coroutine function."""
@@ -88,10 +88,10 @@ class Access:
             return self._static_headers
         try:
             token = self._token_function()
-            token = await token if inspect.isawaitable(token) else token
+            added = authorization(await token if inspect.isawaitable(token) else token)
         except Exception as error:
             raise self._token_failed(error) from error
-        return (*self.metadata, self._authorization(token))
+        return (*self.metadata, added)
 
     def on_loop(self, loop: asyncio.AbstractEventLoop, timeout: float) -> Access:
         """The same access for threads: an awaitable token is awaited on this event loop, at most `timeout` seconds."""
@@ -113,17 +113,9 @@ class Access:
         bridged._token_function = wait
         return bridged
 
-    def _authorization(self, token: object) -> tuple[str, str]:
-        if not isinstance(token, str):
-            message = f"the token function returned {type(token).__name__}, not a text"
-            raise InvalidRequest(message)
-        try:
-            return authorization(token)
-        except ValueError as error:
-            raise InvalidRequest(str(error)) from None
-
     def _token_failed(self, error: Exception) -> JobstreamError:
-        """A token may be available later, so this is an error that is retried."""
+        """A usable token may be available later, for example once a file is written to its end. So the error is
+        retried."""
         message = f"the token function of the client of {self.address.url} failed: {type(error).__name__}: {error}"
         details = ErrorDetails(code=grpc.StatusCode.UNAVAILABLE.name, reason="TOKEN_UNAVAILABLE")
         return Unavailable(message, details)
@@ -133,8 +125,10 @@ async def awaited(token: Awaitable[str]) -> str:
     return await token
 
 
-def authorization(token: str) -> tuple[str, str]:
+def authorization(token: object) -> tuple[str, str]:
     """The header of a token. Raises ValueError, without the token, if it cannot be one."""
+    if not isinstance(token, str):
+        raise ValueError(f"the token is {type(token).__name__}, not a text")
     token = token.strip()
     if not TOKEN.fullmatch(token):
         raise ValueError("the token is empty or has other characters than printable ASCII without spaces")

@@ -2,7 +2,7 @@
 
 import type { Interceptor } from "@connectrpc/connect";
 
-import { InvalidRequest, Unauthenticated, Unavailable } from "../errors.js";
+import { InvalidRequest, Unavailable } from "../errors.js";
 
 /** Returns the current token. */
 export type TokenFunction = () => string | Promise<string>;
@@ -77,11 +77,18 @@ function tokenOf(given: HeaderOptions["token"], otherwise?: string): string | To
   return token;
 }
 
-/** Calls the function of the token. Rejects with the signal's reason if it is aborted before. */
+/**
+ * Calls the function of the token. Rejects with the signal's reason if it is aborted before. An unusable token is an error
+ * of the function: the next one may be usable, for example once a file is written to its end.
+ */
 async function currentToken(renew: TokenFunction, signal: AbortSignal): Promise<string> {
-  let token: unknown;
   try {
-    token = await unlessAborted(Promise.resolve().then(renew), signal);
+    const token: unknown = await unlessAborted(Promise.resolve().then(renew), signal);
+    const text = typeof token === "string" ? token.trim() : "";
+    if (!TOKEN.test(text)) {
+      throw new Error("it returned no token of visible ASCII characters");
+    }
+    return text;
   } catch (error) {
     signal.throwIfAborted();
     const why = error instanceof Error ? error.message : String(error);
@@ -91,12 +98,6 @@ async function currentToken(renew: TokenFunction, signal: AbortSignal): Promise<
       cause: error,
     });
   }
-  const text = typeof token === "string" ? token.trim() : "";
-  if (!TOKEN.test(text)) {
-    const message = "the token function returned no token of visible ASCII characters, so no call was sent";
-    throw new Unauthenticated(message, { code: "UNAUTHENTICATED", reason: "CREDENTIAL_INVALID" });
-  }
-  return text;
 }
 
 function unlessAborted<T>(awaited: Promise<T>, signal: AbortSignal): Promise<T> {

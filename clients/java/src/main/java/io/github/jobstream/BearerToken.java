@@ -71,21 +71,22 @@ final class BearerToken extends CallCredentials {
         applier.apply(headers);
     }
 
+    /**
+     * The token of the supplier. An unusable one is a failure of the supplier: the next one may be usable, for example once
+     * a file is written to its end.
+     */
     private String current() {
-        String token;
         try {
-            token = supplier.get();
+            String token = supplier.get();
+            String trimmed = token == null ? "" : token.strip();
+            if (!VISIBLE.matcher(trimmed).matches()) {
+                throw new IllegalStateException("it returned no token of visible ASCII characters");
+            }
+            return trimmed;
         } catch (RuntimeException | Error failed) {
             String message = "the supplier of the token failed, so no call was sent: " + failed.getMessage();
             throw new UnavailableException(ErrorDetails.of(Status.Code.UNAVAILABLE, Errors.TOKEN_UNAVAILABLE, message)
                     .withCause(failed));
         }
-        String trimmed = token == null ? "" : token.strip();
-        if (!VISIBLE.matcher(trimmed).matches()) {
-            String message = "the supplier of the token returned none of visible ASCII characters, so no call was sent";
-            throw new UnauthenticatedException(
-                    ErrorDetails.of(Status.Code.UNAUTHENTICATED, "CREDENTIAL_INVALID", message));
-        }
-        return trimmed;
     }
 }

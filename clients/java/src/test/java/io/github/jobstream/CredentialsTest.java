@@ -115,7 +115,8 @@ class CredentialsTest {
             }
             for (String useless : new String[] {null, "", "two\nlines"}) {
                 try (Client client = connect(server, options -> options.token(() -> useless))) {
-                    var error = assertThrows(UnauthenticatedException.class, () -> client.get(ID));
+                    var error = assertThrows(UnavailableException.class, () -> client.get(ID));
+                    assertEquals("TOKEN_UNAVAILABLE", error.reason());
                     assertFalse(error.getMessage().contains("two"), error.getMessage());
                 }
             }
