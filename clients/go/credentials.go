@@ -53,26 +53,28 @@ func newHeaders(to address, s *settings) (*headers, error) {
 	if given := os.Getenv(tokenVariable); h.token == nil && given != "" {
 		h.token = staticToken(given)
 	}
-	if h.token == nil {
-		if h.metadata == nil {
-			return nil, nil
-		}
-		return h, nil
-	}
-	if h.hasAuthorization {
+	isPlain := !to.isTLS && !s.isInsecureTokenAllowed && !isLoopback(to.host)
+	switch {
+	case h.token == nil && h.metadata == nil:
+		return nil, nil
+	case h.token != nil && h.hasAuthorization:
 		return nil, invalid("metadata", "the metadata has authorization and there is a token too: give one of them")
-	}
-	if !to.isTLS && !s.isInsecureTokenAllowed && !isLoopback(to.host) {
-		return nil, invalid("token", fmt.Sprintf(
-			"a token is not sent to %s in plain text: use https://, or allow it with WithInsecureToken", to.host))
-	}
-	if !s.hasTokenFunc {
+	case isPlain && h.hasAuthorization:
+		return nil, notInPlainText("metadata", "the metadata authorization", to)
+	case isPlain && h.token != nil:
+		return nil, notInPlainText("token", "a token", to)
+	case h.token != nil && !s.hasTokenFunc:
 		token, _ := h.token(context.Background()) // A static token has no error.
 		if _, err := bearer(token); err != nil {
 			return nil, invalid("token", err.Error())
 		}
 	}
 	return h, nil
+}
+
+func notInPlainText(field, what string, to address) error {
+	return invalid(field, fmt.Sprintf(
+		"%s is not sent to %s in plain text: use https://, or allow it with WithInsecureToken", what, to.host))
 }
 
 func (h *headers) setMetadata(given map[string]string) error {

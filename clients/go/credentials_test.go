@@ -313,7 +313,8 @@ func TestTokenThatIsNoHeaderIsRejectedWithoutShowingIt(t *testing.T) {
 
 func TestTokenIsNotSentInPlainTextToAnotherHost(t *testing.T) {
 	function := jobstream.WithTokenFunc(newTokens(rightToken).next)
-	for _, token := range []jobstream.Option{jobstream.WithToken(rightToken), function} {
+	header := jobstream.WithMetadata(map[string]string{"Authorization": "Basic eDp5"})
+	for _, token := range []jobstream.Option{jobstream.WithToken(rightToken), function, header} {
 		_, err := jobstream.New("jobs.example:7070", token)
 		if err == nil || !strings.Contains(err.Error(), "jobs.example:7070 in plain text") ||
 			!strings.Contains(err.Error(), "WithInsecureToken") {

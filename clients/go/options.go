@@ -150,12 +150,14 @@ func WithTokenFunc(token func(ctx context.Context) (string, error)) Option {
 	return func(s *settings) { s.token, s.hasTokenFunc = token, token != nil }
 }
 
-// WithInsecureToken allows to send the token in plain text, to an http address, to another host than this one.
+// WithInsecureToken allows to send the token, or the metadata authorization, in plain text, to an http address, to another
+// host than this one.
 func WithInsecureToken() Option {
 	return func(s *settings) { s.isInsecureTokenAllowed = true }
 }
 
-// WithMetadata sets further headers of each call and each stream, such as those for a proxy.
+// WithMetadata sets further headers of each call and each stream, such as those for a proxy. The header authorization is
+// sent where a token would be, see [WithInsecureToken].
 func WithMetadata(headers map[string]string) Option {
 	headers = maps.Clone(headers)
 	return func(s *settings) { s.metadata = func() map[string]string { return headers } }

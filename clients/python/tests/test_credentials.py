@@ -298,6 +298,11 @@ def test_token_is_not_sent_in_plain_text_to_another_host(monkeypatch: pytest.Mon
             Client(f"http://{host}:7070", ClientOptions(token=token)).close()
         Client("jobs.example:7070", ClientOptions(token=token, allow_insecure_token=True)).close()
         Client("https://jobs.example:7070", ClientOptions(token=token)).close()
+    metadata = {"Authorization": "Basic eDp5"}
+    with pytest.raises(ValueError, match=r"metadata authorization is not sent to jobs.example in plain text"):
+        Client("jobs.example:7070", ClientOptions(metadata=metadata))
+    Client("localhost:7070", ClientOptions(metadata=metadata)).close()
+    Client("jobs.example:7070", ClientOptions(metadata=metadata, allow_insecure_token=True)).close()
     monkeypatch.setenv("JOBSTREAM_TOKEN", RIGHT)
     with pytest.raises(ValueError, match=r"not sent to 10.0.0.1 in plain text"):
         Client("10.0.0.1:7070")

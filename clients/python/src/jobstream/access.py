@@ -49,15 +49,19 @@ class Access:
         self._token_function: TokenFunction | None = None
         self._static_headers = self.metadata
         given = options.token if options.token is not None else os.environ.get(TOKEN_VARIABLE) or None
-        if given is None:
+        has_authorization = any(name == AUTHORIZATION for name, _ in self.metadata)
+        if given is None and not has_authorization:
             return
-        if any(name == AUTHORIZATION for name, _ in self.metadata):
+        if given is not None and has_authorization:
             raise ValueError(f"the metadata has {AUTHORIZATION!r} and there is a token too: give one of them")
         if not (address.is_tls or options.allow_insecure_token or is_loopback(address.host)):
+            what = "a token" if given is not None else f"the metadata {AUTHORIZATION}"
             raise ValueError(
-                f"a token is not sent to {address.host} in plain text: use https://, or allow it with "
+                f"{what} is not sent to {address.host} in plain text: use https://, or allow it with "
                 "allow_insecure_token=True"
             )
+        if given is None:
+            return
         if callable(given):
             self._token_function = given
         else:

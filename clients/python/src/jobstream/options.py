@@ -71,7 +71,8 @@ class ClientOptions:
     that is refused as UNAUTHENTICATED is repeated once with a new token. AsyncClient also takes a coroutine function; a
     plain function must not block its event loop."""
     allow_insecure_token: bool = False
-    """Whether the token may be sent in plain text, to an http:// address, to another host than this one."""
+    """Whether the token, or metadata named authorization, may be sent in plain text, to an http:// address, to another
+    host than this one."""
     metadata: Mapping[str, str] | None = field(default=None, repr=False, hash=False)
     """Further headers of each call and each stream, such as those for a proxy."""
     tracer_provider: TracerProvider | None = field(default=None, repr=False, hash=False, compare=False)
