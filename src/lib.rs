@@ -125,6 +125,8 @@ pub(crate) mod log_limit;
 pub mod memory;
 #[cfg(feature = "server")]
 pub mod metrics;
+#[cfg(feature = "tls")]
+pub(crate) mod pem;
 pub mod proto;
 #[cfg(feature = "server")]
 pub mod server;

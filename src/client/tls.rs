@@ -5,11 +5,13 @@ mod connector;
 mod identity;
 
 use std::error::Error as StdError;
+use std::fs;
 use std::io;
+use std::path::Path;
 
 use rustls::{CertificateError, InvalidMessage};
 
-use super::error::reason;
+use super::error::{Error, ErrorKind, Result, reason};
 pub(super) use connector::TlsConnect;
 pub use identity::ClientIdentity;
 
@@ -32,7 +34,7 @@ const REFUSALS: [&str; 6] = [
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let mut options = ClientOptions::default();
-/// options.tls.ca = Some(std::fs::read("ca.crt")?);
+/// options.tls.set_ca_file("ca.crt")?;
 /// let client = Client::connect_with("https://jobs.example:7070", options).await?;
 /// # Ok(()) }
 /// ```
@@ -43,6 +45,25 @@ pub struct ClientTls {
     pub ca: Option<Vec<u8>>,
     /// The certificate of this client, for servers that require one. Default: none.
     pub identity: Option<ClientIdentity>,
+}
+
+impl ClientTls {
+    /// Reads [`ClientTls::ca`] from a file. It blocks its thread.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` if the file cannot be read or has no certificate in PEM format. The message names it.
+    pub fn set_ca_file(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let wrong = |why: String| {
+            let message = format!("the CA certificate {} {why}", path.display());
+            Error::new(ErrorKind::InvalidArgument, reason::INVALID_FIELD, message)
+        };
+        let pem = fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        connector::roots(&pem).map_err(wrong)?;
+        self.ca = Some(pem);
+        Ok(())
+    }
 }
 
 /// The reason and the text of a failed handshake, if that is the cause of the error.

@@ -15,8 +15,6 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{Error, RootCertStore, ServerConfig};
 use tokio::sync::Notify;
@@ -25,6 +23,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::throttle::Throttle;
 use crate::clock::Clock;
+use crate::pem;
 pub use certificate::CertificateInfo;
 use monitor::Monitor;
 
@@ -86,6 +85,11 @@ pub struct TlsError {
 impl TlsError {
     fn new(message: String) -> Self {
         Self { message, source: None }
+    }
+
+    /// What is wrong with the content of a file.
+    fn about(path: &Path) -> impl Fn(String) -> Self {
+        move |problem| Self::new(format!("{} {problem}", path.display()))
     }
 
     fn unreadable(path: &Path, error: io::Error) -> Self {
@@ -291,13 +295,8 @@ impl Files {
     fn config(&self, options: &TlsOptions) -> Result<ServerConfig, TlsError> {
         // An explicit provider: the process may have no default one, or another.
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let chain = certificates(&self.certificate, &options.certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| {
-            TlsError::new(format!(
-                "{} has no private key in PEM format that can be used: {error}; an encrypted key must be decrypted first",
-                options.key.display()
-            ))
-        })?;
+        let chain = pem::certificates(&self.certificate).map_err(TlsError::about(&options.certificate))?;
+        let key = pem::private_key(&self.key).map_err(TlsError::about(&options.key))?;
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError::new(format!("TLS cannot be used: {error}")))?;
@@ -329,7 +328,7 @@ fn client_verifier(
         TlsError::new(format!("{} holds a certificate that is no authority: {error}", path.display()))
     };
     let mut roots = RootCertStore::empty();
-    for authority in certificates(authorities, path)? {
+    for authority in pem::certificates(authorities).map_err(TlsError::about(path))? {
         roots.add(authority).map_err(|error| unusable(&error))?;
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
@@ -338,16 +337,6 @@ fn client_verifier(
         ClientAuth::Optional => verifier.allow_unauthenticated(),
     };
     verifier.build().map_err(|error| unusable(&error))
-}
-
-/// The certificates of a file, at least one.
-fn certificates(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let parsed = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
-    match parsed {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) => Err(TlsError::new(format!("{} has no certificate in PEM format", path.display()))),
-        Err(error) => Err(TlsError::new(format!("{} is not in PEM format: {error}", path.display()))),
-    }
 }
 
 fn unusable(options: &TlsOptions, error: &Error) -> TlsError {

@@ -11,13 +11,20 @@ mod nonsense;
 mod reload;
 mod validity;
 
-use jobstream::client::{Client, ErrorKind, reason};
+use jobstream::client::{Client, ClientIdentity, ErrorKind, reason};
+use jobstream::server::{ServerTls, TlsOptions};
 use tokio::process::Command;
 
 use crate::support::{Dev, Remote, needs, wait_for};
 use authority::Authority;
 
 const HOSTS: [&str; 2] = ["localhost", "127.0.0.1"];
+
+/// What errors say about a file with the other half of a pair.
+const NO_CERTIFICATE: &str = "has no certificate in PEM format: expected -----BEGIN CERTIFICATE-----, \
+                              found -----BEGIN PRIVATE KEY-----";
+const NO_KEY: &str = "has no private key in PEM format: expected -----BEGIN PRIVATE KEY-----, \
+                      found -----BEGIN CERTIFICATE-----";
 
 /// Starts a server with the files of this name and further flags.
 async fn start(authority: &Authority, name: &str, flags: &[&str]) -> Dev {
@@ -119,15 +126,55 @@ async fn the_command_line_names_the_way_out() {
         ),
         (format!("--address {plain} --rpc-timeout 1s"), [plain.as_str(), "begins with https://"]),
         (format!("--address {plain} --ca ca.crt"), ["--ca needs TLS", "https://host:port"]),
-        (format!("--address {} --ca no-such-file", dev.address), ["no-such-file", "CA certificate"]),
+        (
+            format!("--address {} --ca no-such-file", dev.address),
+            ["the CA certificate no-such-file cannot be read: No such file", ""],
+        ),
+        (
+            format!("--address {} --ca {key}", dev.address),
+            [&format!("the CA certificate {key} {NO_CERTIFICATE}"), ""],
+        ),
+        (
+            format!("--address {} --client-cert {key} --client-key {key}", dev.address),
+            [&format!("the client certificate {key} {NO_CERTIFICATE}"), ""],
+        ),
+        (
+            format!("--address {} --client-cert {certificate} --client-key {certificate}", dev.address),
+            [&format!("the client key {certificate} {NO_KEY}"), ""],
+        ),
         (
             format!("--address {} --client-cert {certificate} --client-key {key}", dev.address),
-            ["TLS to", "the client key is not that of the client certificate"],
+            ["TLS to", &format!("the client key {key} is not that of the client certificate {certificate}")],
         ),
     ] {
         let stderr = dev.sh(&format!("! jobstream info {arguments} 2>&1")).await;
         assert!(parts.iter().all(|part| stderr.contains(part)), "{arguments}: {stderr}");
     }
+}
+
+#[test]
+fn an_error_names_the_file_that_is_not_the_expected_one() {
+    let authority = Authority::new();
+    authority.issue("server", &HOSTS);
+    let file = |name: &str| authority.path(name);
+    let (certificate, key) = (file("server.crt"), file("server.key"));
+    let mut wrong_ca = TlsOptions::new(&certificate, &key);
+    wrong_ca.client_ca = Some((&key).into());
+    for (options, expected) in [
+        (TlsOptions::new(&key, &key), format!("{key} {NO_CERTIFICATE}")),
+        (TlsOptions::new(&certificate, &certificate), format!("{certificate} {NO_KEY}")),
+        (wrong_ca, format!("{key} {NO_CERTIFICATE}")),
+    ] {
+        assert_eq!(ServerTls::load(options).expect_err("the wrong file").to_string(), expected);
+    }
+    let mut options = authority.client();
+    let error = options.tls.set_ca_file(&key).expect_err("the wrong file");
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    assert_eq!(error.message(), format!("the CA certificate {key} {NO_CERTIFICATE}"));
+    options.tls.set_ca_file(file("ca.crt")).expect("an authority");
+    options.tls.identity = Some(ClientIdentity::from_files(&certificate, &certificate));
+    let error = Client::lazy("https://localhost:1", options).expect_err("the wrong file");
+    assert!(error.message().contains(&format!("the client key {certificate} {NO_KEY}")), "{error}");
 }
 
 #[tokio::test]

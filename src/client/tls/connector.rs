@@ -23,7 +23,8 @@ use tonic::transport::Endpoint;
 use tower_service::Service;
 
 use super::super::ClientOptions;
-use super::identity::{IdentityResolver, certificates};
+use super::identity::IdentityResolver;
+use crate::pem;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -79,7 +80,9 @@ fn config(options: &ClientOptions) -> Result<ClientConfig, String> {
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS cannot be used: {error}"))?;
     let builder = match &options.tls.ca {
-        Some(pem) => builder.with_root_certificates(roots(pem)?),
+        Some(pem) => {
+            builder.with_root_certificates(roots(pem).map_err(|why| format!("the CA certificate {why}"))?)
+        }
         None => builder
             .with_native_roots()
             .map_err(|error| format!("the CA certificates of the system cannot be used: {error}"))?,
@@ -94,12 +97,16 @@ fn config(options: &ClientOptions) -> Result<ClientConfig, String> {
     Ok(config)
 }
 
-fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
-    let unusable = |why: String| format!("the CA certificate is unusable: {why}");
+/// The authorities of a text in PEM format.
+///
+/// # Errors
+///
+/// What is wrong with it, as the end of a sentence.
+pub(super) fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    let (added, ignored) = roots.add_parsable_certificates(certificates(pem).map_err(unusable)?);
+    let (added, ignored) = roots.add_parsable_certificates(pem::certificates(pem)?);
     match added {
-        0 => Err(unusable(format!("none of its {ignored} certificates can be parsed"))),
+        0 => Err(format!("is unusable: none of its {ignored} certificates can be parsed")),
         _ => Ok(roots),
     }
 }

@@ -8,9 +8,9 @@ use parking_lot::Mutex;
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+
+use crate::pem;
 
 /// The certificate of a client and its private key.
 #[derive(Clone, PartialEq, Eq)]
@@ -45,9 +45,34 @@ impl ClientIdentity {
         match &self.0 {
             Source::Memory(pair) => Ok(pair.clone()),
             Source::Files { certificate, key } => {
-                Ok(Pair { certificate: read("certificate", certificate)?, key: read("key", key)? })
+                let [of_certificate, of_key] = self.names();
+                Ok(Pair { certificate: read(&of_certificate, certificate)?, key: read(&of_key, key)? })
             }
         }
+    }
+
+    /// The certificate and the key, as errors name them.
+    fn names(&self) -> [String; 2] {
+        match &self.0 {
+            Source::Memory(_) => ["the client certificate".to_owned(), "the client key".to_owned()],
+            Source::Files { certificate, key } => [
+                format!("the client certificate {}", certificate.display()),
+                format!("the client key {}", key.display()),
+            ],
+        }
+    }
+
+    fn certified(&self, pair: &Pair, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
+        let [of_certificate, of_key] = self.names();
+        let chain = pem::certificates(&pair.certificate).map_err(|why| format!("{of_certificate} {why}"))?;
+        let key = pem::private_key(&pair.key).map_err(|why| format!("{of_key} {why}"))?;
+        CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => format!("{of_key} is not that of {of_certificate}"),
+            rustls::Error::InvalidCertificate(error) => {
+                format!("{of_certificate} is unusable: {}", super::unusable_certificate(&error))
+            }
+            error => format!("{of_certificate} or {of_key} is unusable: {error}"),
+        })
     }
 }
 
@@ -58,37 +83,9 @@ impl fmt::Debug for ClientIdentity {
     }
 }
 
-impl Pair {
-    fn certified(&self, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
-        let chain = certificates(&self.certificate)
-            .map_err(|why| format!("the client certificate is unusable: {why}"))?;
-        let key = PrivateKeyDer::from_pem_slice(&self.key)
-            .map_err(|error| format!("the client key is not a private key in PEM format: {error}"))?;
-        CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                "the client key is not that of the client certificate".to_owned()
-            }
-            rustls::Error::InvalidCertificate(error) => {
-                format!("the client certificate is unusable: {}", super::unusable_certificate(&error))
-            }
-            error => format!("the client certificate or the client key is unusable: {error}"),
-        })
-    }
-}
-
-fn read(what: &str, path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path)
-        .map_err(|error| format!("the client {what} {} cannot be read: {error}", path.display()))
-}
-
-/// The certificates of a text in PEM format, at least one.
-pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let parsed = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
-    match parsed {
-        Ok(certificates) if certificates.is_empty() => Err("it has no certificate in PEM format".to_owned()),
-        Ok(certificates) => Ok(certificates),
-        Err(error) => Err(format!("it is not in PEM format: {error}")),
-    }
+/// Reads a file. `name` is that in the error.
+fn read(name: &str, path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("{name} cannot be read: {error}"))
 }
 
 /// The identity of each handshake.
@@ -104,7 +101,7 @@ impl IdentityResolver {
     /// What is wrong with the certificate or the key.
     pub(super) fn new(identity: ClientIdentity, provider: Arc<CryptoProvider>) -> Result<Self, String> {
         let pair = identity.pair()?;
-        let certified = Arc::new(pair.certified(&provider)?);
+        let certified = Arc::new(identity.certified(&pair, &provider)?);
         Ok(Self { identity, provider, current: Mutex::new((pair, certified)) })
     }
 
@@ -114,7 +111,7 @@ impl IdentityResolver {
         if self.current.lock().0 == pair {
             return Ok(false);
         }
-        let certified = Arc::new(pair.certified(&self.provider)?);
+        let certified = Arc::new(self.identity.certified(&pair, &self.provider)?);
         *self.current.lock() = (pair, certified);
         Ok(true)
     }

@@ -100,6 +100,7 @@ async fn invalid_endpoints_are_errors_at_the_start() {
     let no_pem = file("no.pem", "not a certificate\n");
     let reserved = file("reserved.toml", "[http.a]\nurl = 'http://h/'\nheaders = { content-length = '1' }\n");
     let authorities = file("ca.toml", &format!("[http.a]\nurl = 'https://h/'\nca_file = '{no_pem}'\n"));
+    let no_certificate = format!("{no_pem}: the file of the authorities has no certificate in PEM format");
     let cases: [(&[&str], &str); 13] = [
         (&["dev", "--http", "a"], "write kind=URL"),
         (&["dev", "--http", "a=ftp://h/"], "not http or https"),
@@ -112,7 +113,7 @@ async fn invalid_endpoints_are_errors_at_the_start() {
         (&["dev", "--http", "a=http://h/", "--http-secret-file", &empty], "has no secret"),
         (&["dev", "--http", "a=http://h/", "--http-secret-file", "/no/file"], "cannot read /no/file"),
         (&["worker", "--config", &reserved], "\"content-length\" cannot be set"),
-        (&["worker", "--config", &authorities], "there is no certificate in PEM"),
+        (&["worker", "--config", &authorities], &no_certificate),
         (&["worker"], "--http"),
     ];
     for (args, expected) in cases {

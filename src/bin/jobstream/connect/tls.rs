@@ -1,6 +1,5 @@
 //! The TLS flags of commands that talk to a server. They name files in PEM format.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -78,7 +77,6 @@ impl TlsArgs {
             flag.clone().or_else(|| defaults.file(variable, of_context))
         };
         let ca = file(&self.ca, CA, |context| &context.ca);
-        let ca = ca.map(|path| read("CA certificate", &path)).transpose()?;
         let certificate = file(&self.client_cert, CLIENT_CERT, |context| &context.client_cert);
         let key = file(&self.client_key, CLIENT_KEY, |context| &context.client_key);
         match (&certificate, &key) {
@@ -98,17 +96,12 @@ impl TlsArgs {
     }
 }
 
-fn read(what: &str, path: &Path) -> Result<Vec<u8>> {
-    fs::read(path)
-        .map_err(|error| Error::usage(format!("cannot read the {what} {}: {error}", path.display())))
-}
-
 #[cfg(feature = "tls")]
-fn set(options: &mut ClientOptions, ca: Option<Vec<u8>>, identity: Option<(PathBuf, PathBuf)>) -> Result<()> {
-    options.tls.ca = ca;
+fn set(options: &mut ClientOptions, ca: Option<PathBuf>, identity: Option<(PathBuf, PathBuf)>) -> Result<()> {
+    if let Some(path) = ca {
+        options.tls.set_ca_file(path).map_err(|error| Error::usage(error.message()))?;
+    }
     if let Some((certificate, key)) = identity {
-        read("client certificate", &certificate)?;
-        read("client key", &key)?;
         // A worker runs for longer than some certificates are valid.
         options.tls.identity = Some(jobstream::client::ClientIdentity::from_files(certificate, key));
     }
@@ -116,6 +109,6 @@ fn set(options: &mut ClientOptions, ca: Option<Vec<u8>>, identity: Option<(PathB
 }
 
 #[cfg(not(feature = "tls"))]
-fn set(_: &mut ClientOptions, _: Option<Vec<u8>>, _: Option<(PathBuf, PathBuf)>) -> Result<()> {
+fn set(_: &mut ClientOptions, _: Option<PathBuf>, _: Option<(PathBuf, PathBuf)>) -> Result<()> {
     Err(Error::usage("this jobstream was built without TLS: build it with the feature tls"))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use jobstream::error::ErrorKind;
 use jobstream::worker::{HttpEndpoint, HttpHandler, Worker};
 
 use super::size;
@@ -35,13 +36,21 @@ impl Endpoints {
     ///
     /// If the certificate authorities of an endpoint cannot be read.
     pub(super) fn new(endpoints: BTreeMap<String, Endpoint>) -> Result<Self> {
-        let made =
-            endpoints.into_iter().map(|(kind, Endpoint { handler, source })| {
-                match HttpEndpoint::new(handler) {
-                    Ok(endpoint) => Ok((kind, (endpoint, source))),
-                    Err(error) => Err(Error::usage(format!("the endpoint of kind {kind}: {error}"))),
+        let made = endpoints.into_iter().map(|(kind, Endpoint { handler, source })| {
+            match HttpEndpoint::new(handler) {
+                Ok(endpoint) => Ok((kind, (endpoint, source))),
+                Err(error) => {
+                    let file = source.table.ca_file.map(|path| format!("{}: ", path.display()));
+                    let file = file.unwrap_or_default();
+                    let problem = match error.kind() {
+                        // Without the field of the library: the file is named.
+                        ErrorKind::InvalidField(violations) => violations[0].description.clone(),
+                        _ => error.to_string(),
+                    };
+                    Err(Error::usage(format!("the endpoint of kind {kind}: {file}{problem}")))
                 }
-            });
+            }
+        });
         made.collect::<Result<_>>().map(Self)
     }
 

@@ -53,7 +53,7 @@ impl Source {
             return Err(format!("{text:?} is not encrypted, and others could replace the keys: use https"));
         }
         let ca = ca.map(Path::to_owned);
-        connector::new(&url, authorities(ca.as_deref())?.as_deref(), KEEPALIVE)?;
+        connect(&url, ca.as_deref())?;
         Ok(Self::Url { url, ca })
     }
 
@@ -100,8 +100,7 @@ impl Source {
                 read(path, DOCUMENT_BYTES_MAX).and_then(|bytes| KeySet::parse(&bytes)).map(Prepared::Keys)
             }
             Self::Url { url, ca } => {
-                let authorities = authorities(ca.as_deref())?;
-                let connector = connector::new(url, authorities.as_deref(), KEEPALIVE)?;
+                let connector = connect(url, ca.as_deref())?;
                 let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
                 Ok(Prepared::Request(get(client, url.clone())))
             }
@@ -164,8 +163,12 @@ where
     Ok(body.to_bytes())
 }
 
-fn authorities(ca: Option<&Path>) -> Result<Option<Vec<u8>>, String> {
-    ca.map(|path| read(path, CA_BYTES_MAX)).transpose()
+/// Makes connections to the URL, with the authorities of a file.
+fn connect(url: &Uri, ca: Option<&Path>) -> Result<connector::Connector, String> {
+    let Some(path) = ca else { return connector::new(url, None, KEEPALIVE) };
+    let authorities = read(path, CA_BYTES_MAX)?;
+    let connector = connector::new(url, Some(&authorities), KEEPALIVE);
+    connector.map_err(|problem| format!("{}: {problem}", path.display()))
 }
 
 fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {

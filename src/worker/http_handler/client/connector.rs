@@ -83,18 +83,11 @@ fn with_tls(tcp: HttpConnector, url: &Uri, authorities: Option<&[u8]>) -> Result
 /// TLS with these authorities; without any for an endpoint that has none.
 #[cfg(feature = "tls")]
 fn tls_config(authorities: Option<&[u8]>) -> Result<rustls::ClientConfig, String> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
-
     let mut roots = rustls::RootCertStore::empty();
     if let Some(pem) = authorities {
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate =
-                certificate.map_err(|error| format!("the certificates are not PEM: {error}"))?;
+        let certificates = crate::pem::certificates(pem);
+        for certificate in certificates.map_err(|why| format!("the file of the authorities {why}"))? {
             roots.add(certificate).map_err(|error| format!("a certificate cannot be read: {error}"))?;
-        }
-        if roots.is_empty() {
-            return Err("there is no certificate in PEM (BEGIN CERTIFICATE)".to_owned());
         }
     }
     let provider = rustls::crypto::aws_lc_rs::default_provider();
