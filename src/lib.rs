@@ -128,6 +128,7 @@ pub mod metrics;
 #[cfg(feature = "tls")]
 pub(crate) mod pem;
 pub mod proto;
+pub mod secret_file;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "worker")]

@@ -23,7 +23,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::throttle::Throttle;
 use crate::clock::Clock;
-use crate::pem;
+use crate::{pem, secret_file};
 pub use certificate::CertificateInfo;
 use monitor::Monitor;
 
@@ -111,7 +111,8 @@ impl std::error::Error for TlsError {
 
 /// The TLS of a server: TLS 1.2 and 1.3, with ALPN for HTTP/2 and HTTP/1.1. Cheap to clone; clones share the files.
 ///
-/// A running server polls the files. Connections that are open continue with the certificate that they began with.
+/// A running server polls the files. After a change it logs a warning if other users can use the key. Connections that are open
+/// continue with the certificate that they began with.
 ///
 /// ```no_run
 /// use jobstream::server::{ServerOptions, ServerTls, TlsOptions};
@@ -258,7 +259,11 @@ impl ServerTls {
             let error = reloaded.as_ref().err().map(ToString::to_string);
             match reloaded {
                 Ok(true) => {
-                    tracing::info!("reloaded the TLS files, which have changed: new connections use them")
+                    tracing::info!("reloaded the TLS files, which have changed: new connections use them");
+                    let key = self.0.current.lock().options.key.clone();
+                    if let Some(warning) = secret_file::warning("TLS key", &key) {
+                        tracing::warn!("{warning}");
+                    }
                 }
                 Ok(false) => {}
                 Err(_) if error == last_error => {}

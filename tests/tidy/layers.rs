@@ -5,7 +5,7 @@ use crate::source::{File, code_of, is_word, rust_files};
 
 /// The modules of the library, lowest first; those on one line may import each other.
 const ORDER: [&[&str]; 12] = [
-    &["error", "clock", "log_limit", "memory", "metrics", "pem", "signals", "job"],
+    &["error", "clock", "log_limit", "memory", "metrics", "pem", "secret_file", "signals", "job"],
     &["access"],
     &["wal"],
     &["core"],

@@ -1,4 +1,4 @@
-//! Files that hold secrets or their hashes: whether other users can use them, and writes of private ones, at once.
+//! Private files that commands write: each write is atomic, and other users cannot read them.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -10,7 +10,6 @@ const PRIVATE: u32 = 0o600;
 const PRIVATE_DIRECTORY: u32 = 0o700;
 /// The access of other users in a mode.
 const OTHERS: u32 = 0o077;
-const GROUP_READ: u32 = 0o040;
 
 /// The access to a file that is replaced. A new file is always private.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,28 +27,6 @@ pub(crate) enum Access {
 /// If it cannot be examined.
 pub(crate) fn is_open_to_others(path: &Path) -> io::Result<bool> {
     Ok(fs::metadata(path)?.mode() & OTHERS != 0)
-}
-
-/// The mode of a file with a key that other users can read or write; `None` if they cannot. A file of root may be readable by
-/// its group: it is the least that a Secret of Kubernetes can have for a server that is not root.
-///
-/// # Errors
-///
-/// If it cannot be examined.
-pub(crate) fn exposed_key_mode(path: &Path) -> io::Result<Option<u32>> {
-    const ROOT: u32 = 0;
-    let metadata = fs::metadata(path)?;
-    let forbidden = if metadata.uid() == ROOT { OTHERS & !GROUP_READ } else { OTHERS };
-    let mode = metadata.mode() & 0o777;
-    Ok((mode & forbidden != 0).then_some(mode))
-}
-
-/// The warning about a private key of TLS that other users can read or write. `None` also if the file cannot be examined: an
-/// error says so when it is read. It is not refused: a mounted Secret of Kubernetes has mode 0644 by default.
-pub(crate) fn tls_key_warning(path: &Path) -> Option<String> {
-    let mode = exposed_key_mode(path).ok()??;
-    let shown = path.display();
-    Some(format!("the TLS key {shown} has mode {mode:o}, other users can use it: run chmod 600 {shown}"))
 }
 
 /// Creates a private directory, and the ones above it.

@@ -8,6 +8,7 @@ mod identity;
 mod log_level;
 mod problems;
 mod reload;
+mod secret_files;
 mod supervisor;
 mod tls;
 
@@ -41,6 +42,7 @@ use log_level::LogLevel;
 pub(crate) use problems::check;
 pub(crate) use reload::ReadConfig;
 use reload::Reloadable;
+pub(crate) use secret_files::warnings;
 use supervisor::Supervisor;
 
 /// The hidden argument that starts the orphan guard of a server or worker.
@@ -132,7 +134,7 @@ async fn serve(
     #[cfg(feature = "otel")]
     crate::metrics_export::add_to(&mut options);
     let exposed = exposure::check(&addresses, &handlers.programs(), &config)?;
-    for warning in exposed.into_iter().chain(tls::key_warning(&config.tls)) {
+    for warning in exposed.into_iter().chain(secret_files::warnings(&config)) {
         tracing::warn!("{warning}");
     }
     let data = config.data.clone();

@@ -123,7 +123,7 @@ impl Worker {
 
     async fn work(self, output: &Output, address: Address, options: ClientOptions) -> Result<Exit> {
         let interrupts = interrupt::listen(Exit::Ok, Some(self.drain_timeout))?;
-        let handlers = self.handlers()?;
+        let handlers = self.handlers(output)?;
         let client = connect::lazy(&address, options)?;
         let name = self.name.unwrap_or_else(name::of_this_process);
         let kinds = handlers.slots();
@@ -143,12 +143,13 @@ impl Worker {
         run::report(end, output, &address)
     }
 
-    fn handlers(&self) -> Result<Handlers> {
+    fn handlers(&self, output: &Output) -> Result<Handlers> {
         let mut file: WorkerFile = self.config.as_deref().map(config::load).transpose()?.unwrap_or_default();
         self.http.apply(&mut file.http)?;
         let WorkerFile { commands, http } = file;
         let config = ServerConfig { exec: self.exec.clone(), commands, http, ..ServerConfig::default() };
         let mut handlers = Handlers::new(&config)?;
+        server::warnings(&config).iter().for_each(|warning| output.warning(warning));
         if handlers.slots().is_empty() {
             return Err(Error::usage(
                 "nothing to run: name a program with --exec, an endpoint with --http, or either in the file",

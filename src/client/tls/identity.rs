@@ -10,7 +10,7 @@ use rustls::client::ResolvesClientCert;
 use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
 
-use crate::pem;
+use crate::{pem, secret_file};
 
 /// The certificate of a client and its private key.
 #[derive(Clone, PartialEq, Eq)]
@@ -36,7 +36,8 @@ impl ClientIdentity {
     }
 
     /// The same from files, which are read for each connection: a client that runs for long uses renewed certificates. While
-    /// the files cannot be read or do not fit together, it uses the former ones and logs a warning.
+    /// the files cannot be read or do not fit together, it uses the former ones and logs a warning. After
+    /// a change it also logs one if other users can use the key.
     pub fn from_files(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         Self(Source::Files { certificate: certificate.into(), key: key.into() })
     }
@@ -73,6 +74,14 @@ impl ClientIdentity {
             }
             error => format!("{of_certificate} or {of_key} is unusable: {error}"),
         })
+    }
+
+    /// The warning about a file of the key that other users can use.
+    fn warning(&self) -> Option<String> {
+        match &self.0 {
+            Source::Memory(_) => None,
+            Source::Files { key, .. } => secret_file::warning("TLS key", key),
+        }
     }
 }
 
@@ -127,7 +136,12 @@ impl fmt::Debug for IdentityResolver {
 impl ResolvesClientCert for IdentityResolver {
     fn resolve(&self, _issuers: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         match self.refresh() {
-            Ok(true) => tracing::info!("the client certificate has changed: new connections use it"),
+            Ok(true) => {
+                tracing::info!("the client certificate has changed: new connections use it");
+                if let Some(warning) = self.identity.warning() {
+                    tracing::warn!("{warning}");
+                }
+            }
             Ok(false) => {}
             Err(error) => tracing::warn!("{error}; the former client certificate is used"),
         }

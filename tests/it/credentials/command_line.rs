@@ -1,5 +1,8 @@
 //! The credentials of the command line behind a proxy that requires a token.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
 use super::{Home, TOKEN};
 use crate::support::{Dev, Nginx, needs};
 
@@ -32,6 +35,27 @@ async fn a_token_comes_from_a_flag_a_variable_or_a_file() {
     home.run(&variables, &run).await.ends(4, &way_out);
     home.run(&[at], &["jobs", "ls"]).await.ends(4, &way_out);
     home.run(&[at, ("JOBSTREAM_TOKEN", "jst_bad")], &["worker", "--exec", "a=cat"]).await.ends(4, &way_out);
+}
+
+#[tokio::test]
+async fn a_token_file_that_others_can_read_is_used_with_a_warning() {
+    let dev = Dev::start(&[]).await;
+    let home = Home::new();
+    home.write("token", TOKEN);
+    let set_mode =
+        |mode| fs::set_permissions(home.path("token"), Permissions::from_mode(mode)).expect("it is ours");
+    let info = ["info", "--address", &dev.address, "--token-file", "token"];
+    set_mode(0o600);
+    assert_eq!(home.run(&[], &info).await.stderr, "");
+    set_mode(0o644);
+    let warned = home.run(&[], &info).await;
+    let warning = "warning: the token file token has mode 644, other users can use it: run chmod 600 token\n";
+    assert_eq!((warned.code, warned.stderr.as_str()), (Some(0), warning));
+    assert_eq!(home.run(&[], &[&info[..], &["--quiet"]].concat()).await.stderr, "");
+    let add = ["context", "add", "a", "--address", &dev.address, "--token-file", "token"];
+    home.run(&[], &add).await.ends(0, &["has mode 644, other users can use it: run chmod 600 "]);
+    let of_context = home.run(&[], &["info", "--context", "a"]).await;
+    of_context.ends(0, &["has mode 644, other users can use it: run chmod 600 "]);
 }
 
 #[tokio::test]

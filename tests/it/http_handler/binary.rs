@@ -1,5 +1,7 @@
 //! `--http` and `[http.KIND]` of the binary, in `dev`, `serve` and `worker`.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Output;
 
@@ -7,7 +9,7 @@ use rustix::process::Signal;
 use tokio::process::Command;
 
 use super::endpoint::{Endpoint, response};
-use crate::support::{Dev, Gate, Remote, new_id, send, wait_for};
+use crate::support::{Dev, Gate, Remote, Served, new_id, send, wait_for};
 
 /// An endpoint that returns its input in upper case, and the header `x-team` after it.
 pub(super) async fn upper() -> Endpoint {
@@ -44,6 +46,30 @@ async fn dev_sends_jobs_to_an_endpoint_and_signs_them() {
     let dev = Dev::start(&["--http", &flag, "--http-secret-file", &secrets]).await;
     assert!(dev.banner.contains("upper"), "{}", dev.banner);
     assert_eq!(dev.sh("jobstream run upper --text hello").await.trim(), "HELLO  2");
+}
+
+#[tokio::test]
+async fn a_secret_file_that_others_can_read_is_used_with_a_warning() {
+    let secrets = file("secrets", "a raw secret of 24 bytes\n");
+    let set_mode =
+        |mode| std::fs::set_permissions(&secrets, Permissions::from_mode(mode)).expect("it is ours");
+    set_mode(0o644);
+    let warning =
+        format!("the secret file {secrets} has mode 644, other users can use it: run chmod 600 {secrets}");
+    let flags = ["--http", "a=http://h/", "--http", "b=http://h/", "--http-secret-file", &secrets];
+    let checked = jobstream(&[&["config", "check"][..], &flags].concat()).await;
+    let stderr = String::from_utf8(checked.stderr).expect("text");
+    assert_eq!((checked.status.code(), stderr), (Some(0), format!("warning: {warning}\n")));
+    let mut worker = Remote::start("127.0.0.1:1", &flags);
+    assert_eq!(worker.wait_for_line("secret file").await, format!("warning: {warning}"));
+    set_mode(0o600);
+    let config = format!("listen = '127.0.0.1:0'\n[http.a]\nurl = 'http://h/'\nsecret_file = '{secrets}'\n");
+    let mut server = Served::start(&config).await;
+    set_mode(0o644);
+    server.process.signal(Signal::HUP);
+    let line = server.process.wait_for_line("secret file").await;
+    assert!(line.contains(" WARN ") && line.ends_with(&warning), "{line}");
+    server.process.wait_for_line("SIGHUP: nothing has changed").await;
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! The names of the verified client certificate, as services see them, and clients without one.
 
 use std::convert::Infallible;
+use std::fs::Permissions;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -199,7 +201,12 @@ async fn a_worker_uses_renewed_files_without_a_restart() {
     let dev = server("127.0.0.1:0".to_owned(), authority.path("ca.crt")).await;
     let listen = host_of(&dev).to_owned();
     let file = |name: &str| authority.path(name);
-    let files = [file("ca.crt"), file("worker.crt"), file("worker.key")];
+    let files = [file("ca.crt"), file("worker.crt"), file("worker.key"), file("token")];
+    let write_token = |token: &str, mode| {
+        std::fs::write(&files[3], token).expect("a file");
+        std::fs::set_permissions(&files[3], Permissions::from_mode(mode)).expect("it is ours");
+    };
+    write_token("first", 0o600);
     let flags = [
         "--exec",
         "upper=tr a-z A-Z",
@@ -209,15 +216,25 @@ async fn a_worker_uses_renewed_files_without_a_restart() {
         &files[1],
         "--client-key",
         &files[2],
+        "--token-file",
+        &files[3],
     ];
     let mut worker = Remote::connected(&dev, &flags).await;
+    write_token("second", 0o644);
     dev.kill().await;
+    let warning = async |worker: &mut Remote, file: &str| {
+        let line = worker.wait_for_line(file).await;
+        assert!(line.contains(" WARN ") && line.contains("has mode 644"), "{line}");
+    };
+    warning(&mut worker, "token file").await;
     next.issue("worker", &["worker"]);
+    next.set_key_mode("worker", 0o644);
     for (name, path) in [("worker.crt", &files[1]), ("worker.key", &files[2])] {
-        std::fs::copy(next.path(name), path).expect("a copy");
+        std::fs::copy(next.path(name), path).expect("a copy with its mode");
     }
     // This server accepts the new certificate only.
     let _dev = server(listen, next.path("ca.crt")).await;
+    warning(&mut worker, "TLS key").await;
     worker.wait_for_line("connected to").await;
 }
 

@@ -45,6 +45,25 @@ async fn a_reload_warns_of_a_key_that_others_can_read() {
 }
 
 #[tokio::test]
+async fn a_server_warns_of_a_key_that_others_can_read_when_it_replaces_another_one() {
+    let authority = Authority::new();
+    authority.issue("server", &HOSTS);
+    authority.issue("renewed", &HOSTS);
+    authority.set_key_mode("renewed", 0o644);
+    let (cert, key) = (authority.path("server.crt"), authority.path("server.key"));
+    let config =
+        format!("listen = '127.0.0.1:0'\n[tls]\npoll_interval = '20ms'\ncert = {cert:?}\nkey = {key:?}\n");
+    let mut server = Served::start(&config).await;
+    for ending in ["crt", "key"] {
+        let file = |name: &str| authority.path(&format!("{name}.{ending}"));
+        std::fs::copy(file("renewed"), file("server")).expect("a copy with its mode");
+    }
+    server.process.wait_for_line("reloaded the TLS files").await;
+    let line = server.process.wait_for_line("TLS key").await;
+    assert!(line.contains(" WARN ") && line.ends_with(&warning(&key)), "{line}");
+}
+
+#[tokio::test]
 async fn a_check_of_the_config_warns_of_a_key_that_others_can_read() {
     let authority = Authority::new();
     authority.issue("server", &HOSTS);

@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
 use jobstream::client::{BearerToken, ClientOptions};
+use jobstream::secret_file;
 
 use super::{Address, Defaults};
 use crate::error::{Error, Result};
+use crate::output::Output;
 
 const TOKEN: &str = "JOBSTREAM_TOKEN";
 const TOKEN_FILE: &str = "JOBSTREAM_TOKEN_FILE";
@@ -38,7 +40,8 @@ enum Token {
 }
 
 impl CredentialArgs {
-    /// Reads the token into the options of a client. The address gets the flags for the commands that messages suggest.
+    /// Reads the token into the options of a client, and warns of a file that other users can use. The address gets the flags
+    /// for the commands that messages suggest.
     ///
     /// # Errors
     ///
@@ -48,6 +51,7 @@ impl CredentialArgs {
         address: &mut Address,
         defaults: &Defaults,
         options: &mut ClientOptions,
+        output: &Output,
     ) -> Result<()> {
         for (name, value) in &self.rpc_headers {
             let added = options.metadata.add(name, value);
@@ -64,7 +68,12 @@ impl CredentialArgs {
         options.token = match self.token(defaults)? {
             None => None,
             Some(Token::Text(text)) => Some(BearerToken::new(text)),
-            Some(Token::File(path)) => Some(of_file(path)?),
+            Some(Token::File(path)) => {
+                let warning = warning(&path);
+                let token = of_file(path)?;
+                warning.iter().for_each(|warning| output.warning(warning));
+                Some(token)
+            }
         };
         Ok(())
     }
@@ -95,6 +104,11 @@ fn of_variables() -> Result<Option<Token>> {
         },
         (Some(_), Some(_)) => Err(Error::usage(format!("{TOKEN} and {TOKEN_FILE} are both set: unset one"))),
     }
+}
+
+/// The warning about a token file that other users can use.
+fn warning(path: &Path) -> Option<String> {
+    secret_file::warning("token file", path)
 }
 
 /// Parses `name: value`. The error does not show the value.
@@ -152,6 +166,10 @@ impl TokenFile {
     fn current(&mut self) -> io::Result<String> {
         if is_changed(&self.path, self.version) {
             *self = Self::read(self.path.clone())?;
+            // A worker logs it.
+            if let Some(warning) = warning(&self.path) {
+                tracing::warn!("{warning}");
+            }
         }
         Ok(self.token.clone())
     }

@@ -68,7 +68,7 @@ impl ServerArgs {
     pub(crate) fn apply(&self, options: &mut ClientOptions, output: &Output) -> Result<Address> {
         let (mut address, defaults) = self.server()?;
         self.tls.apply(&mut address, &defaults, options, output)?;
-        self.credentials.apply(&mut address, &defaults, options)?;
+        self.credentials.apply(&mut address, &defaults, options, output)?;
         Ok(address)
     }
 
@@ -130,6 +130,6 @@ pub(crate) fn check(context: &Context, tls: &TlsArgs, output: &Output) -> Result
     let mut address = Address::new(&context.address, Source::Flag)?;
     let defaults = Defaults { context: Some(context.clone()), is_context_first: true };
     tls.apply(&mut address, &defaults, &mut options, output)?;
-    CredentialArgs::default().apply(&mut address, &defaults, &mut options)?;
+    CredentialArgs::default().apply(&mut address, &defaults, &mut options, output)?;
     super::lazy(&address, options).map(drop)
 }

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jobstream::client::ClientOptions;
+use jobstream::secret_file;
 
 use super::{Address, Defaults, file_of_variable};
 use crate::contexts::Context;
 use crate::error::{Error, Result};
 use crate::output::Output;
-use crate::private_file;
 
 /// The variables of the files.
 const CA: &str = "JOBSTREAM_CA";
@@ -87,7 +87,7 @@ impl TlsArgs {
                 "the client key needs its certificate: --client-cert or {CLIENT_CERT}"
             ))),
             _ => {
-                let warning = key.as_deref().and_then(private_file::tls_key_warning);
+                let warning = key.as_deref().and_then(|key| secret_file::warning("TLS key", key));
                 set(options, ca, certificate.zip(key))?;
                 warning.iter().for_each(|warning| output.warning(warning));
                 Ok(())

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use jobstream::access::{Grants, TokenKeys};
+use jobstream::secret_file;
 use jobstream::server::{CertificatePrincipal, Identity, IdentityOptions, IdentityUpdate};
 
 use crate::config::{AuthConfig, CertificateConfig, tokens};
 use crate::error::{Error, Result};
-use crate::private_file;
 
 /// Largest file of token keys, in bytes.
 const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
@@ -187,7 +187,7 @@ fn check_is_private(path: &Path) -> Result<()> {
     if metadata.len() > KEY_FILE_BYTES_MAX {
         return Err(wrong(format!("has {} bytes, the limit is {KEY_FILE_BYTES_MAX}", metadata.len())));
     }
-    let mode = private_file::exposed_key_mode(path).map_err(unreadable)?;
+    let mode = secret_file::exposed_mode(path).map_err(unreadable)?;
     mode.map_or(Ok(()), |mode| {
         let shown = path.display();
         Err(wrong(format!("has mode {mode:o}, other users can use the keys: run chmod 600 {shown}")))

@@ -3,7 +3,7 @@
 
 use jobstream::worker::Worker;
 
-use super::{Handlers, exposure, identity, log_level, plain_options, tls};
+use super::{Handlers, exposure, identity, log_level, plain_options, secret_files, tls};
 use crate::config::ServerConfig;
 use crate::error::{Error, Result};
 
@@ -26,7 +26,7 @@ pub(crate) fn check(config: &ServerConfig, is_complete: bool) -> Findings {
     let serve = plain_options(config).serve;
     found.problems.extend(serve.check().err().map(|error| Error::usage(error.to_string())));
     found.problems.extend(tls::problems(&config.tls));
-    found.warnings.extend(tls::key_warning(&config.tls));
+    found.warnings.extend(secret_files::warnings(config));
     found.problems.extend(identity::problems(&config.auth));
     let (handlers, of_handlers) = Handlers::check(config);
     found.problems.extend(of_handlers);

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::log_level::{LogLevel, filter};
 use super::supervisor::Supervisor;
-use super::{Endpoints, exposure, identity, tls};
+use super::{Endpoints, exposure, identity, secret_files, tls};
 use crate::config::{Reloaded, ServerConfig};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -164,7 +164,7 @@ impl Reloadable {
             changes.push(LOG_LEVEL.to_owned());
         }
         let level = is_other_level.then(|| config.log.level.clone());
-        if let Some(warning) = tls::key_warning(&config.tls) {
+        for warning in secret_files::warnings(&config) {
             tracing::warn!("{warning}");
         }
         in_force.config = config;

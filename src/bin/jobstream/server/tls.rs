@@ -8,7 +8,6 @@ use jobstream::server::ServerOptions;
 
 use crate::config::TlsConfig;
 use crate::error::{Error, Result};
-use crate::private_file;
 
 /// Loads the files of the config into the options.
 ///
@@ -46,11 +45,6 @@ fn files(config: &TlsConfig) -> Option<jobstream::server::TlsOptions> {
     }
     super::set(&mut files.poll_interval, config.poll_interval);
     Some(files)
-}
-
-/// What to log about the access to the key.
-pub(super) fn key_warning(config: &TlsConfig) -> Option<String> {
-    config.key.as_deref().and_then(private_file::tls_key_warning)
 }
 
 /// Every file that cannot be opened, or why the files cannot be used.
