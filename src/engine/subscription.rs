@@ -68,12 +68,15 @@ pub struct Subscription {
     filter: ChangeFilter,
     /// The changes are those of jobs that this principal may list; of all without a principal.
     principal: Option<Arc<Principal>>,
-    /// Items that were read and wait until they are durable.
-    read: Option<Pending<Result<Vec<FeedItem>>>>,
+    /// Items that wait until they are durable.
+    read: Option<Read>,
 }
 
+/// Items that were read, with the cursor after them.
+type Read = Pending<Result<(Vec<FeedItem>, FeedCursor)>>;
+
 impl Subscription {
-    /// The cursor after everything that was read or skipped.
+    /// The cursor after everything that [`Subscription::next`] returned or skipped.
     pub fn cursor(&self) -> FeedCursor {
         self.cursor
     }
@@ -94,11 +97,15 @@ impl Subscription {
         }
         let position = self.read.as_ref().map_or(Position::default(), |read| read.position);
         ready!(self.engine.poll_durable(position, context))?;
-        Poll::Ready(self.read.take().map_or(Ok(Vec::new()), |read| read.value))
+        let Some(read) = self.read.take() else { return Poll::Ready(Ok(Vec::new())) };
+        let (items, cursor) = read.value?;
+        self.cursor = cursor;
+        Poll::Ready(Ok(items))
     }
 
-    /// The items after the cursor, with the log position that they depend on.
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Pending<Result<Vec<FeedItem>>>> {
+    /// The items after the cursor and the cursor after them, with the log position that they depend on. Changes that do not
+    /// match are skipped at once.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Read> {
         let ready = |value, position| Poll::Ready(Pending { value, position });
         for _ in 0..BATCHES_PER_POLL {
             if let Err(failed) = self.engine.check_log() {
@@ -108,16 +115,14 @@ impl Subscription {
             let is_wanted = |change: &JobChange| self.filter.matches(change) && self.may_list(change);
             match ring.after(self.cursor, BATCH_CHANGES, is_wanted) {
                 Following::Missed(missed, cursor) => {
-                    self.cursor = cursor;
-                    return ready(Ok(vec![FeedItem::Gap { cursor, missed }]), Position::default());
+                    let gap = FeedItem::Gap { cursor, missed };
+                    return ready(Ok((vec![gap], cursor)), Position::default());
                 }
+                Following::Changes(batch) if batch.changes.is_empty() => self.cursor = batch.cursor,
                 Following::Changes(batch) => {
-                    self.cursor = batch.cursor;
-                    if !batch.changes.is_empty() {
-                        let item = |(cursor, change)| FeedItem::Change { cursor, change };
-                        let items = batch.changes.into_iter().map(item).collect();
-                        return ready(Ok(items), batch.position);
-                    }
+                    let item = |(cursor, change)| FeedItem::Change { cursor, change };
+                    let items = batch.changes.into_iter().map(item).collect();
+                    return ready(Ok((items, batch.cursor)), batch.position);
                 }
                 Following::Nothing => {
                     ring.set_waker(self.subscriber, context.waker());

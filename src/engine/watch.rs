@@ -59,11 +59,14 @@ pub struct Watch {
     registration: Option<WatchKey>,
     /// The job's contents while they are evicted. Boxed, because few watches need it.
     evicted: Option<Box<Evicted>>,
-    /// Items that were read and wait until they are durable.
-    read: Option<Pending<Result<Vec<WatchItem>>>>,
+    /// Items that wait until they are durable.
+    read: Option<Read>,
     /// Whether the end was read.
     ended: bool,
 }
+
+/// Items that were read, with the cursor after them.
+type Read = Pending<Result<(Vec<WatchItem>, u32)>>;
 
 enum Evicted {
     Loading(Pin<Box<dyn Future<Output = Result<Option<Found>>> + Send>>),
@@ -135,7 +138,7 @@ impl Watch {
         self.id
     }
 
-    /// The sequence up to which every event was read or skipped.
+    /// The sequence up to which [`Watch::next`] returned or skipped every event.
     pub fn sequence(&self) -> u32 {
         self.cursor
     }
@@ -163,19 +166,21 @@ impl Watch {
         }
         let position = self.read.as_ref().map_or(Position::default(), |read| read.position);
         ready!(self.engine.poll_durable(position, context))?;
-        let items = self.read.take().map_or(Ok(Vec::new()), |read| read.value)?;
+        let Some(read) = self.read.take() else { return Poll::Ready(Ok(Vec::new())) };
+        let (items, cursor) = read.value?;
+        self.cursor = cursor;
         self.engine.0.meter.watch_sent(&items, self.opened_at, || self.engine.now().wall);
         Poll::Ready(Ok(items))
     }
 
-    /// The items after the cursor, with the log position that they depend on.
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Pending<Result<Vec<WatchItem>>>> {
+    /// The items after the cursor and the cursor after them, with the log position that they depend on.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Read> {
         let engine = &self.engine;
         let ready = |value| Poll::Ready(Pending { value, position: engine.position() });
         if self.ended {
-            return ready(Ok(Vec::new()));
+            return ready(Ok((Vec::new(), self.cursor)));
         }
-        let (mut state, watch, items) = loop {
+        let (mut state, watch, items, cursor) = loop {
             if let Some(Evicted::Loading(loading)) = self.evicted.as_deref_mut() {
                 let loaded = ready!(loading.as_mut().poll(context));
                 self.evicted = None;
@@ -194,18 +199,18 @@ impl Watch {
             let mut items = Vec::new();
             let from = (self.key, self.cursor, self.types);
             if let Some(cursor) = read_events(&state.core, from, self.evicted.as_deref(), &mut items) {
-                self.cursor = cursor;
-                break (state, watch, items);
+                break (state, watch, items, cursor);
             }
             drop(state);
             let (engine, id) = (engine.clone(), self.id);
             let loading = Box::pin(async move { engine.load(id).await });
             self.evicted = Some(Box::new(Evicted::Loading(loading)));
         };
-        self.ended = state.core.state(self.key).is_final() && self.cursor == state.core.sequence(self.key);
+        self.ended = state.core.state(self.key).is_final() && cursor == state.core.sequence(self.key);
         if !items.is_empty() || self.ended {
-            return ready(Ok(items));
+            return ready(Ok((items, cursor)));
         }
+        self.cursor = cursor;
         let is_running = state.core.state(self.key) == JobState::Running;
         if state.stopped || (state.core.is_draining() && !is_running) {
             return ready(Err(stopped()));
