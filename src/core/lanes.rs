@@ -263,11 +263,11 @@ impl Lanes {
     }
 
     /// Begins the statistics after a recovery: lanes that were removed before have no series.
-    pub(super) fn begin_stats(&mut self) {
+    pub(super) fn begin_stats(&mut self, now: Now) {
         self.stats = Stats::default();
         for lane in self.lanes.iter_mut().flatten() {
             lane.series = self.stats.key(&lane.queue, &lane.kind);
-            self.stats.add(lane.series, &lane.counts);
+            self.stats.add(now, lane.series, &lane.counts);
         }
     }
 

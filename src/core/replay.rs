@@ -198,7 +198,7 @@ impl Core {
             self.remove_lane_if_empty(lane);
         }
         self.lanes.remove_idle_queues();
-        self.lanes.begin_stats();
+        self.lanes.begin_stats(now);
         for key in lost {
             let message = "the server ended during the attempt";
             let failure = Failure::new(FailureReason::WorkerLost, message);

@@ -106,9 +106,14 @@ impl Stats {
         self.current = number;
     }
 
-    /// These jobs exist: they were accepted before.
-    pub(super) fn add(&mut self, key: SeriesKey, jobs: &StateCounts) {
-        self.of(key).counts.add_all(jobs);
+    /// These jobs exist: they were accepted before the start.
+    pub(super) fn add(&mut self, now: Now, key: SeriesKey, jobs: &StateCounts) {
+        self.advance(now);
+        let current = self.current;
+        let series = self.of(key);
+        series.counts.add_all(jobs);
+        // A bucket has the jobs that wait and run until the next change.
+        series.timeline.bucket(current);
     }
 
     /// A job in this state was removed.

@@ -208,6 +208,27 @@ fn pairs_without_jobs_have_no_series_after_a_restart() {
 }
 
 #[test]
+fn jobs_from_before_a_restart_are_shown_in_every_step_after_it() {
+    let mut f = Fixture::new();
+    f.submit(job("a"));
+    f.advance(24 * 60 * MINUTES);
+    let mut again = Core::new(CoreOptions::default(), [9; 32]);
+    f.records.iter().for_each(|record| again.replay(record.clone()));
+    again.resume(f.now, Duration::ZERO, &mut Effects::default());
+    f.advance(20 * MINUTES);
+    for (range, step) in [(30 * MINUTES, MINUTES), (60 * MINUTES, 5 * MINUTES)] {
+        let window = StatsWindow::new(range, step);
+        let mut points = again.stats_points(f.now, &window);
+        let filter = StatsFilter { window, queue: None, kind: None };
+        again.add_stats(f.now, &filter, None, (0, SERIES_MAX), &mut points);
+        let after = points.len() - (20 * MINUTES).div_duration_f64(step) as usize - 1;
+        let waiting: Vec<_> = points.iter().map(|point| point.waiting).collect();
+        assert!(waiting[..after].iter().all(|jobs| *jobs == 0), "{waiting:?}");
+        assert!(waiting[after..].iter().all(|jobs| *jobs == 1), "{waiting:?}");
+    }
+}
+
+#[test]
 fn the_memory_of_statistics_is_bounded() {
     let mut f = Fixture::new();
     let used = |f: &Fixture| {
