@@ -8,6 +8,7 @@ use super::keys::{LaneKey, SessionKey};
 use super::record::Link;
 use super::sessions::Session;
 use super::state::Core;
+use super::stats::Stats;
 use crate::clock::Now;
 use crate::job::{JobState, StateCounts};
 
@@ -22,6 +23,8 @@ pub(crate) struct LaneGauge {
     pub(crate) is_paused: bool,
     /// Queued jobs that no connected worker serves.
     pub(crate) unserved: u32,
+    /// Whether its queue and kind have no series of their own.
+    pub(crate) is_folded: bool,
 }
 
 /// The connected workers of one pool and library.
@@ -69,6 +72,7 @@ impl Core {
             oldest: lane.firsts().map(|job| self.queued_age(now, job)).max().unwrap_or_default(),
             is_paused: lane.paused,
             unserved: if is_unserved { lane.counts.get(JobState::Queued) } else { 0 },
+            is_folded: Stats::is_other(lane.series),
         }
     }
 

@@ -89,6 +89,11 @@ impl Stats {
         key
     }
 
+    /// Whether the series is the one of all pairs beyond the limit.
+    pub(super) fn is_other(key: SeriesKey) -> bool {
+        key.index() == SERIES_MAX
+    }
+
     fn of(&mut self, key: SeriesKey) -> &mut Series {
         &mut self.series[key.index()]
     }

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use super::Engine;
 use crate::core::{FinishedGauge, LaneGauge, PayloadSizes};
-use crate::job::{JobState, QueueName, Timestamp, WatchItem};
+use crate::job::{JobState, QueueName, SeriesTotals, Timestamp, WatchItem};
 use crate::metrics::{self, AtomicHistogram, CALL_BUCKETS, NameSet, OTHER, Snapshot};
 
 /// Lanes and queues that are read under one hold of the lock.
@@ -27,7 +27,8 @@ pub(super) struct Meter {
     watch_gaps: AtomicU64,
     watch_resumes: AtomicU64,
     watch_lag: AtomicHistogram,
-    names: Mutex<Names>,
+    /// The queues that have series of their own.
+    queues: Mutex<NameSet<Arc<str>>>,
 }
 
 impl Default for Meter {
@@ -37,16 +38,9 @@ impl Default for Meter {
             watch_gaps: AtomicU64::new(0),
             watch_resumes: AtomicU64::new(0),
             watch_lag: AtomicHistogram::new(CALL_BUCKETS),
-            names: Mutex::default(),
+            queues: Mutex::default(),
         }
     }
-}
-
-/// The queues and lanes that have series of their own.
-#[derive(Default)]
-struct Names {
-    queues: NameSet<Arc<str>>,
-    lanes: NameSet<(Arc<str>, Arc<str>)>,
 }
 
 impl Meter {
@@ -91,11 +85,12 @@ const STATES: [(JobState, &str); 3] =
 impl Engine {
     /// Adds the engine's metrics, also of commands whose records are not durable yet.
     pub(crate) fn collect_metrics(&self, snapshot: &mut Snapshot) {
-        jobs::collect(&self.totals(), snapshot);
+        let totals = self.totals();
+        jobs::collect(&totals, snapshot);
         self.collect_payloads(snapshot);
         let lanes = self.lane_gauges();
         self.collect_queues(&lanes, snapshot);
-        self.collect_unserved(&lanes, snapshot);
+        collect_unserved(&totals, &lanes, snapshot);
         self.collect_workers(snapshot);
         self.collect_watches(snapshot);
         self.collect_finished(snapshot);
@@ -145,35 +140,18 @@ impl Engine {
         for name in &paused {
             queues.entry(name).or_default().is_paused = true;
         }
-        let mut names = self.0.meter.names.lock();
-        names.queues.admit(&QueueName::DEFAULT.into());
+        let mut names = self.0.meter.queues.lock();
+        names.admit(&QueueName::DEFAULT.into());
         let mut folded = 0;
         for (name, sum) in queues {
-            let is_named = names.queues.admit(name);
+            let is_named = names.admit(name);
             folded += u32::from(!is_named);
             add_queue(snapshot, if is_named { name } else { OTHER }, &sum);
         }
-        for name in names.queues.iter() {
+        for name in names.iter() {
             add_queue(snapshot, name, &QueueSum::default());
         }
         snapshot.add(&metrics::FOLDED_NAMES, &["queue"], folded.into());
-    }
-
-    fn collect_unserved(&self, lanes: &[LaneGauge], snapshot: &mut Snapshot) {
-        let mut names = self.0.meter.names.lock();
-        let mut folded = 0;
-        for lane in lanes {
-            let (queue, kind) = match names.lanes.admit(&(lane.queue.clone(), lane.kind.clone())) {
-                true => (&*lane.queue, &*lane.kind),
-                false => (OTHER, OTHER),
-            };
-            folded += u32::from(queue == OTHER);
-            snapshot.add(&metrics::QUEUE_UNSERVED_JOBS, &[queue, kind], lane.unserved.into());
-        }
-        for (queue, kind) in names.lanes.iter() {
-            snapshot.add(&metrics::QUEUE_UNSERVED_JOBS, &[queue, kind], 0.0);
-        }
-        snapshot.add(&metrics::FOLDED_NAMES, &["lane"], folded.into());
     }
 
     fn collect_workers(&self, snapshot: &mut Snapshot) {
@@ -247,6 +225,20 @@ impl Engine {
         snapshot.add(&metrics::STORE_USED_BYTES, &[DISK], log.bytes() as f64);
         snapshot.add(&metrics::STORE_SEGMENTS, &[DISK], log.segments() as f64);
     }
+}
+
+/// Adds the unserved jobs of each lane; 0 for a series whose lane has no jobs.
+fn collect_unserved(totals: &[SeriesTotals], lanes: &[LaneGauge], snapshot: &mut Snapshot) {
+    for series in totals {
+        snapshot.add(&metrics::QUEUE_UNSERVED_JOBS, &[&series.queue, &series.kind], 0.0);
+    }
+    let mut folded = 0;
+    for lane in lanes {
+        folded += u32::from(lane.is_folded);
+        let labels = if lane.is_folded { [OTHER, OTHER] } else { [&*lane.queue, &*lane.kind] };
+        snapshot.add(&metrics::QUEUE_UNSERVED_JOBS, &labels, lane.unserved.into());
+    }
+    snapshot.add(&metrics::FOLDED_NAMES, &["lane"], folded.into());
 }
 
 fn add_queue(snapshot: &mut Snapshot, queue: &str, sum: &QueueSum) {
