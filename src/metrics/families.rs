@@ -86,7 +86,7 @@ families! {
         "max(jobstream_heartbeat_lag_seconds)";
 
     WATCH_STREAMS: Gauge "jobstream_watch_streams" []
-        "Open watches: WatchResult, Run and waiting GetResult",
+        "Open watches: WatchResult, WatchJobs, Run and waiting GetResult",
         "sum(jobstream_watch_streams)";
     WATCH_EVENTS_SENT: Counter "jobstream_watch_events_sent_total" []
         "Events that watches delivered",
