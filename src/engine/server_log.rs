@@ -16,13 +16,14 @@ const MESSAGE_BYTES_MAX: usize = 256;
 /// The target of the lines about jobs, for filters.
 const JOBS: &str = "jobstream::jobs";
 
-/// The limits of the kinds of lines.
+/// The limits of the kinds of lines. All lines of a limit have one level: lines that the log does not show suppress no others.
 pub(super) struct LogLimits {
     failed: LogLimit,
     cancelled: LogLimit,
     succeeded: LogLimit,
     retried: LogLimit,
     workers: LogLimit,
+    workers_lost: LogLimit,
 }
 
 /// A limit whose number of omitted lines is a line with the level and target of the others.
@@ -39,7 +40,8 @@ impl Default for LogLimits {
             cancelled: limit!(info, JOBS, "more jobs were cancelled"),
             succeeded: limit!(debug, JOBS, "more jobs succeeded"),
             retried: limit!(info, JOBS, "more attempts failed"),
-            workers: limit!(warn, module_path!(), "more workers changed"),
+            workers: limit!(info, module_path!(), "more workers changed"),
+            workers_lost: limit!(warn, module_path!(), "more workers were lost"),
         }
     }
 }
@@ -51,13 +53,14 @@ impl LogLimits {
             LogLine::JobCancelled(..) => self.cancelled.decide(),
             LogLine::JobSucceeded(_) => self.succeeded.decide(),
             LogLine::AttemptFailed(..) => self.retried.decide(),
+            LogLine::Worker { change: WorkerChange::Lost { .. }, .. } => self.workers_lost.decide(),
             LogLine::Worker { .. } => self.workers.decide(),
         }
     }
 
-    fn all(&self) -> [&LogLimit; 5] {
-        let Self { failed, cancelled, succeeded, retried, workers } = self;
-        [failed, cancelled, succeeded, retried, workers]
+    fn all(&self) -> [&LogLimit; 6] {
+        let Self { failed, cancelled, succeeded, retried, workers, workers_lost } = self;
+        [failed, cancelled, succeeded, retried, workers, workers_lost]
     }
 
     /// Logs the numbers of omitted lines that are due.
@@ -161,4 +164,22 @@ fn trace_id(context: Option<&TraceContext>) -> Option<String> {
 
 fn seconds(time: Option<Duration>) -> Option<f64> {
     time.map(|time| time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worker(change: WorkerChange) -> LogLine {
+        LogLine::Worker { id: "1".to_owned(), name: "w".into(), address: String::new(), change }
+    }
+
+    #[test]
+    fn workers_that_join_suppress_no_line_about_a_lost_one() {
+        let limits = LogLimits::default();
+        let joined = || worker(WorkerChange::Joined { kinds: 1, slots: 1 });
+        while limits.decide(&joined()) == LogDecision::Logged {}
+        let lost = worker(WorkerChange::Lost { running: 1, reason: "its connection broke" });
+        assert_eq!(limits.decide(&lost), LogDecision::Logged);
+    }
 }
