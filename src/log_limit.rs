@@ -98,6 +98,16 @@ impl LogLimit {
     }
 }
 
+impl Drop for LogLimit {
+    /// Logs the number of the lines that were omitted in the last period.
+    fn drop(&mut self) {
+        let omitted = self.state.get_mut().omitted;
+        if omitted > 0 {
+            (self.log_omitted)(omitted);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -120,5 +130,14 @@ mod tests {
         limit.report_at(start + PERIOD);
         assert_eq!((OMITTED.load(Ordering::Relaxed), limit.report_due()), (3, None));
         assert_eq!(limit.decide_at(start + PERIOD), LogDecision::Logged);
+    }
+
+    #[test]
+    fn the_lines_omitted_at_the_end_are_counted() {
+        static OMITTED_AT_END: AtomicU64 = AtomicU64::new(0);
+        let limit = LogLimit::new(|omitted| OMITTED_AT_END.store(omitted, Ordering::Relaxed));
+        while limit.decide() != LogDecision::Omitted {}
+        drop(limit);
+        assert_eq!(OMITTED_AT_END.load(Ordering::Relaxed), 2);
     }
 }
