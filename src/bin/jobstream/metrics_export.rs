@@ -34,16 +34,8 @@ fn export(variable: impl Fn(&str) -> Option<String>) -> Result<Option<MetricsExp
     }
     export.interval = otel::metrics_interval(&variable)?.unwrap_or(export.interval);
     export.timeout = timeout.unwrap_or(export.timeout);
-    for (key, value) in otel::resource(&variable)? {
-        set(&mut export.resource, key, value);
-    }
-    set(&mut export.resource, "service.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+    export.resource = otel::resource(&variable);
     Ok(Some(export))
-}
-
-fn set(resource: &mut Vec<(String, String)>, key: String, value: String) {
-    resource.retain(|(known, _)| *known != key);
-    resource.push((key, value));
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 //! The standard variables of OpenTelemetry, as far as its SDK does not read them for us.
 
 #[cfg(feature = "otel")]
+use std::borrow::Cow;
+#[cfg(feature = "otel")]
 use std::time::Duration;
 
 #[cfg(feature = "otel")]
 use jobstream::client::Sampling;
+#[cfg(feature = "otel")]
+use percent_encoding::percent_decode_str;
 
 /// What is exported.
 #[derive(Debug, Clone, Copy)]
@@ -138,26 +142,25 @@ pub(crate) fn sampling(variable: impl Fn(&str) -> Option<String>) -> (Sampling, 
     }
 }
 
-/// Whether `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` name the service.
+/// The attributes of this process: those of `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME`, and its version. Without a name
+/// in them, the service is `jobstream`. The former is ignored if it is malformed, which is logged.
 #[cfg(feature = "otel")]
-pub(crate) fn names_service(variable: impl Fn(&str) -> Option<String>) -> bool {
-    let attributes = variable("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
-    variable("OTEL_SERVICE_NAME").is_some()
-        || attributes.split(',').any(|pair| pair.trim_start().starts_with("service.name="))
-}
-
-/// The attributes of the resource in `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME`. A later one overrides an earlier one
-/// of the same key.
-///
-/// # Errors
-///
-/// If the former is malformed.
-#[cfg(feature = "otel")]
-pub(crate) fn resource(variable: impl Fn(&str) -> Option<String>) -> Result<Vec<(String, String)>, String> {
-    let attributes = variable("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
-    let mut attributes = pairs_of("OTEL_RESOURCE_ATTRIBUTES", &attributes)?;
-    attributes.extend(variable("OTEL_SERVICE_NAME").map(|name| ("service.name".to_owned(), name)));
-    Ok(attributes)
+pub(crate) fn resource(variable: impl Fn(&str) -> Option<String>) -> Vec<(String, String)> {
+    const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
+    const NAME: &str = "service.name";
+    let given = pairs_of(ATTRIBUTES, &variable(ATTRIBUTES).unwrap_or_default());
+    let given = given.unwrap_or_else(|problem| {
+        tracing::warn!("{problem}; it is ignored");
+        Vec::new()
+    });
+    let name = variable("OTEL_SERVICE_NAME").map(|name| (NAME.to_owned(), name));
+    let version = ("service.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+    let mut attributes = vec![(NAME.to_owned(), "jobstream".to_owned())];
+    for (key, value) in given.into_iter().chain(name).chain([version]) {
+        attributes.retain(|(earlier, _)| *earlier != key);
+        attributes.push((key, value));
+    }
+    attributes
 }
 
 /// The interval of the export of metrics, if it is set.
@@ -173,15 +176,17 @@ pub(crate) fn metrics_interval(
     variable(INTERVAL).map(|text| millis_of(INTERVAL, &text)).transpose()
 }
 
-/// Reads `key=value,key=value`.
+/// Reads `key=value,key=value`, where `%20` is a space.
 #[cfg(feature = "otel")]
 pub(crate) fn pairs_of(name: &str, text: &str) -> Result<Vec<(String, String)>, String> {
-    let pair = |text: &str| match text.split_once('=') {
-        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
-        // The text may be a secret.
-        _ => Err(format!("{name}: write it as key=value,key=value")),
+    let decoded = |text: &str| percent_decode_str(text.trim()).decode_utf8().ok().map(Cow::into_owned);
+    let pair = |text: &str| {
+        let (key, value) = text.split_once('=').filter(|(key, _)| !key.trim().is_empty())?;
+        Some((decoded(key)?, decoded(value)?))
     };
-    text.split(',').filter(|text| !text.trim().is_empty()).map(pair).collect()
+    let pairs = text.split(',').filter(|text| !text.trim().is_empty()).map(pair);
+    // The text may be a secret.
+    pairs.collect::<Option<_>>().ok_or_else(|| format!("{name}: write it as key=value,key=value in UTF-8"))
 }
 
 /// Reads milliseconds.
@@ -258,9 +263,29 @@ mod tests {
     }
 
     #[test]
-    fn the_service_is_named_by_either_variable() {
-        let attributes =
-            |name: &str| (name == "OTEL_RESOURCE_ATTRIBUTES").then(|| "a=b, service.name=x".to_owned());
-        assert!(names_service(attributes) && !names_service(|_| None));
+    fn the_attributes_are_those_of_the_variables_and_decoded() {
+        let of = |variables: &[(&str, &str)]| {
+            let value = |name: &str| variables.iter().find(|(known, _)| *known == name);
+            resource(|name| value(name).map(|(_, value)| (*value).to_owned()))
+        };
+        let version = ("service.version", env!("CARGO_PKG_VERSION"));
+        let owned = |pairs: &[(&str, &str)]| -> Vec<_> {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        let default = owned(&[("service.name", "jobstream"), version]);
+        assert_eq!(of(&[]), default);
+        assert_eq!(of(&[("OTEL_RESOURCE_ATTRIBUTES", "malformed")]), default);
+        let attributes = ("OTEL_RESOURCE_ATTRIBUTES", "service.name=a, team=b%2Cc%20d");
+        assert_eq!(of(&[attributes]), owned(&[("service.name", "a"), ("team", "b,c d"), version]));
+        let named = of(&[attributes, ("OTEL_SERVICE_NAME", "e")]);
+        assert_eq!(named, owned(&[("team", "b,c d"), ("service.name", "e"), version]));
+    }
+
+    #[test]
+    fn a_header_may_have_encoded_characters() {
+        let pairs = pairs_of("HEADERS", "authorization=Basic%20QWxh=, x-share=100%").unwrap();
+        let expected = [("authorization", "Basic QWxh="), ("x-share", "100%")];
+        assert_eq!(pairs, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        assert!(pairs_of("HEADERS", "x=%FF").is_err() && pairs_of("HEADERS", "secret").is_err());
     }
 }

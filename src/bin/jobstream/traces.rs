@@ -34,13 +34,15 @@ impl Traces {
     /// Needs a Tokio runtime.
     pub(crate) fn start() -> Self {
         #[cfg(feature = "otel")]
-        let traces = match crate::otel::Collector::of(crate::otel::Signal::Traces, variable) {
-            Ok(collector) => {
-                Self { export: collector.and_then(|collector| export::Export::start(&collector, variable)) }
-            }
-            Err(problem) => {
-                tracing::warn!("traces are not exported: {problem}");
-                Self { export: None }
+        let traces = {
+            let collector = crate::otel::Collector::of(crate::otel::Signal::Traces, variable);
+            let start = |collector| export::Export::start(&collector, variable);
+            let export = collector.and_then(|collector| collector.map(start).transpose());
+            Self {
+                export: export.unwrap_or_else(|problem| {
+                    tracing::warn!("traces are not exported: {problem}");
+                    None
+                }),
             }
         };
         #[cfg(not(feature = "otel"))]

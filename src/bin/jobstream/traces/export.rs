@@ -31,8 +31,15 @@ pub(super) struct Export {
 }
 
 impl Export {
-    /// Starts the export. `None` if the collector's address is invalid, which is logged. Needs a Tokio runtime.
-    pub(super) fn start(collector: &Collector, variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
+    /// Starts the export. Needs a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the collector's address.
+    pub(super) fn start(
+        collector: &Collector,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, String> {
         let (sampling, problem) = otel::sampling(&variable);
         if let Some(problem) = problem {
             tracing::warn!("{problem}");
@@ -40,29 +47,18 @@ impl Export {
         let exporter = match collector.protocol {
             Protocol::Grpc => over_grpc(collector),
             Protocol::HttpProtobuf => over_http(collector),
-        };
-        let exporter = match exporter {
-            Ok(exporter) => Quiet { exporter, lost: AtomicU64::new(0), logged: Mutex::default() },
-            Err(error) => {
-                tracing::warn!(%error, "traces are not exported");
-                return None;
-            }
-        };
-        let resource =
-            Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
-        let resource = match otel::names_service(&variable) {
-            true => resource,
-            false => resource.with_service_name("jobstream"),
-        };
+        }?;
+        let exporter = Quiet { exporter, lost: AtomicU64::new(0), logged: Mutex::default() };
+        let attributes = otel::resource(&variable).into_iter().map(|(key, value)| KeyValue::new(key, value));
         let provider = SdkTracerProvider::builder()
-            .with_resource(resource.build())
+            .with_resource(Resource::builder().with_attributes(attributes).build())
             // `Spans` decides, before a span is made.
             .with_sampler(Sampler::AlwaysOn)
             .with_batch_exporter(exporter)
             .build();
         let spans = Spans::new(provider.tracer("jobstream"), sampling);
         tracing::debug!(?sampling, "exporting traces");
-        Some(Self { provider, spans })
+        Ok(Self { provider, spans })
     }
 
     pub(super) fn spans(&self) -> Spans {
