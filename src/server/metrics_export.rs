@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::
 use prost::Message;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Request;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
@@ -21,8 +21,9 @@ use super::throttle::Throttle;
 
 /// Longest time for the connection to the collector.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
-/// Shortest time between two pushes.
+/// Shortest and longest time between two pushes.
 const INTERVAL_MIN: Duration = Duration::from_millis(10);
+const INTERVAL_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// Longest time for the last push, when the server ends.
 const LAST_PUSH_TIME_MAX: Duration = Duration::from_millis(500);
 
@@ -35,7 +36,7 @@ const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf")
 pub struct MetricsExport {
     transport: Transport,
     headers: HeaderMap,
-    /// Time between two pushes. Default 60 s.
+    /// Time between two pushes, from 10 ms to 24 h. Default 60 s.
     pub interval: Duration,
     /// Longest time of a push. Default 10 s.
     pub timeout: Duration,
@@ -121,22 +122,22 @@ impl MetricsExport {
     pub(super) fn start(self, sources: Sources) -> MetricsPush {
         let stop = CancellationToken::new();
         let pusher = Pusher { export: self, sources, warning: Throttle::default() };
-        MetricsPush { task: tokio::spawn(pusher.run(stop.clone())), stop }
+        MetricsPush { task: tokio::spawn(pusher.run(stop.clone())), stop: stop.drop_guard() }
     }
 }
 
-/// A running export.
+/// A running export. Once it is dropped, it pushes for the last time, within [`LAST_PUSH_TIME_MAX`].
 #[derive(Debug)]
 pub(super) struct MetricsPush {
     task: JoinHandle<()>,
-    stop: CancellationToken,
+    stop: DropGuard,
 }
 
 impl MetricsPush {
-    /// Pushes once more and ends, within [`LAST_PUSH_TIME_MAX`].
+    /// Drops the export and waits until it has ended.
     pub(super) async fn stop(push: Option<Self>) {
         let Some(Self { task, stop }) = push else { return };
-        stop.cancel();
+        drop(stop);
         // A task that panicked has pushed what it could.
         let _ = task.await;
     }
@@ -195,7 +196,7 @@ struct Pusher {
 impl Pusher {
     /// Pushes at each interval until `stop` is cancelled, and once more then.
     async fn run(self, stop: CancellationToken) {
-        let every = self.export.interval.max(INTERVAL_MIN);
+        let every = self.export.interval.clamp(INTERVAL_MIN, INTERVAL_MAX);
         let mut ticks = interval_at(Instant::now() + every, every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
@@ -223,5 +224,34 @@ impl Pusher {
         if let Some(suppressed) = self.warning.pass() {
             tracing::warn!(suppressed, "metrics were not exported: {problem}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::grpc::CallMeter;
+    use crate::engine::{Engine, EngineOptions};
+    use crate::server::limits::ListenerLimits;
+    use crate::server::metrics::Connections;
+
+    #[tokio::test]
+    async fn an_export_ends_once_it_is_dropped() {
+        // Nothing listens there.
+        let mut export = MetricsExport::new("http://127.0.0.1:1").expect("a URL");
+        export.interval = Duration::MAX;
+        let engine = Engine::start(EngineOptions::default());
+        let connections = Connections::new(&ListenerLimits::default());
+        let push = export.start(Sources { engine, calls: CallMeter::default(), connections });
+        let task = push.task.abort_handle();
+        tokio::task::yield_now().await;
+        assert!(!task.is_finished(), "it waits for the interval");
+        drop(push);
+        let ended = async {
+            while !task.is_finished() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(10), ended).await.expect("it ends");
     }
 }
