@@ -101,8 +101,7 @@ pub(crate) struct CallTimer {
     method: usize,
     began: Instant,
     deadline: Option<Deadline>,
-    /// The status if it is dropped; `None` once the end was counted.
-    on_drop: Option<Code>,
+    has_ended: bool,
 }
 
 impl CallMeter {
@@ -115,7 +114,7 @@ impl CallMeter {
     pub(crate) fn start_at(&self, method: &str, began: Instant, deadline: Option<Deadline>) -> CallTimer {
         let other = self.0.methods.len() - 1;
         let method = self.0.by_path.get(method).copied().unwrap_or(other);
-        CallTimer { meter: self.clone(), method, began, deadline, on_drop: Some(Code::Cancelled) }
+        CallTimer { meter: self.clone(), method, began, deadline, has_ended: false }
     }
 
     /// Counts a refused call of this method: `jobstream.v1.JobService/Submit`. A refused job of a batch counts as well.
@@ -152,14 +151,9 @@ impl CallMeter {
 }
 
 impl CallTimer {
-    /// Whether the method is a stream.
-    pub(crate) fn is_stream(&self) -> bool {
-        self.meter.0.methods[self.method].is_stream
-    }
-
     /// Counts the end of the call.
     pub(crate) fn end(&mut self, code: Code) {
-        if self.on_drop.take().is_some() {
+        if !std::mem::replace(&mut self.has_ended, true) {
             let durations = &self.meter.0.methods[self.method].durations[code as usize];
             let durations = durations.get_or_init(|| AtomicHistogram::new(CALL_BUCKETS));
             durations.record(self.began.elapsed());
@@ -172,23 +166,15 @@ impl CallTimer {
             self.end(Code::from_bytes(code.as_bytes()));
         }
     }
-
-    /// Ends the call with success when it is dropped.
-    pub(crate) fn ok_when_dropped(mut self) -> Self {
-        self.on_drop = Some(Code::Ok);
-        self
-    }
 }
 
 impl Drop for CallTimer {
     fn drop(&mut self) {
-        let has_passed = |deadline: &Deadline| Instant::now() >= deadline.0;
-        match self.on_drop {
-            Some(Code::Cancelled) if self.deadline.as_ref().is_some_and(has_passed) => {
-                self.end(Code::DeadlineExceeded);
-            }
-            Some(code) => self.end(code),
-            None => {}
-        }
+        let has_passed = |deadline: Deadline| Instant::now() >= deadline.0;
+        let code = match self.deadline.is_some_and(has_passed) {
+            true => Code::DeadlineExceeded,
+            false => Code::Cancelled,
+        };
+        self.end(code);
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use tokio_stream::{Empty, Stream, StreamExt};
 use tonic::{Code, Status};
 
+use super::observe::StreamStatus;
 use super::problem::Problem;
 use super::request::{BoundRequest, transcode};
 use super::response::render;
@@ -122,18 +123,24 @@ pub(super) fn respond<S>(format: Format, stream: Result<S, Status>) -> Result<Re
 where
     S: Stream<Item = Result<Item, Status>> + Send + 'static,
 {
+    let status = StreamStatus::default();
     let body = match stream {
         Ok(stream) => {
-            let first = tokio_stream::once(format.preamble());
-            Body::from_stream(
-                first.chain(stream.map(move |item| format.encode(item))).map(Ok::<_, Infallible>),
-            )
+            let (first, status) = (tokio_stream::once(format.preamble()), status.clone());
+            let items = stream.map(move |item| {
+                if let Err(error) = &item {
+                    status.fail(error.code());
+                }
+                format.encode(item)
+            });
+            Body::from_stream(first.chain(items).map(Ok::<_, Infallible>))
         }
         // A browser would not reconnect after a 503.
-        Err(status) if format == Format::EventSource && status.code() == Code::Unavailable => {
+        Err(error) if format == Format::EventSource && error.code() == Code::Unavailable => {
+            status.fail(error.code());
             Body::from(reconnect())
         }
-        Err(status) => return Err(status.into()),
+        Err(error) => return Err(error.into()),
     };
     let mut response = Response::new(body);
     let media_type = match format {
@@ -144,6 +151,7 @@ where
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(NO_BUFFERING.0, NO_BUFFERING.1);
+    response.extensions_mut().insert(status);
     Ok(response)
 }
 

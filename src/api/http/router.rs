@@ -15,7 +15,7 @@ use tonic::Code;
 
 use super::health::health_routes;
 use super::metrics::{self, Scrape};
-use super::observe::{CalledRpc, observe};
+use super::observe::{RpcCall, observe};
 use super::page::Page;
 use super::problem::Problem;
 use super::request::{self, BoundRequest};
@@ -64,21 +64,21 @@ pub(crate) fn is_stream(path: &str) -> bool {
 
 /// Answers a request whose path has these routes.
 async fn dispatch(api: Api, routes: PathRoutes, request: Request) -> Response {
-    let mut called = None;
-    let answer = handle(api, &routes, request, &mut called).await;
-    let mut response = answer.unwrap_or_else(IntoResponse::into_response);
-    if let Some(rpc) = called {
-        response.extensions_mut().insert(rpc);
+    let mut call = None;
+    let answer = handle(api, &routes, request, &mut call).await;
+    let response = answer.unwrap_or_else(IntoResponse::into_response);
+    match call {
+        Some(call) => call.end_with(response),
+        None => response,
     }
-    response
 }
 
-/// Answers a request. `called` is the RPC of its route, once that is known.
+/// Answers a request. `call` is the call of the RPC of its route, once that is known.
 async fn handle(
     api: Api,
     routes: &[Route],
     request: Request,
-    called: &mut Option<CalledRpc>,
+    call: &mut Option<RpcCall>,
 ) -> Result<Response, Problem> {
     let (parts, http_body) = request.into_parts();
     let path = parts.uri.path();
@@ -99,7 +99,7 @@ async fn handle(
     let Some(route) = candidates().find(|route| route.method == *method) else {
         return Err(wrong_method(&parts.method, allowed_methods(candidates())));
     };
-    *called = Some(CalledRpc::of(&route.rpc));
+    *call = Some(RpcCall::begin(api.call_log().meter(), &route.rpc));
     #[cfg(feature = "otel")]
     if let Some(span) = parts.extensions.get::<crate::api::request_span::RequestSpan>() {
         span.set_rpc(route.rpc.full_name());

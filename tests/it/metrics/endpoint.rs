@@ -10,7 +10,7 @@ use tonic::Code;
 
 use super::scrape::Scrape;
 use crate::support::raw_worker::{RawWorker, hello};
-use crate::support::{Http, TestServer, echo, job, new_id, text, wait_for, watch_request};
+use crate::support::{Http, TestServer, echo, job, new_id, read_until, text, wait_for, watch_request};
 
 /// Families without a sample in a new server in memory: their labels are not known yet, or they need a log.
 const LATER: [&str; 16] = [
@@ -96,6 +96,35 @@ async fn streams_are_counted_apart_at_their_end() {
 
     drop(server.jobs().watch_result(watch_request(&id, 1)).await.expect("a stream"));
     Scrape::when(server.address, "jobstream_watch_resumes_total", 1.0).await;
+}
+
+#[tokio::test]
+async fn a_call_over_http_has_the_status_of_its_end() {
+    let server = TestServer::start().await;
+    let of = |family: &str, method: &str, code: &str| {
+        let labels = format!("rpc_method=\"jobstream.v1.JobService/{method}\",rpc_status_code=\"{code}\"");
+        format!("rpc_server_{family}_duration_seconds_count{{{labels}}}")
+    };
+    let id = server.submit(job("unserved")).await;
+    let (address, result) = (server.address, format!("/v1/jobs/{id}/result?wait=60s"));
+    let waiting = tokio::spawn(async move { Http::new(address, true).get(&result).await.status });
+    Scrape::when(address, "jobstream_watch_streams", 1.0).await;
+    waiting.abort();
+    Scrape::when(address, &of("call", "GetResult", "CANCELLED"), 1.0).await;
+
+    let (http, events) = (Http::new(address, true), format!("/v1/jobs/{id}/events"));
+    let (_, _, mut left) = http.open(Method::GET, &events, &[], "").await;
+    read_until(&mut left, "JOB_STATE_QUEUED").await;
+    drop(left);
+    Scrape::when(address, &of("stream", "WatchResult", "CANCELLED"), 1.0).await;
+    server.submit(job("test.gate")).await;
+    server.gate.arrival().await;
+    let (_, _, mut drained) = http.open(Method::GET, &events, &[], "").await;
+    read_until(&mut drained, "JOB_STATE_QUEUED").await;
+    server.shutdown.graceful.cancel();
+    read_until(&mut drained, "DRAINING").await;
+    let scrape = Scrape::when(address, &of("stream", "WatchResult", "UNAVAILABLE"), 1.0).await;
+    assert_eq!(scrape.get(&of("stream", "WatchResult", "OK")), 0.0);
 }
 
 #[tokio::test]
