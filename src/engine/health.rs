@@ -85,7 +85,8 @@ impl Engine {
         EngineHealth { answers: admission.is_some(), log, admission }
     }
 
-    fn admission(&self, state: &State) -> Admission {
+    /// Whether new jobs are accepted now.
+    pub(super) fn admission(&self, state: &State) -> Admission {
         if state.core.is_draining() {
             return Admission::Draining;
         }

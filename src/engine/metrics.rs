@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::Engine;
+use super::{Admission, Engine};
 use crate::core::{FinishedGauge, LaneGauge, PayloadSizes};
 use crate::job::{JobState, QueueName, SeriesTotals, Timestamp, WatchItem};
 use crate::metrics::{self, AtomicHistogram, CALL_BUCKETS, NameSet, OTHER, Snapshot};
@@ -198,17 +198,15 @@ impl Engine {
     }
 
     fn collect_state(&self, snapshot: &mut Snapshot) {
-        let (memory, is_draining) = {
+        let (memory, admission) = {
             let state = self.0.state.lock();
-            (self.memory_use(&state.core), state.core.is_draining())
+            (self.memory_use(&state.core), self.admission(&state))
         };
         for part in memory {
             snapshot.add(&metrics::MEMORY_USED_BYTES, &[part.category], part.used_bytes as f64);
             snapshot.add(&metrics::MEMORY_LIMIT_BYTES, &[part.category], part.limit_bytes as f64);
         }
-        let is_refusing =
-            is_draining || self.0.commit.as_ref().is_some_and(|commit| commit.refusal().is_some());
-        snapshot.add(&metrics::READY, &["accepting"], f64::from(!is_refusing));
+        snapshot.add(&metrics::READY, &["accepting"], f64::from(admission == Admission::Open));
         snapshot.add(&metrics::READY, &["log"], f64::from(self.check_log().is_ok()));
         let start = Duration::from_micros(self.0.start.wall.as_micros().unsigned_abs());
         snapshot.add(&metrics::START_TIME, &[], start.as_secs_f64());
