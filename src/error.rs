@@ -111,6 +111,8 @@ pub enum ErrorKind {
     /// The directory cannot be used for the log: it is in use by another process, read-only, not a log directory, or of a
     /// newer format.
     LogRefused,
+    /// The request arrived without TLS at a port that serves TLS only.
+    TlsRequired,
     /// The request names a host that this server does not accept.
     HostNotAllowed {
         /// The host of the request.

@@ -109,8 +109,9 @@ type PermissionDenied struct{ *Base }
 type ResourceExhausted struct{ *Base }
 
 // Unavailable means that the server is unavailable or unreachable. After a failed TLS handshake the reason is
-// UNKNOWN_CA, INVALID_CERTIFICATE, NOT_TLS or TLS_FAILED. After an error of the token function it is
-// TOKEN_UNAVAILABLE, and errors.Is matches the error of the function.
+// UNKNOWN_CA, INVALID_CERTIFICATE, NOT_TLS or TLS_FAILED, and TLS_REQUIRED if the address is plain text but the server
+// serves TLS only. After an error of the token function it is TOKEN_UNAVAILABLE, and errors.Is matches the error of the
+// function.
 type Unavailable struct{ *Base }
 
 // DeadlineExceeded means that no response arrived in time. The server may or may not have processed the call.

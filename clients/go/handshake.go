@@ -16,12 +16,13 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// The reasons of a failed TLS handshake.
+// The reasons of a failed TLS handshake. The server sends reasonTLSRequired in answer to plain text.
 const (
 	reasonUnknownCA          = "UNKNOWN_CA"
 	reasonInvalidCertificate = "INVALID_CERTIFICATE"
 	reasonClientCertificate  = "CLIENT_CERTIFICATE"
 	reasonNotTLS             = "NOT_TLS"
+	reasonTLSRequired        = "TLS_REQUIRED"
 	reasonTLSFailed          = "TLS_FAILED"
 )
 
@@ -128,6 +129,10 @@ func handshakeError(text string, to string) error {
 	if reason == reasonClientCertificate {
 		code = codes.Unauthenticated
 	}
+	return unusable(code, reason, why, to)
+}
+
+func unusable(code codes.Code, reason, why, to string) error {
 	return typed(&Error{Code: code, Reason: reason, Message: fmt.Sprintf("cannot use the server at %s: %s", to, why)})
 }
 
@@ -139,10 +144,10 @@ func withTLSHint(text, to string) string {
 	return text
 }
 
-// isOfCertificates reports whether the certificates of the server made the handshake fail: a retry cannot help.
+// isOfCertificates reports whether the certificates of the server or the address prevent every call: a retry cannot help.
 func isOfCertificates(err error) bool {
 	switch baseOf(err).Reason {
-	case reasonUnknownCA, reasonInvalidCertificate, reasonNotTLS:
+	case reasonUnknownCA, reasonInvalidCertificate, reasonNotTLS, reasonTLSRequired:
 		return true
 	default:
 		return false

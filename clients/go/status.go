@@ -40,6 +40,8 @@ func readStatus(st *status.Status, address string) error {
 		base.Code = transportCode(base.Code, st.Message())
 	}
 	switch {
+	case base.Reason == reasonTLSRequired:
+		return unusable(codes.Unavailable, base.Reason, st.Message(), address)
 	case base.Code == codes.DeadlineExceeded:
 		return timedOut(address, st.Message())
 	case base.Code == codes.Unavailable && !fromServer:

@@ -169,9 +169,10 @@ func TestPlainTextOnOneSideIsExplained(t *testing.T) {
 	assertExplained(t, connect(t, address), codes.Unavailable, "NOT_TLS", "use http://")
 
 	secured := jobstreamtest.Server(t, a.flags("server", local, 2)...)
-	client := impatient(t, strings.Replace(secured.Address, "https:", "http:", 1))
-	if _, err := client.Queues(within(t)); err == nil || !strings.Contains(err.Error(), "begins with https://") {
-		t.Error(err)
+	client := connect(t, strings.Replace(secured.Address, "https:", "http:", 1))
+	assertExplained(t, client, codes.Unavailable, "TLS_REQUIRED", "use "+secured.Address)
+	if err := runWorker(t, client); !errors.As(err, new(*jobstream.Unavailable)) {
+		t.Errorf("%T %v", err, err)
 	}
 }
 

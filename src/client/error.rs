@@ -91,15 +91,17 @@ pub mod reason {
     pub const CLIENT_CERTIFICATE: &str = "CLIENT_CERTIFICATE";
     /// Set by the client: the address begins with `https://`, but the server does not answer with TLS.
     pub const NOT_TLS: &str = "NOT_TLS";
+    /// The address begins with `http://`, but the server serves TLS only.
+    pub const TLS_REQUIRED: &str = "TLS_REQUIRED";
     /// Set by the client: an interceptor did not submit the job.
     pub const INTERCEPTED: &str = "INTERCEPTED";
     /// Set by the client: the TLS handshake failed for another reason.
     pub const TLS_FAILED: &str = "TLS_FAILED";
 }
 
-/// Whether a retry cannot help, because the certificates stay as they are.
+/// Whether a retry cannot help, because the certificates and the address stay as they are.
 fn is_of_certificates(reason: &str) -> bool {
-    [reason::UNKNOWN_CA, reason::INVALID_CERTIFICATE, reason::NOT_TLS].contains(&reason)
+    [reason::UNKNOWN_CA, reason::INVALID_CERTIFICATE, reason::NOT_TLS, reason::TLS_REQUIRED].contains(&reason)
 }
 
 /// Why a call failed: a kind and a reason to match on, and a message that names the server.

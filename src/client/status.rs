@@ -62,6 +62,11 @@ pub(super) fn unreachable(address: &str, why: &str) -> Error {
     Error::new(ErrorKind::Unreachable, "", message).with_short_message(why)
 }
 
+/// The server answers, but not to calls of this client as it is.
+fn unusable(kind: ErrorKind, reason: &str, address: &str, why: &str) -> Error {
+    Error::new(kind, reason, format!("cannot use the server at {address}: {why}")).with_short_message(why)
+}
+
 /// No server answers, or the connection broke: with the reason and the text if TLS is the cause.
 pub(super) fn unreachable_by(address: &str, cause: &(dyn StdError + 'static)) -> Error {
     #[cfg(feature = "tls")]
@@ -70,8 +75,7 @@ pub(super) fn unreachable_by(address: &str, cause: &(dyn StdError + 'static)) ->
             reason::CLIENT_CERTIFICATE => ErrorKind::Unauthenticated,
             _ => ErrorKind::Unreachable,
         };
-        let message = format!("cannot use the server at {address}: {why}");
-        return Error::new(kind, explained, message).with_short_message(&why);
+        return unusable(kind, explained, address, &why);
     }
     let why = innermost(cause);
     match why.contains(FRAME_ERROR) && address.starts_with("http://") {
@@ -108,6 +112,9 @@ fn read(code: Code, message: &str, details: &ErrorDetails, address: &str) -> Err
         None => ("", Default::default()),
     };
     let message = if message.is_empty() { "no message" } else { message };
+    if reason == reason::TLS_REQUIRED {
+        return unusable(ErrorKind::Unreachable, reason, address, message);
+    }
     let kind = match info {
         Some(_) => kind_of(code),
         None => foreign_kind_of(code),

@@ -115,6 +115,7 @@ fn status_parts(error: &Error, boot_id: &str) -> StatusParts {
             StatusParts::new(Code::DataLoss, "LOG_DAMAGED").fact("offset", offset)
         }
         ErrorKind::LogRefused => StatusParts::new(Code::FailedPrecondition, "LOG_REFUSED"),
+        ErrorKind::TlsRequired => StatusParts::new(Code::FailedPrecondition, "TLS_REQUIRED"),
         ErrorKind::HostNotAllowed { host } => permission_denied("HOST_NOT_ALLOWED", "host", host),
         ErrorKind::OriginNotAllowed { origin } => permission_denied("ORIGIN_NOT_ALLOWED", "origin", origin),
         ErrorKind::Unauthenticated { reason } => StatusParts::new(Code::Unauthenticated, reason),

@@ -5,6 +5,8 @@
 
 mod call_shape;
 mod executor;
+#[cfg(feature = "tls")]
+mod plain_text;
 mod request;
 mod request_body;
 mod response_body;

@@ -8,6 +8,7 @@ mod flood;
 mod hostile;
 mod key_mode;
 mod nonsense;
+mod plain_text;
 mod reload;
 mod validity;
 
@@ -124,7 +125,7 @@ async fn the_command_line_names_the_way_out() {
             format!("--address {} --ca {}", dev.address, other.path("ca.crt")),
             ["does not trust", "--ca FILE or JOBSTREAM_CA"],
         ),
-        (format!("--address {plain} --rpc-timeout 1s"), [plain.as_str(), "begins with https://"]),
+        (format!("--address {plain}"), [plain.as_str(), &format!("use {}", dev.address)]),
         (format!("--address {plain} --ca ca.crt"), ["--ca needs TLS", "https://host:port"]),
         (
             format!("--address {} --ca no-such-file", dev.address),

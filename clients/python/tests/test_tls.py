@@ -115,8 +115,15 @@ def test_plain_text_server_and_plain_text_client_are_explained(tls: Server, auth
         error = error_of(plain.address.replace("http:", "https:"), ClientOptions(ca=authority.ca))
     assert (type(error), error.reason) == (Unavailable, "NOT_TLS")
     assert "use http://" in error.message
-    error = error_of(tls.address.replace("https:", "http:"), ClientOptions(tries=2))
-    assert "begins with https://" in error.message
+    plain_address = tls.address.replace("https:", "http:")
+    error = error_of(plain_address, ClientOptions())
+    assert (type(error), error.reason, error.is_transient) == (Unavailable, "TLS_REQUIRED", False)
+    assert error.message == f"cannot use the server at {plain_address}: this port serves TLS only: use {tls.address}"
+    with Client(plain_address) as client:
+        worker = Worker(client, "plain")
+        worker.handler("any")(lambda _: None)
+        with pytest.raises(Unavailable, match="TLS only"):
+            worker.run(signals=False)
 
 
 def test_worker_ends_with_the_error_of_the_handshake(mutual: Server, stranger: Authority, authority: Authority) -> None:

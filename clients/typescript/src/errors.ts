@@ -168,8 +168,8 @@ export class ResourceExhausted extends JobstreamError {
 
 /**
  * The server is unavailable or unreachable. If TLS is the cause, `reason` is `UNKNOWN_CA`, `INVALID_CERTIFICATE`,
- * `NOT_TLS` or `TLS_FAILED`; the first three are not retried. `TOKEN_UNAVAILABLE` is the reason if the function of the token
- * failed.
+ * `NOT_TLS`, `TLS_REQUIRED` or `TLS_FAILED`; only the last one is retried. `TOKEN_UNAVAILABLE` is the reason if the function
+ * of the token failed.
  */
 export class Unavailable extends JobstreamError {
   override readonly name: string = "Unavailable";

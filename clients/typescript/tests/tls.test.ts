@@ -66,6 +66,7 @@ const REFUSALS: [string, string, string, NodeClientOptions, RegExp][] = [
   ["another CA", server.address, "UNKNOWN_CA", { ca: other.path("ca.crt") }, /does not trust/],
   ["another host", elsewhere.address, "INVALID_CERTIFICATE", { ca }, /not for 127.0.0.1, but for jobs.example: use/],
   ["a server without TLS", plain.address.replace("http", "https"), "NOT_TLS", { ca }, /in plain text: use http:/],
+  ["plain text to a port of TLS", server.address.replace("https", "http"), "TLS_REQUIRED", {}, /TLS only: use https:/],
   ["a missing client certificate", strict.address, "CLIENT_CERTIFICATE", { ca }, /requires a client cer.*: set client/],
   [
     "a client certificate of another CA",
@@ -94,15 +95,6 @@ for (const [what, address, reason, options, message] of REFUSALS) {
     );
   });
 }
-
-test("plain text to a TLS port is answered with the way out", async () => {
-  const address = server.address.replace("https", "http");
-  await using client = new Client(address, { tries: { maxAttempts: 1 } });
-  await assert.rejects(client.get(UNKNOWN), (error) => {
-    assert.ok(error instanceof Unavailable);
-    return error.message.includes(`${address}: `) && error.message.includes("its address begins with https://");
-  });
-});
 
 test("a client that is closed while the server refuses its certificate does not end the process", async () => {
   for (let i = 0; i < 5; i++) {

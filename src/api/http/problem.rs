@@ -181,6 +181,7 @@ fn http_status(code: Code, reason: &str) -> StatusCode {
     match (code, reason) {
         (_, "PAYLOAD_TOO_LARGE") => StatusCode::PAYLOAD_TOO_LARGE,
         (_, "RESULT_EXPIRED") => StatusCode::GONE,
+        (_, "TLS_REQUIRED") => StatusCode::BAD_REQUEST,
         (Code::InvalidArgument | Code::OutOfRange, _) => StatusCode::BAD_REQUEST,
         (Code::Unauthenticated, _) => StatusCode::UNAUTHORIZED,
         (Code::PermissionDenied, _) => StatusCode::FORBIDDEN,

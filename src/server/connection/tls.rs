@@ -12,16 +12,20 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use webpki::EndEntityCert;
 
 use super::super::connection_thread::ThreadState;
+use super::super::limits::ListenerLimits;
 use super::super::tls::ServerTls;
-use super::{Shared, serve_http};
+use super::{Shared, plain_text, serve_http};
 use crate::api::grpc::ClientCertificate;
 
 /// Longest time, and most bytes, that are read from a peer after its handshake failed.
 const LINGER: Duration = Duration::from_millis(500);
 const LINGER_BYTES_MAX: u64 = 64 << 10;
+
+const PLAIN_TEXT: &str = "it sent plain text to the TLS port: its address must begin with https://";
 
 /// Does the handshake within its timeout, then serves requests. It ends at once if the watchdog requests a GOAWAY during the
 /// handshake.
@@ -33,7 +37,7 @@ pub(super) async fn serve(
     mut go_away_requested: oneshot::Receiver<()>,
 ) {
     let peer = shared.info.peer;
-    let handshake = TlsAcceptor::from(tls.config()).accept(stream).into_fallible();
+    let handshake = Box::pin(shake_hands(&tls, peer, stream, &thread.limits));
     let handshake = thread.handshakes.run(handshake);
     let accepted = tokio::select! {
         biased;
@@ -48,12 +52,9 @@ pub(super) async fn serve(
                 // Nothing else sets it.
                 let _ = shared.client_certificate.set(Arc::new(certificate));
             }
-            serve_http(thread, Box::new(stream), shared, go_away_requested).await;
+            serve_http(thread, stream, shared, go_away_requested).await;
         }
-        Ok(Some(Err((error, stream)))) => {
-            log_failure(&tls, peer, &error);
-            linger(stream).await;
-        }
+        Ok(Some(Err(stream))) => linger(stream).await,
         Ok(None) => {
             if let Some(suppressed) = tls.handshake_warning().pass() {
                 tracing::warn!(%peer, suppressed, "closed a connection: its TLS handshake was the oldest one, and max_tls_handshakes are open");
@@ -61,6 +62,27 @@ pub(super) async fn serve(
         }
         Err(_) => tracing::debug!(%peer, "closed a connection that sent no TLS handshake in time"),
     }
+}
+
+/// Returns the socket if the handshake failed, which is logged, or if the peer sent HTTP, which was answered.
+async fn shake_hands(
+    tls: &ServerTls,
+    peer: SocketAddr,
+    mut stream: TcpStream,
+    limits: &ListenerLimits,
+) -> Result<Box<TlsStream<TcpStream>>, TcpStream> {
+    if plain_text::is_http(&stream).await {
+        if let Some(suppressed) = tls.handshake_warning().pass() {
+            tracing::warn!(%peer, suppressed, "closed a connection: {PLAIN_TEXT}");
+        }
+        plain_text::refuse(&mut stream, limits).await;
+        return Err(stream);
+    }
+    let accepted = TlsAcceptor::from(tls.config()).accept(stream).into_fallible().await;
+    accepted.map(Box::new).map_err(|(error, stream)| {
+        log_failure(tls, peer, &error);
+        stream
+    })
 }
 
 /// The names of a certificate that rustls has verified; `None` if it cannot be parsed, which the verification excludes.
@@ -98,9 +120,7 @@ fn log_failure(tls: &ServerTls, peer: SocketAddr, error: &io::Error) {
 fn problem(error: &io::Error) -> Option<&'static str> {
     use AlertDescription::{BadCertificate, CertificateUnknown, UnknownCA};
     let problem = match error.get_ref()?.downcast_ref::<Error>()? {
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            "it sent plain text to the TLS port: its address must begin with https://"
-        }
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => PLAIN_TEXT,
         Error::NoApplicationProtocol => {
             "its client offers neither h2 nor http/1.1 by ALPN: it is no HTTP client"
         }

@@ -161,16 +161,3 @@ async fn a_peer_without_a_common_protocol_is_refused_and_logged() {
     let (_, stderr) = dev.end().await;
     assert!(stderr.contains("offers neither h2 nor http/1.1"), "{stderr}");
 }
-
-#[tokio::test]
-async fn plain_text_is_logged() {
-    let authority = Authority::new();
-    authority.issue("server", &HOSTS);
-    let dev = start(&authority, "server", &[]).await;
-    let mut plain = TcpStream::connect(host_of(&dev)).await.expect("a connection");
-    plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("an open connection");
-    closed(&mut plain).await;
-    dev.signal(rustix::process::Signal::TERM);
-    let (_, stderr) = dev.end().await;
-    assert!(stderr.contains("plain text to the TLS port"), "{stderr}");
-}

@@ -13,6 +13,9 @@ use super::hostile::{closed, serve};
 use super::{Authority, HOSTS};
 use crate::support::wait_for;
 
+/// The first bytes of HTTP/2.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// Content types of records.
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
@@ -54,6 +57,10 @@ async fn nonsense_is_disconnected_and_others_are_served() {
         ("an alert", records(ALERT, &[2, 40])),
         ("empty records", [HANDSHAKE, 3, 1, 0, 0].repeat(1_000)),
         ("a record of the largest length", vec![HANDSHAKE, 3, 1, 0xff, 0xff, 1]),
+        ("a request of HTTP/1.1 without an end", [&b"GET / HTTP/1.1\r\nx: "[..], &[b'a'; 1 << 20]].concat()),
+        ("half a method", b"GE".to_vec()),
+        ("a preface of HTTP/2 and nothing else", PREFACE.to_vec()),
+        ("a preface of HTTP/2 and no frames of it", [PREFACE, &[0xff; 4_096]].concat()),
         ("a hello of SSL 2.0", b"\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10".to_vec()),
         ("a finished message", records(HANDSHAKE, &[20, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
     ] {

@@ -140,15 +140,16 @@ class ResourceExhausted(JobstreamError):
         return self.retry_after is not None
 
 
-CERTIFICATE_REASONS = {"UNKNOWN_CA", "INVALID_CERTIFICATE", "NOT_TLS"}
-"""Reasons of a failed TLS handshake that a retry cannot change."""
+CERTIFICATE_REASONS = {"UNKNOWN_CA", "INVALID_CERTIFICATE", "NOT_TLS", "TLS_REQUIRED"}
+"""Reasons of a failed TLS handshake, or of a missing one, that a retry cannot change."""
 
 
 class Unavailable(JobstreamError):
     """The server is unavailable or unreachable.
 
-    After a failed TLS handshake `reason` is UNKNOWN_CA, INVALID_CERTIFICATE, NOT_TLS or TLS_FAILED. After an exception
-    of the token function it is TOKEN_UNAVAILABLE.
+    After a failed TLS handshake `reason` is UNKNOWN_CA, INVALID_CERTIFICATE, NOT_TLS or TLS_FAILED, and TLS_REQUIRED if
+    the address is plain text but the server serves TLS only. After an exception of the token function it is
+    TOKEN_UNAVAILABLE.
     """
 
     @property

@@ -13,6 +13,8 @@ INVALID_CERTIFICATE = "INVALID_CERTIFICATE"
 CLIENT_CERTIFICATE = "CLIENT_CERTIFICATE"
 NOT_TLS = "NOT_TLS"
 TLS_FAILED = "TLS_FAILED"
+TLS_REQUIRED = "TLS_REQUIRED"
+"""The reason that a server of TLS sends in answer to plain text."""
 
 CAUSES: list[tuple[str, str, str]] = [
     (
@@ -76,10 +78,15 @@ def explain(address: str, cause: str) -> JobstreamError | None:
     for pattern, reason, explanation in CAUSES:
         if re.search(pattern, cause, re.DOTALL):
             why = explanation.format(host=target.rpartition(":")[0], target=target, cause=cause)
-            kind = Unauthenticated if reason == CLIENT_CERTIFICATE else Unavailable
-            code = grpc.StatusCode.UNAUTHENTICATED if kind is Unauthenticated else grpc.StatusCode.UNAVAILABLE
-            return kind(f"cannot use the server at {address}: {why}", ErrorDetails(code.name, reason))
+            return unusable(address, reason, why)
     return None
+
+
+def unusable(address: str, reason: str, why: str) -> JobstreamError:
+    """The error of a server that no call can use, because of TLS."""
+    kind = Unauthenticated if reason == CLIENT_CERTIFICATE else Unavailable
+    code = grpc.StatusCode.UNAUTHENTICATED if kind is Unauthenticated else grpc.StatusCode.UNAVAILABLE
+    return kind(f"cannot use the server at {address}: {why}", ErrorDetails(code.name, reason))
 
 
 def with_hint(address: str, cause: str) -> str:

@@ -93,6 +93,8 @@ def from_rpc_status(status: status_pb2.Status, address: str) -> JobstreamError:
 def convert(code: grpc.StatusCode, message: str, packed_details: Iterable[AnyMessage], address: str) -> JobstreamError:
     details = read_details(code, packed_details)
     if not details.reason and (found := HTTP_STATUS.search(message)):
+    if details.reason == handshake.TLS_REQUIRED:
+        return handshake.unusable(address, details.reason, message)
         return http_error(int(found[1]), address)
     if not details.reason and code in TRANSPORT_CODES:
         return handshake.explain(address, message) or unavailable(address, handshake.with_hint(address, message))

@@ -21,7 +21,7 @@ import {
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb.js";
 import type { Status } from "../gen/google/rpc/status_pb.js";
 import type { Connection } from "./connection.js";
-import { type TlsFailure, explainTlsFailure } from "./tls_errors.js";
+import { TLS_REQUIRED, type TlsFailure, explainTlsFailure } from "./tls_errors.js";
 
 const DOMAIN = "jobstream";
 
@@ -90,6 +90,9 @@ function readConnectError(thrown: ConnectError, address: string, hint = ""): Job
   const info = thrown.findDetails(ErrorInfoSchema).find(({ domain }) => domain === DOMAIN);
   const httpStatus = info === undefined ? HTTP_ERROR.exec(thrown.rawMessage)?.[1] : undefined;
   if (httpStatus !== undefined) {
+  if (info?.reason === TLS_REQUIRED) {
+    return tlsError(address, { reason: TLS_REQUIRED, text: thrown.rawMessage }, thrown);
+  }
     return httpError(address, httpStatus, thrown);
   }
   if (info === undefined && TRANSPORT_CODES.includes(thrown.code)) {
@@ -138,7 +141,7 @@ function httpError(address: string, status: string, cause: ConnectError): Jobstr
   return new Class(message, { code, cause });
 }
 
-/** The error of a failed TLS handshake. */
+/** The error of a failed TLS handshake, or of plain text to a port of TLS. */
 function tlsError(address: string, { reason, text }: TlsFailure, cause: ConnectError): JobstreamError {
   const message = `cannot use the server at ${address}: ${text}`;
   return reason === "CLIENT_CERTIFICATE"

@@ -2,9 +2,13 @@
 
 import { truncateText } from "../data/text.js";
 
+/** The reason of a server of TLS that refuses plain text. */
+export const TLS_REQUIRED = "TLS_REQUIRED";
+
 /** Why a handshake failed, and the way out. */
 export interface TlsFailure {
-  readonly reason: "UNKNOWN_CA" | "INVALID_CERTIFICATE" | "NOT_TLS" | "CLIENT_CERTIFICATE" | "TLS_FAILED";
+  readonly reason:
+    "UNKNOWN_CA" | "INVALID_CERTIFICATE" | "NOT_TLS" | typeof TLS_REQUIRED | "CLIENT_CERTIFICATE" | "TLS_FAILED";
   readonly text: string;
 }
 
@@ -12,7 +16,7 @@ export interface TlsFailure {
 const NAMES_BYTES_MAX = 512;
 
 /** Reasons of failures that stay until somebody changes the certificates or the address. */
-const PERMANENT = ["UNKNOWN_CA", "INVALID_CERTIFICATE", "NOT_TLS"];
+const PERMANENT = ["UNKNOWN_CA", "INVALID_CERTIFICATE", "NOT_TLS", TLS_REQUIRED];
 
 const UNKNOWN_CA = [
   "CERT_SIGNATURE_FAILURE",

@@ -44,6 +44,9 @@ pub(crate) fn from_client(error: &client::Error, address: &Address) -> Error {
             Error::new(Exit::Unreachable, format!("the server at {address} did not answer in time"))
                 .hint("allow it more time with --rpc-timeout")
         }
+        ErrorKind::Unreachable if !error.is_transient() => {
+            Error::new(Exit::Unreachable, format!("cannot use the server at {address}: {text}"))
+        }
         ErrorKind::Unreachable => {
             Error::new(Exit::Unreachable, format!("lost the server at {address}: {text}"))
         }
@@ -132,7 +135,9 @@ fn hint_for(reason: &str, names_worker: bool, flag: &str) -> Option<String> {
             "name a certificate that it accepts with --client-cert and --client-key, or JOBSTREAM_CLIENT_CERT and \
              JOBSTREAM_CLIENT_KEY"
         }
-        client::reason::NOT_TLS => "check the address, --address or JOBSTREAM_ADDRESS",
+        client::reason::NOT_TLS | client::reason::TLS_REQUIRED => {
+            "check the address, --address or JOBSTREAM_ADDRESS"
+        }
         _ => return None,
     };
     Some(hint.to_owned())

@@ -35,6 +35,9 @@ final class Errors {
         ErrorInfo info = find(details, ErrorInfo.class)
                 .filter(found -> found.getDomain().equals(DOMAIN))
                 .orElse(null);
+        if (info != null && info.getReason().equals(TlsErrors.TLS_REQUIRED)) {
+            return TlsErrors.required(status, address, thrown);
+        }
         if (info != null) {
             return serverError(status, details, info, address);
         }

@@ -20,8 +20,10 @@ final class TlsErrors {
     private static final String INVALID_CERTIFICATE = "INVALID_CERTIFICATE";
     private static final String NOT_TLS = "NOT_TLS";
     private static final String CLIENT_CERTIFICATE = "CLIENT_CERTIFICATE";
+    /** The answer of a server of TLS to plain text. */
+    static final String TLS_REQUIRED = "TLS_REQUIRED";
     /** Reasons that stay until somebody changes the certificates or the address. */
-    private static final Set<String> PERMANENT = Set.of(UNKNOWN_CA, INVALID_CERTIFICATE, NOT_TLS);
+    private static final Set<String> PERMANENT = Set.of(UNKNOWN_CA, INVALID_CERTIFICATE, NOT_TLS, TLS_REQUIRED);
 
     /** Another authority of the same name gives a bad signature. */
     private static final Set<CertPathValidatorException.Reason> UNTRUSTED =
@@ -61,11 +63,20 @@ final class TlsErrors {
         for (Throwable cause = status.getCause(); cause != null; cause = cause.getCause()) {
             ErrorDetails failure = explain(cause);
             if (failure != null) {
-                String message = "cannot use the server at " + address + ": " + failure.message();
-                return Optional.of(Errors.classify(failure.withMessage(message).withCause(thrown)));
+                return Optional.of(unusable(failure, address, thrown));
             }
         }
         return Optional.empty();
+    }
+
+    /** The error of a server that refuses plain text. */
+    static JobstreamException required(Status status, String address, Throwable thrown) {
+        return unusable(unavailable(TLS_REQUIRED, status.getDescription()), address, thrown);
+    }
+
+    private static JobstreamException unusable(ErrorDetails failure, String address, Throwable thrown) {
+        String message = "cannot use the server at " + address + ": " + failure.message();
+        return Errors.classify(failure.withMessage(message).withCause(thrown));
     }
 
     /** A hint for a server that answered plain text with TLS; else empty. */

@@ -226,12 +226,13 @@ class TlsTest {
     }
 
     @Test
-    void plainTextToATlsPortIsAnsweredWithTheWayOut() {
-        String address = server.address().replace("https", "http");
-        try (Client client = Client.connect(address, options -> options.tries(1))) {
-            var error = assertThrows(UnavailableException.class, () -> client.get(ID));
-            assertTrue(error.getMessage().contains("use an address that begins with https://"), error.getMessage());
-        }
+    void plainTextToATlsPortIsReportedInWords() {
+        assertRefused(
+                server.address().replace("https", "http"),
+                none -> {},
+                UnavailableException.class,
+                "TLS_REQUIRED",
+                "this port serves TLS only: use " + server.address());
     }
 
     private static String refusal(String address, Consumer<ClientOptions> options) {
