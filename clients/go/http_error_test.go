@@ -90,6 +90,28 @@ func TestHTTPStatusOfAProxyIsMappedAsGRPCSpecifies(t *testing.T) {
 	}
 }
 
+func TestTooLargeHeadersFailACallAtOnce(t *testing.T) {
+	server := jobstreamtest.Server(t)
+	proxy := newHTTPProxy(t, server.Address, http.StatusRequestHeaderFieldsTooLarge, allCalls)
+	large := strings.Repeat("x", 9_000)
+	for limit, client := range map[string]*jobstream.Client{
+		"limit 8192 bytes": connect(t, server.Address, jobstream.WithToken(large)),
+		"(limit 8192":      connect(t, server.Address, jobstream.WithMetadata(map[string]string{"x-large": large})),
+		"HTTP status 431":  connect(t, proxy.URL),
+	} {
+		_, err := client.Queues(within(t))
+		var base *jobstream.Error
+		if !errors.As(err, &base) || base.Code != codes.Unknown || strings.Contains(err.Error(), "gave up") {
+			t.Errorf("%T %v", err, err)
+		}
+		for _, part := range []string{"headers of the call", client.Address(), limit, "shorten the token or the metadata"} {
+			if err != nil && !strings.Contains(err.Error(), part) {
+				t.Errorf("%q is not in %v", part, err)
+			}
+		}
+	}
+}
+
 func TestRetryableHTTPStatusDoesNotFailACall(t *testing.T) {
 	proxy := newHTTPProxy(t, jobstreamtest.Server(t, "--demo=true").Address, http.StatusServiceUnavailable, 1)
 	client := impatient(t, proxy.URL)

@@ -138,8 +138,12 @@ impl HttpError {
     }
 
     fn into_status(self, address: &str) -> Status {
-        let message =
-            format!("{address} answered with {self} instead of gRPC: check the address and its proxy");
+        let message = match self.status {
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => format!(
+                "the headers of the call are larger than {address} accepts (HTTP status 431): shorten the token or the metadata"
+            ),
+            _ => format!("{address} answered with {self} instead of gRPC: check the address and its proxy"),
+        };
         let mut status = Status::new(self.code(), message);
         status.set_source(Arc::new(self));
         status
@@ -204,6 +208,15 @@ mod tests {
             assert!(error.message().starts_with("http://h:1 answered with HTTP status "), "{error}");
             assert!(error.message().contains(&status.to_string()), "{error}");
         }
+    }
+
+    #[test]
+    fn status_431_is_about_the_token_and_the_metadata() {
+        let error = error(431, &[]).expect("an error");
+        assert_eq!(error.code(), Code::Unknown);
+        let expected =
+            "the headers of the call are larger than http://h:1 accepts (HTTP status 431): shorten the token";
+        assert!(error.message().starts_with(expected), "{error}");
     }
 
     #[test]

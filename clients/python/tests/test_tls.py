@@ -179,6 +179,17 @@ def test_options_are_printed_without_keys_and_tokens(authority: Authority) -> No
 def test_programs_of_the_readme_run(
     tls: Server,
     mutual: Server,
+def test_headers_that_are_too_large_fail_a_call_at_once_with_the_way_out() -> None:
+    with server() as plain:
+        for options in (ClientOptions(token="x" * 9_000), ClientOptions(metadata={"x-large": "x" * 9_000})):
+            error = error_of(plain.address, options)
+            assert (type(error), error.code, error.is_transient) == (JobstreamError, "UNKNOWN", False)
+            assert error.message == (
+                f"the headers of the call are larger than {plain.address} accepts (HTTP status 431): "
+                "shorten the token or the metadata"
+            )
+
+
     authority: Authority,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

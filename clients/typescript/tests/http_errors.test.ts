@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Client, JobstreamError, Unavailable, Worker } from "jobstream";
+import { startServer } from "jobstream/testing";
 import { Client as WebClient } from "jobstream/web";
 
 import { HttpFront } from "./support/http_front.js";
@@ -32,6 +33,20 @@ for (const [status, code] of Object.entries({ ...PERMANENT, ...OTHER })) {
     await assert.rejects(client.run("kind"), isExpected);
   });
 }
+
+test("headers that are too large fail a call at once with the way out", async () => {
+  await using server = await startServer();
+  const large = "x".repeat(9_000);
+  for (const options of [{ token: large }, { metadata: { "x-large": large } }]) {
+    await using client = new Client(server.address, options);
+    await assert.rejects(client.get(UNKNOWN), (error) => {
+      assert.ok(error instanceof JobstreamError && error.code === "UNKNOWN", String(error));
+      const expected = `the headers of the call are larger than ${server.address} accepts (HTTP status 431)`;
+      assert.equal(error.message, `${expected}: shorten the token or the metadata`);
+      return true;
+    });
+  }
+});
 
 for (const status of [429, 502, 503, 504]) {
   test(`HTTP status ${status} of a proxy is Unavailable and is retried`, async () => {

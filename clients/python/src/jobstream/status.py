@@ -68,6 +68,7 @@ CODE_BY_HTTP_STATUS: dict[int, grpc.StatusCode] = {
     504: grpc.StatusCode.UNAVAILABLE,
 }
 """The mapping of the gRPC specification. Any other status is UNKNOWN."""
+HEADERS_TOO_LARGE = 431
 TRANSPORT_CODES = {
     grpc.StatusCode[name] for name in ("UNKNOWN", "INTERNAL", "ABORTED", "DATA_LOSS", "UNAVAILABLE", "CANCELLED")
 }
@@ -92,9 +93,9 @@ def from_rpc_status(status: status_pb2.Status, address: str) -> JobstreamError:
 
 def convert(code: grpc.StatusCode, message: str, packed_details: Iterable[AnyMessage], address: str) -> JobstreamError:
     details = read_details(code, packed_details)
-    if not details.reason and (found := HTTP_STATUS.search(message)):
     if details.reason == handshake.TLS_REQUIRED:
         return handshake.unusable(address, details.reason, message)
+    if not details.reason and (found := HTTP_STATUS.search(message)):
         return http_error(int(found[1]), address)
     if not details.reason and code in TRANSPORT_CODES:
         return handshake.explain(address, message) or unavailable(address, handshake.with_hint(address, message))
@@ -144,4 +145,9 @@ def http_error(status: int, address: str) -> JobstreamError:
     code = CODE_BY_HTTP_STATUS.get(status, grpc.StatusCode.UNKNOWN)
     error_type = ERROR_BY_CODE.get(code, JobstreamError)
     message = f"{address} responded with HTTP status {status}, not with gRPC: check the address and its proxy"
+    if status == HEADERS_TOO_LARGE:
+        message = (
+            f"the headers of the call are larger than {address} accepts (HTTP status {status}): "
+            "shorten the token or the metadata"
+        )
     return error_type(message, ErrorDetails(code=code.name))

@@ -72,6 +72,8 @@ const TRANSPORT_CODES = [Code.Unavailable, Code.Canceled, Code.Aborted, Code.Unk
 
 /** The message of an HTTP error status. Its code is the one of the gRPC specification for the status. */
 const HTTP_ERROR = /^HTTP (\d{3})$/;
+/** The HTTP status of headers that are too large. */
+const TOO_LARGE = "431";
 
 /** Converts the error of a call over this connection. Other errors are returned unchanged. */
 export function readError(thrown: unknown, { address, hint }: Pick<Connection, "address" | "hint">): unknown {
@@ -88,11 +90,11 @@ export function readError(thrown: unknown, { address, hint }: Pick<Connection, "
 
 function readConnectError(thrown: ConnectError, address: string, hint = ""): JobstreamError {
   const info = thrown.findDetails(ErrorInfoSchema).find(({ domain }) => domain === DOMAIN);
-  const httpStatus = info === undefined ? HTTP_ERROR.exec(thrown.rawMessage)?.[1] : undefined;
-  if (httpStatus !== undefined) {
   if (info?.reason === TLS_REQUIRED) {
     return tlsError(address, { reason: TLS_REQUIRED, text: thrown.rawMessage }, thrown);
   }
+  const httpStatus = info === undefined ? HTTP_ERROR.exec(thrown.rawMessage)?.[1] : undefined;
+  if (httpStatus !== undefined) {
     return httpError(address, httpStatus, thrown);
   }
   if (info === undefined && TRANSPORT_CODES.includes(thrown.code)) {
@@ -133,11 +135,14 @@ export function readStatus({ code, message, details }: Status, address: string):
   return readConnectError(error, address);
 }
 
-/** The error of an HTTP response without a gRPC status. A proxy between client and server sent it. */
+/** The error of an HTTP response without a gRPC status. A proxy sent it, or the server refuses headers above its limit. */
 function httpError(address: string, status: string, cause: ConnectError): JobstreamError {
   const code = NAMES[cause.code];
   const Class = HTTP_ERROR_BY_CODE[cause.code] ?? JobstreamError;
-  const message = `HTTP status ${status} (${code}) from ${address}: check the address and the proxies before the server`;
+  const message =
+    status === TOO_LARGE
+      ? `the headers of the call are larger than ${address} accepts (HTTP status ${status}): shorten the token or the metadata`
+      : `HTTP status ${status} (${code}) from ${address}: check the address and the proxies before the server`;
   return new Class(message, { code, cause });
 }
 

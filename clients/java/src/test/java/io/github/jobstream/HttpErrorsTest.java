@@ -5,8 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.jobstream.testing.TestServer;
 import io.grpc.Status;
 import java.time.Duration;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -46,6 +48,31 @@ class HttpErrorsTest {
                     error.getMessage().startsWith("HTTP status " + status + " from " + proxy.address()),
                     error.getMessage());
             assertFalse(error.getMessage().contains("html"), error.getMessage());
+            assertEquals(1, proxy.requests());
+        }
+    }
+
+    private static void assertTooLarge(Client client, String address, String why) {
+        var error = assertThrows(JobstreamException.class, () -> client.get(ID));
+        assertEquals(Status.Code.UNKNOWN, error.code(), error.getMessage());
+        assertEquals(
+                "the headers of the call are larger than " + address + " accepts (" + why
+                        + "): shorten the token or the metadata",
+                error.getMessage());
+    }
+
+    @Test
+    void headersThatAreTooLargeFailACallAtOnce() throws Exception {
+        String large = "x".repeat(9_000);
+        try (TestServer server = TestServer.start();
+                Client token = Client.connect(server.address(), options -> options.token(large));
+                Client metadata =
+                        Client.connect(server.address(), options -> options.metadata(Map.of("x-large", large)));
+                HtmlServer proxy = new HtmlServer(431);
+                Client proxied = connect(proxy)) {
+            assertTooLarge(token, server.address(), "limit 8192 bytes");
+            assertTooLarge(metadata, server.address(), "limit 8192 bytes");
+            assertTooLarge(proxied, proxy.address(), "HTTP status 431");
             assertEquals(1, proxy.requests());
         }
     }
