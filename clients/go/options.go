@@ -20,8 +20,8 @@ type settings struct {
 	// messageBytesMax is the receive limit.
 	messageBytesMax int
 	tls             *tls.Config
-	// ca and certificate return the PEM content and the pair of WithCA and WithClientCertificate; nil without them.
-	ca          func() ([]byte, error)
+	// ca is that of WithCA, and certificate returns the pair of WithClientCertificate; nil without them.
+	ca          *pemSource
 	certificate func() (tls.Certificate, error)
 	// token returns the token; nil without one. hasTokenFunc is set if it is a function of the program.
 	token                  tokenFunc
@@ -112,27 +112,29 @@ func WithTLS(config *tls.Config) Option {
 // WithCA sets the certificates of the authorities to trust at an https address, in PEM format. Default: JOBSTREAM_CA,
 // the path of a PEM file, else the authorities of the system.
 func WithCA(pem []byte) Option {
-	return func(s *settings) { s.ca = func() ([]byte, error) { return pem, nil } }
+	return func(s *settings) { s.ca = pemContent("the CA certificate", pem) }
 }
 
 // WithCAFile is [WithCA] with a file. [New] reads it.
 func WithCAFile(path string) Option {
-	return func(s *settings) { s.ca = fromFile(path) }
+	return func(s *settings) { s.ca = pemFile("the CA certificate", path) }
 }
 
 // WithClientCertificate sets the certificate of this client, followed by intermediate ones, and its private key, in PEM
 // format, for a server that requires one.
 func WithClientCertificate(certificate, key []byte) Option {
+	from, withKey := pemContent("the client certificate", certificate), pemContent("the client key", key)
 	return func(s *settings) {
-		s.certificate = func() (tls.Certificate, error) { return tls.X509KeyPair(certificate, key) }
+		s.certificate = func() (tls.Certificate, error) { return readPair(from, withKey) }
 	}
 }
 
 // WithClientCertificateFiles is [WithClientCertificate] with files. [New] reads them, and each connection reads them again,
 // so that they can be replaced while the program runs. A file that cannot be used is ignored until it can.
 func WithClientCertificateFiles(certificate, key string) Option {
+	from, withKey := pemFile("the client certificate", certificate), pemFile("the client key", key)
 	return func(s *settings) {
-		s.certificate = func() (tls.Certificate, error) { return tls.LoadX509KeyPair(certificate, key) }
+		s.certificate = func() (tls.Certificate, error) { return readPair(from, withKey) }
 	}
 }
 

@@ -180,13 +180,20 @@ func TestUnusableTLSOptionIsRejectedAtOnce(t *testing.T) {
 	a := newAuthority(t)
 	a.issue("alice", "DNS:alice", 2)
 	key := a.path("ca.key")
+	certificate := a.path("alice.crt")
+	encrypted := []byte("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+	a.write(map[string][]byte{"encrypted.key": encrypted, "damaged.crt": []byte("-----BEGIN CERTIFICATE-----")})
 	for text, option := range map[string]jobstream.Option{
-		"no such file":   jobstream.WithCAFile("/no/such.crt"),
-		"no certificate": jobstream.WithCAFile(key),
-		"cannot be read": jobstream.WithClientCertificateFiles(a.path("alice.crt"), "/no/such.key"),
-		"does not match": jobstream.WithClientCertificateFiles(a.path("alice.crt"), key),
-		"in PEM format":  jobstream.WithCA([]byte("hello")),
-		"find any PEM":   jobstream.WithClientCertificate(nil, nil),
+		`the CA certificate "/no/such.crt" cannot be read: no such file`:    jobstream.WithCAFile("/no/such.crt"),
+		`CA certificate "` + key + `" is unusable: it has no -----BEGIN CE`: jobstream.WithCAFile(key),
+		`/damaged.crt" is unusable: its certificate is damaged`:             jobstream.WithCAFile(a.path("damaged.crt")),
+		`the client key "/no/such.key" cannot be read`:                      jobstream.WithClientCertificateFiles(certificate, "/no/such.key"),
+		`client certificate "` + key + `" is unusable: it has no -----BEG`:  jobstream.WithClientCertificateFiles(key, key),
+		`"` + certificate + `" and the client key "` + key + `" are unusab`: jobstream.WithClientCertificateFiles(certificate, key),
+		`client key "` + certificate + `" is unusable: it has no -----BEGI`: jobstream.WithClientCertificateFiles(certificate, certificate),
+		`/encrypted.key" is unusable: it is encrypted: decrypt it`:          jobstream.WithClientCertificateFiles(certificate, a.path("encrypted.key")),
+		"CA certificate is unusable: it has no -----BEGIN CERTIFICATE-----": jobstream.WithCA([]byte("hello")),
+		"client certificate is unusable: it has no -----BEGIN CERTIFICATE":  jobstream.WithClientCertificate(nil, nil),
 	} {
 		_, err := jobstream.New("https://localhost:1", option)
 		if !errors.As(err, new(*jobstream.InvalidRequest)) || !strings.Contains(err.Error(), text) {

@@ -138,16 +138,32 @@ def test_worker_ends_with_the_error_of_the_handshake(mutual: Server, stranger: A
 
 def test_unusable_files_are_rejected_at_once(authority: Authority) -> None:
     key = authority.path("ca.key")
+    damaged, encrypted = authority.path("damaged.crt"), authority.path("encrypted.key")
+    Path(damaged).write_text("-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n")
+    Path(encrypted).write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
+    other = authority.issue("other", "DNS:other")[1]
     cases = [
         (ClientOptions(ca="/no/such.crt"), "CA certificate '/no/such.crt' cannot be read: No such file"),
-        (ClientOptions(ca=key), "no certificate in PEM format"),
+        (ClientOptions(ca=key), f"CA certificate {key!r} is unusable: it has no certificate in PEM format"),
+        (ClientOptions(ca=damaged), f"CA certificate {damaged!r} is unusable"),
+        (
+            ClientOptions(client_certificate=authority.ca, client_key=other),
+            f"client certificate {authority.ca!r} and the client key {other!r} are unusable together",
+        ),
+        (
+            ClientOptions(client_certificate=authority.ca, client_key=encrypted),
+            f"client key {encrypted!r} is unusable: it is encrypted: decrypt it",
+        ),
         (
             ClientOptions(ca=b"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"),
             "CA certificate is unusable",
         ),
         (ClientOptions(client_certificate=authority.ca), "set client_key too"),
         (ClientOptions(client_key=key), "set client_certificate too"),
-        (ClientOptions(client_certificate=authority.ca, client_key=authority.ca), "no private key in PEM format"),
+        (
+            ClientOptions(client_certificate=authority.ca, client_key=authority.ca),
+            f"client key {authority.ca!r} is unusable: it has no private key in PEM format",
+        ),
     ]
     for options, message in cases:
         for make in (Client, AsyncClient):
@@ -156,12 +172,22 @@ def test_unusable_files_are_rejected_at_once(authority: Authority) -> None:
 
 
 def test_client_key_of_another_certificate_is_explained(mutual: Server, authority: Authority) -> None:
-    options = ClientOptions(
-        ca=authority.ca, client_certificate=authority.ca, client_key=authority.issue("a", "DNS:a")[1]
-    )
+    key = Path(authority.issue("a", "DNS:a")[1]).read_bytes()
+    options = ClientOptions(ca=authority.ca, client_certificate=authority.ca, client_key=key)
     error = error_of(mutual.address, ClientOptions(**{**vars(options), "tries": 1}))
     assert error.reason == "TLS_FAILED"
     assert "do not belong together" in error.message
+
+
+def test_headers_that_are_too_large_fail_a_call_at_once_with_the_way_out() -> None:
+    with server() as plain:
+        for options in (ClientOptions(token="x" * 9_000), ClientOptions(metadata={"x-large": "x" * 9_000})):
+            error = error_of(plain.address, options)
+            assert (type(error), error.code, error.is_transient) == (JobstreamError, "UNKNOWN", False)
+            assert error.message == (
+                f"the headers of the call are larger than {plain.address} accepts (HTTP status 431): "
+                "shorten the token or the metadata"
+            )
 
 
 def test_files_for_a_plain_text_address_are_rejected(authority: Authority) -> None:
@@ -179,17 +205,6 @@ def test_options_are_printed_without_keys_and_tokens(authority: Authority) -> No
 def test_programs_of_the_readme_run(
     tls: Server,
     mutual: Server,
-def test_headers_that_are_too_large_fail_a_call_at_once_with_the_way_out() -> None:
-    with server() as plain:
-        for options in (ClientOptions(token="x" * 9_000), ClientOptions(metadata={"x-large": "x" * 9_000})):
-            error = error_of(plain.address, options)
-            assert (type(error), error.code, error.is_transient) == (JobstreamError, "UNKNOWN", False)
-            assert error.message == (
-                f"the headers of the call are larger than {plain.address} accepts (HTTP status 431): "
-                "shorten the token or the metadata"
-            )
-
-
     authority: Authority,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

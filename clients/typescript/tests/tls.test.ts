@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { copyFileSync } from "node:fs";
+import { copyFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 
 import {
@@ -140,7 +140,7 @@ test("files that do not fit together leave the former certificate in use, with o
   assert.equal(warnings[0]?.name, "JobstreamWarning");
   assert.match(
     warnings[0].message,
-    /^clientCertificate is unusable with its key: .*; the former certificate stays in use$/,
+    /^clientCertificate.key is ".*unfit.*", which is not that of ".*"; the former certificate stays in use$/,
   );
 });
 
@@ -156,13 +156,34 @@ test("unusable files are named before a call", () => {
   };
   const alice = authority.certificate("alice");
   assert.match(create({ ca: "missing.crt" }), /^ca is "missing.crt", which cannot be read: ENOENT/);
-  assert.match(create({ ca: authority.path("ca.key") }), /^ca has no certificate in PEM format/);
+  assert.match(
+    create({ ca: authority.path("ca.key") }),
+    /^ca is ".*\/ca.key", which has no certificate in PEM format: use/,
+  );
+  assert.match(create({ ca: new Uint8Array([1]) }), /^ca has no certificate in PEM format/);
   assert.match(create({ ca }, "http://127.0.0.1:1"), /^ca needs TLS, .*: use https:/);
   const wrongKey = { ...alice, key: authority.path("server.key") };
-  assert.match(create({ clientCertificate: wrongKey }), /^clientCertificate is unusable with its key/);
+  assert.match(
+    create({ clientCertificate: wrongKey }),
+    /^clientCertificate.key is ".*server.key", which is not that of ".*alice.crt"$/,
+  );
   assert.match(
     create({ clientCertificate: { ...alice, certificate: alice.key } }),
-    /^clientCertificate.certificate has no/,
+    /^clientCertificate.certificate is ".*alice.key", which has no certificate/,
+  );
+  assert.match(
+    create({ clientCertificate: { ...alice, key: alice.certificate } }),
+    /^clientCertificate.key is ".*alice.crt", which has no private key in PEM format: use/,
+  );
+  const encrypted = authority.path("encrypted.key");
+  writeFileSync(encrypted, "-----BEGIN ENCRYPTED PRIVATE KEY-----");
+  assert.match(
+    create({ clientCertificate: { ...alice, key: encrypted } }),
+    /^clientCertificate.key is ".*encrypted.key", which is encrypted: decrypt it/,
+  );
+  assert.match(
+    create({ clientCertificate: { ...alice, key: encrypted }, tls: { passphrase: "x" } }),
+    /^clientCertificate.key is ".*encrypted.key", which has an unusable private key/,
   );
   assert.doesNotMatch(create({ clientCertificate: { ...alice, key: "no-file" } }), /BEGIN/);
 });

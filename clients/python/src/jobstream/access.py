@@ -24,6 +24,10 @@ CA_VARIABLE = "JOBSTREAM_CA"
 ROOTS_VARIABLE = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
 """Environment variable of gRPC with the authorities to trust. It has priority over those of the system."""
 
+CERTIFICATE = b"CERTIFICATE-----"
+PRIVATE_KEY = b"PRIVATE KEY-----"
+"""The ends of the first lines of PEM blocks."""
+
 AUTHORIZATION = "authorization"
 TOKEN = re.compile(r"[!-~]+")
 """Printable ASCII without spaces."""
@@ -172,36 +176,60 @@ def tls_credentials(options: ClientOptions) -> grpc.ChannelCredentials:
         raise ValueError(f"a client certificate needs its private key and the reverse: set {missing} too")
     if options.client_certificate is None or options.client_key is None:
         return grpc.ssl_channel_credentials(roots)
-    certificate = read_pem(options.client_certificate, "the client certificate", b"CERTIFICATE-----")
-    key = read_pem(options.client_key, "the client key", b"PRIVATE KEY-----")
-    return grpc.ssl_channel_credentials(roots, key, certificate)
+    certificate = PemSource("the client certificate", options.client_certificate)
+    key = PemSource("the client key", options.client_key)
+    pair = key.read(PRIVATE_KEY), certificate.read(CERTIFICATE)
+    check_pair(certificate, key)
+    return grpc.ssl_channel_credentials(roots, *pair)
+
+
+class PemSource:
+    """A PEM file, or a text or bytes with the content of one. Its text is what it is, with the path of a file."""
+
+    def __init__(self, what: str, given: Pem) -> None:
+        content = given.encode() if isinstance(given, str) and "-----BEGIN" in given else given
+        self.content = content if isinstance(content, bytes) else None
+        self.path = None if isinstance(content, bytes) else os.fspath(content)
+        self.text = what if self.path is None else f"{what} {self.path!r}"
+
+    def __str__(self) -> str:
+        return self.text
+
+    def read(self, marker: bytes) -> bytes:
+        """The content. The first line of one of its blocks ends with this marker."""
+        pem = self.content
+        if self.path is not None:
+            try:
+                with open(self.path, "rb") as file:
+                    pem = file.read()
+            except OSError as error:
+                raise ValueError(f"{self} cannot be read: {error.strerror}") from error
+        if pem is not None and b"ENCRYPTED PRIVATE KEY-----" in pem and marker != CERTIFICATE:
+            raise ValueError(f"{self} is unusable: it is encrypted: decrypt it with openssl pkey")
+        if pem is None or marker not in pem:
+            raise ValueError(f"{self} is unusable: it has no {marker.decode().strip('-').lower()} in PEM format")
+        return pem
 
 
 def checked_ca(ca: Pem) -> bytes:
-    pem = read_pem(ca, "the CA certificate", b"CERTIFICATE-----")
+    source = PemSource("the CA certificate", ca)
+    pem = source.read(CERTIFICATE)
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem.decode())
     except (ssl.SSLError, ValueError) as error:
-        raise ValueError(f"the CA certificate is unusable: {error}") from None
+        raise ValueError(f"{source} is unusable: {error}") from None
     return pem
 
 
-def read_pem(given: Pem, what: str, marker: bytes) -> bytes:
-    """The PEM bytes of a file, or of a text or bytes that have them."""
-    if isinstance(given, str) and "-----BEGIN" in given:
-        given = given.encode()
-    if isinstance(given, bytes):
-        pem, source = given, ""
-    else:
-        source = f" {os.fspath(given)!r}"
-        try:
-            with open(given, "rb") as file:
-                pem = file.read()
-        except OSError as error:
-            raise ValueError(f"{what}{source} cannot be read: {error.strerror}") from error
-    if marker not in pem:
-        raise ValueError(f"{what}{source} is unusable: it has no {marker.decode().strip('-').lower()} in PEM format")
-    return pem
+def check_pair(certificate: PemSource, key: PemSource) -> None:
+    """Raises ValueError if both are files and do not belong together. The handshake checks any others."""
+    if certificate.path is None or key.path is None:
+        return
+    try:
+        # Without a password, an encrypted key would be asked for on the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate.path, key.path, password="")
+    except (ssl.SSLError, OSError) as error:
+        raise ValueError(f"{certificate} and {key} are unusable together: {error}") from None
 
 
 def system_roots() -> bytes | None:

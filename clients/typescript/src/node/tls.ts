@@ -1,6 +1,6 @@
 // The TLS options of a Node client: the authorities that it trusts, and its own certificate.
 
-import { X509Certificate } from "node:crypto";
+import { type KeyObject, X509Certificate, createPrivateKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import * as tls from "node:tls";
 
@@ -82,14 +82,14 @@ class Identity {
     readonly base: tls.ConnectionOptions,
     readonly files: ClientCertificate,
   ) {
-    this.#pair = readPair(files);
+    this.#pair = readPair(files, base.passphrase);
     this.#options = withContext(base, this.#pair);
   }
 
   /** The options with the files as they are now, or as they were when they were usable. */
   options(): tls.ConnectionOptions {
     try {
-      const pair = readPair(this.files);
+      const pair = readPair(this.files, this.base.passphrase);
       if (pair.cert !== this.#pair.cert || pair.key !== this.#pair.key) {
         this.#options = withContext(this.base, pair);
         this.#pair = pair;
@@ -110,11 +110,17 @@ class Identity {
   }
 }
 
-function readPair({ certificate, key }: ClientCertificate): Pair {
-  return {
+function readPair({ certificate, key }: ClientCertificate, passphrase: string | undefined): Pair {
+  const name = "clientCertificate.key";
+  const pair = {
     cert: checkedCertificates("clientCertificate.certificate", certificate),
-    key: read("clientCertificate.key", key),
+    key: read(name, key),
   };
+  if (!new X509Certificate(pair.cert).checkPrivateKey(parsedKey(name, key, pair.key, passphrase))) {
+    const other = fileOf(certificate) ?? "clientCertificate.certificate";
+    throw InvalidRequest.of(name, described(key, `is not that of ${other}`));
+  }
+  return pair;
 }
 
 /** The options with their certificates parsed, for any number of connections. */
@@ -143,6 +149,17 @@ function systemRoots(): string[] | undefined {
   return getCACertificates && [...new Set([...getCACertificates("default"), ...getCACertificates("system")])];
 }
 
+/** The path of a PEM file in quotes; undefined for the content of one. */
+function fileOf(pem: Pem): string | undefined {
+  return typeof pem === "string" && !pem.includes(BEGIN) ? JSON.stringify(pem) : undefined;
+}
+
+/** What is wrong with a PEM file, or with the content of one. */
+function described(pem: Pem, problem: string): string {
+  const file = fileOf(pem);
+  return file === undefined ? problem : `is ${file}, which ${problem}`;
+}
+
 /** The text of a PEM file. */
 function read(name: string, pem: Pem): string {
   if (typeof pem !== "string") {
@@ -154,7 +171,7 @@ function read(name: string, pem: Pem): string {
   try {
     return readFileSync(pem, "latin1");
   } catch (error) {
-    throw InvalidRequest.of(name, `is ${JSON.stringify(pem)}, which cannot be read: ${messageOf(error)}`);
+    throw InvalidRequest.of(name, described(pem, `cannot be read: ${messageOf(error)}`));
   }
 }
 
@@ -162,16 +179,33 @@ function checkedCertificates(name: string, pem: Pem): string {
   const text = read(name, pem);
   const certificates = text.match(CERTIFICATE) ?? [];
   if (certificates.length === 0) {
-    throw InvalidRequest.of(name, "has no certificate in PEM format: use a file with -----BEGIN CERTIFICATE-----");
+    const problem = "has no certificate in PEM format: use a file with -----BEGIN CERTIFICATE-----";
+    throw InvalidRequest.of(name, described(pem, problem));
   }
   for (const certificate of certificates) {
     try {
       new X509Certificate(certificate);
     } catch (error) {
-      throw InvalidRequest.of(name, `has an unusable certificate: ${messageOf(error)}`);
+      throw InvalidRequest.of(name, described(pem, `has an unusable certificate: ${messageOf(error)}`));
     }
   }
   return text;
+}
+
+/** The key in the text of a PEM file. */
+function parsedKey(name: string, pem: Pem, text: string, passphrase: string | undefined): KeyObject {
+  if (!text.includes("PRIVATE KEY-----")) {
+    const problem = "has no private key in PEM format: use a file with -----BEGIN PRIVATE KEY-----";
+    throw InvalidRequest.of(name, described(pem, problem));
+  }
+  if (passphrase === undefined && text.includes("ENCRYPTED")) {
+    throw InvalidRequest.of(name, described(pem, "is encrypted: decrypt it with openssl pkey, or set tls.passphrase"));
+  }
+  try {
+    return createPrivateKey({ key: text, ...(passphrase !== undefined && { passphrase }) });
+  } catch (error) {
+    throw InvalidRequest.of(name, described(pem, `has an unusable private key: ${messageOf(error)}`));
+  }
 }
 
 function messageOf(error: unknown): string {

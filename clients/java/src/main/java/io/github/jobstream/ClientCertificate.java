@@ -19,33 +19,29 @@ import javax.net.ssl.X509ExtendedKeyManager;
  * used.
  */
 final class ClientCertificate extends X509ExtendedKeyManager {
-    private final Supplier<Pem> source;
+    private static final String CERTIFICATE = "clientCertificate";
+    private static final String KEY = "the key of clientCertificate";
+
+    private final Supplier<Pair> source;
     /** The current identity, and before it the former one, whose handshake may not have ended. Guarded by this object. */
     private List<Identity> newest;
 
     /** The content of the files. */
-    private static final class Pem {
-        private final byte[] certificate;
-        private final byte[] key;
-
-        private Pem(byte[] certificate, byte[] key) {
-            this.certificate = certificate;
-            this.key = key;
-        }
-
-        boolean hasContentOf(Pem other) {
-            return Arrays.equals(certificate, other.certificate) && Arrays.equals(key, other.key);
+    private record Pair(Tls.Pem certificate, Tls.Pem key) {
+        boolean hasContentOf(Pair other) {
+            return Arrays.equals(certificate.content, other.certificate.content)
+                    && Arrays.equals(key.content, other.key.content);
         }
     }
 
     /** What one read returned. Its number makes the alias unique, so that a handshake never mixes a certificate and another key. */
-    private record Identity(long number, Pem pem, Tls.Identity parsed) {
+    private record Identity(long number, Pair pair, Tls.Identity parsed) {
         String alias() {
             return "client-" + number;
         }
     }
 
-    private ClientCertificate(Supplier<Pem> source) {
+    private ClientCertificate(Supplier<Pair> source) {
         this.source = source;
         newest = List.of(parse(1, source.get()));
     }
@@ -56,8 +52,8 @@ final class ClientCertificate extends X509ExtendedKeyManager {
      * @throws IllegalArgumentException if they are unusable
      */
     static ClientCertificate of(Path certificate, Path key) {
-        return new ClientCertificate(() -> new Pem(
-                Tls.read("clientCertificate", certificate.toString()), Tls.read("clientCertificate", key.toString())));
+        return new ClientCertificate(
+                () -> new Pair(Tls.Pem.read(CERTIFICATE, certificate.toString()), Tls.Pem.read(KEY, key.toString())));
     }
 
     /**
@@ -66,23 +62,23 @@ final class ClientCertificate extends X509ExtendedKeyManager {
      * @throws IllegalArgumentException if it is unusable
      */
     static ClientCertificate of(byte[] certificate, byte[] key) {
-        Pem pem = new Pem(certificate.clone(), key.clone());
-        return new ClientCertificate(() -> pem);
+        Pair pair = new Pair(Tls.Pem.of(CERTIFICATE, certificate), Tls.Pem.of(KEY, key));
+        return new ClientCertificate(() -> pair);
     }
 
-    private static Identity parse(long number, Pem pem) {
-        return new Identity(number, pem, Tls.identity(pem.certificate, pem.key));
+    private static Identity parse(long number, Pair pair) {
+        return new Identity(number, pair, Tls.identity(pair.certificate, pair.key));
     }
 
     /** Reads the certificate again. Returns its alias. */
     private synchronized String refresh() {
         Identity current = newest.get(newest.size() - 1);
         try {
-            Pem pem = source.get();
-            if (pem.hasContentOf(current.pem)) {
+            Pair pair = source.get();
+            if (pair.hasContentOf(current.pair)) {
                 return current.alias();
             }
-            Identity next = parse(current.number + 1, pem);
+            Identity next = parse(current.number + 1, pair);
             newest = List.of(current, next);
             Worker.log(Level.INFO, () -> "the client certificate has changed: new connections use it", null);
             return next.alias();

@@ -122,13 +122,17 @@ public final class ClientOptions {
      * @throws IllegalArgumentException if it cannot be read or has no certificate
      */
     public ClientOptions ca(Path pem) {
-        return ca(Tls.read("ca", pem.toString()));
+        return ca(Tls.Pem.read("ca", pem.toString()));
     }
 
     /** Trusts the authorities whose certificates are in this PEM content, like {@link #ca(Path)}. */
     public ClientOptions ca(byte[] pem) {
-        Tls.checkCertificates("ca", pem);
-        ca = pem.clone();
+        return ca(Tls.Pem.of("ca", pem));
+    }
+
+    private ClientOptions ca(Tls.Pem pem) {
+        Tls.checkCertificates(pem);
+        ca = pem.content;
         return this;
     }
 

@@ -33,6 +33,37 @@ final class Tls {
     /** The certificate of a client, followed by intermediate ones, and its private key. */
     record Identity(List<X509Certificate> chain, PrivateKey key) {}
 
+    /** Content in PEM format, and where it is from. */
+    static final class Pem {
+        /** The beginning of a message about it: {@code ca}, or {@code ca is "ca.crt", which}. */
+        final String subject;
+        /** The file, or {@code the certificate}. */
+        final String source;
+
+        final byte[] content;
+
+        private Pem(String subject, String source, byte[] content) {
+            this.subject = subject;
+            this.source = source;
+            this.content = content;
+        }
+
+        /** The content of an option. */
+        static Pem of(String name, byte[] content) {
+            return new Pem(name, "the certificate", content.clone());
+        }
+
+        /** The content of the file of an option. */
+        static Pem read(String name, String file) {
+            String subject = name + " is \"" + file + "\", which";
+            try {
+                return new Pem(subject, "\"" + file + "\"", Files.readAllBytes(Path.of(file)));
+            } catch (IOException | InvalidPathException error) {
+                throw new IllegalArgumentException(subject + " cannot be read: " + error, error);
+            }
+        }
+    }
+
     private Tls() {}
 
     /**
@@ -50,8 +81,9 @@ final class Tls {
         byte[] ca = options.ca;
         String variable = System.getenv().getOrDefault(VARIABLE, "");
         if (ca == null && !variable.isBlank()) {
-            ca = read(VARIABLE, variable);
-            checkCertificates(VARIABLE, ca);
+            Pem file = Pem.read(VARIABLE, variable);
+            checkCertificates(file);
+            ca = file.content;
         }
         TlsChannelCredentials.Builder builder = TlsChannelCredentials.newBuilder();
         try {
@@ -67,39 +99,29 @@ final class Tls {
         return builder.build();
     }
 
-    /** The content of a PEM file. The name is that of the option. */
-    static byte[] read(String name, String file) {
-        try {
-            return Files.readAllBytes(Path.of(file));
-        } catch (IOException | InvalidPathException error) {
-            throw new IllegalArgumentException(name + " is \"" + file + "\", which cannot be read: " + error, error);
-        }
-    }
-
     /** Returns the certificates, which are in PEM format. */
-    static Collection<X509Certificate> checkCertificates(String name, byte[] pem) {
+    static Collection<X509Certificate> checkCertificates(Pem pem) {
         try {
             @SuppressWarnings("unchecked") // An X.509 factory makes X.509 certificates.
             var certificates = (Collection<X509Certificate>)
-                    CertificateFactory.getInstance("X.509").generateCertificates(new ByteArrayInputStream(pem));
+                    CertificateFactory.getInstance("X.509").generateCertificates(new ByteArrayInputStream(pem.content));
             if (!certificates.isEmpty()) {
                 return certificates;
             }
         } catch (CertificateException error) {
-            throw new IllegalArgumentException(noCertificate(name) + ": " + error.getMessage(), error);
+            throw new IllegalArgumentException(noCertificate(pem) + ": " + error.getMessage(), error);
         }
-        throw new IllegalArgumentException(noCertificate(name));
+        throw new IllegalArgumentException(noCertificate(pem));
     }
 
     /** The certificate of a client with its key. */
-    static Identity identity(byte[] certificate, byte[] key) {
-        List<X509Certificate> chain = List.copyOf(checkCertificates("clientCertificate", certificate));
+    static Identity identity(Pem certificate, Pem key) {
+        List<X509Certificate> chain = List.copyOf(checkCertificates(certificate));
         X509Certificate own = chain.get(0);
-        Matcher pem = KEY.matcher(new String(key, StandardCharsets.ISO_8859_1));
+        Matcher pem = KEY.matcher(new String(key.content, StandardCharsets.ISO_8859_1));
         if (!pem.find()) {
             throw new IllegalArgumentException(
-                    "the key of clientCertificate has no -----BEGIN PRIVATE KEY-----: convert"
-                            + " it with openssl pkcs8 -topk8 -nodes");
+                    key.subject + " has no -----BEGIN PRIVATE KEY-----: convert it with openssl pkcs8 -topk8 -nodes");
         }
         try {
             byte[] encoded = Base64.getMimeDecoder().decode(pem.group(1));
@@ -110,9 +132,9 @@ final class Tls {
             }
         } catch (GeneralSecurityException | IllegalArgumentException error) {
             throw new IllegalArgumentException(
-                    "the key of clientCertificate is not that of the certificate, or unusable: " + error, error);
+                    key.subject + " is not that of " + certificate.source + ", or unusable: " + error, error);
         }
-        throw new IllegalArgumentException("the key of clientCertificate is not that of the certificate");
+        throw new IllegalArgumentException(key.subject + " is not that of " + certificate.source);
     }
 
     private static boolean matches(PublicKey key, PrivateKey secret) throws GeneralSecurityException {
@@ -138,7 +160,7 @@ final class Tls {
         }
     }
 
-    private static String noCertificate(String name) {
-        return name + " has no certificate in PEM format: use a file with -----BEGIN CERTIFICATE-----";
+    private static String noCertificate(Pem pem) {
+        return pem.subject + " has no certificate in PEM format: use a file with -----BEGIN CERTIFICATE-----";
     }
 }

@@ -136,8 +136,8 @@ class TlsTest {
             Files.copy(other.path("mallory.key"), key, StandardCopyOption.REPLACE_EXISTING);
             assertEquals(alice, certificate.chooseEngineClientAlias(new String[0], null, null));
             assertEquals(
-                    "WARNING the key of clientCertificate is not that of the certificate; the former client"
-                            + " certificate is used",
+                    "WARNING the key of clientCertificate is \"" + key + "\", which is not that of \""
+                            + directory.resolve("half.crt") + "\"; the former client certificate is used",
                     log.await("former"));
             Files.delete(key);
             assertEquals(alice, certificate.chooseEngineClientAlias(new String[0], null, null));
@@ -248,14 +248,24 @@ class TlsTest {
         String missing = refusal(address, options -> options.ca(Path.of("missing.crt")));
         assertTrue(missing.startsWith("ca is \"missing.crt\", which cannot be read: "), missing);
         String noCertificate = refusal(address, options -> options.ca(key));
-        assertTrue(noCertificate.startsWith("ca has no certificate in PEM format"), noCertificate);
+        assertTrue(
+                noCertificate.startsWith("ca is \"" + key + "\", which has no certificate in PEM format"),
+                noCertificate);
+        String noFile = refusal(address, options -> options.ca(new byte[] {1}));
+        assertTrue(noFile.startsWith("ca has no certificate in PEM format"), noFile);
         String plainText = refusal("http://127.0.0.1:1", TlsTest::trust);
         assertTrue(plainText.startsWith("ca needs TLS") && plainText.endsWith("use https://host:port"), plainText);
         Path wrong = authority.path("server.key");
         String mismatch = refusal(address, options -> options.clientCertificate(certificate, wrong));
-        assertEquals("the key of clientCertificate is not that of the certificate", mismatch);
+        assertEquals(
+                "the key of clientCertificate is \"" + wrong + "\", which is not that of \"" + certificate + "\"",
+                mismatch);
         String noKey = refusal(address, options -> options.clientCertificate(certificate, certificate));
-        assertTrue(noKey.contains("has no -----BEGIN PRIVATE KEY-----: convert it"), noKey);
+        assertTrue(
+                noKey.contains(" is \"" + certificate + "\", which has no -----BEGIN PRIVATE KEY-----: convert it"),
+                noKey);
+        String noKeyFile = refusal(address, options -> options.clientCertificate(certificate, Path.of("missing.key")));
+        assertTrue(noKeyFile.startsWith("the key of clientCertificate is \"missing.key\", which cannot"), noKeyFile);
     }
 
     @Test
