@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 
@@ -173,6 +174,30 @@ func TestPlainTextOnOneSideIsExplained(t *testing.T) {
 	assertExplained(t, client, codes.Unavailable, "TLS_REQUIRED", "use "+secured.Address)
 	if err := runWorker(t, client); !errors.As(err, new(*jobstream.Unavailable)) {
 		t.Errorf("%T %v", err, err)
+	}
+}
+
+func TestTLSOfAnotherServerIsGuessed(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			// The client may have closed the connection.
+			_, _ = conn.Read(make([]byte, 1024))
+			_, _ = conn.Write([]byte{21, 3, 3, 0, 2, 2, 70}) // An alert: protocol version.
+			_ = conn.Close()
+		}
+	}()
+	client := impatient(t, "http://"+listener.Addr().String())
+	if _, err := client.Queues(within(t)); err == nil || !strings.Contains(err.Error(), "begins with https://") {
+		t.Error(err)
 	}
 }
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
+import threading
 from collections.abc import Generator
 from pathlib import Path
 
@@ -124,6 +127,22 @@ def test_plain_text_server_and_plain_text_client_are_explained(tls: Server, auth
         worker.handler("any")(lambda _: None)
         with pytest.raises(Unavailable, match="TLS only"):
             worker.run(signals=False)
+
+
+def test_tls_of_another_server_is_guessed() -> None:
+    def refuse_all(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(1024)
+                    connection.sendall(bytes([21, 3, 3, 0, 2, 2, 70]))  # An alert: protocol version.
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=refuse_all, args=(listener,), daemon=True).start()
+        error = error_of(f"http://127.0.0.1:{listener.getsockname()[1]}", ClientOptions(tries=2))
+        listener.shutdown(socket.SHUT_RDWR)
+    assert "begins with https://" in error.message
 
 
 def test_worker_ends_with_the_error_of_the_handshake(mutual: Server, stranger: Authority, authority: Authority) -> None:

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { copyFileSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { test } from "node:test";
 
 import {
@@ -95,6 +97,21 @@ for (const [what, address, reason, options, message] of REFUSALS) {
     );
   });
 }
+
+test("TLS of another server is guessed", async () => {
+  // An alert: protocol version.
+  const refusing = createServer((socket) =>
+    socket.once("data", () => socket.end(Buffer.from([21, 3, 3, 0, 2, 2, 70]))),
+  );
+  await once(refusing.listen(0, "127.0.0.1"), "listening");
+  const address = `http://127.0.0.1:${(refusing.address() as AddressInfo).port}`;
+  await using client = new Client(address, { tries: { maxAttempts: 1 } });
+  await assert.rejects(client.get(UNKNOWN), (error) => {
+    assert.ok(error instanceof Unavailable);
+    return error.message.includes(`${address}: `) && error.message.includes("its address begins with https://");
+  });
+  refusing.close();
+});
 
 test("a client that is closed while the server refuses its certificate does not end the process", async () => {
   for (let i = 0; i < 5; i++) {

@@ -7,6 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.jobstream.testing.TestServer;
 import io.grpc.Status;
+import java.io.IOException;
+import java.net.ServerSocket;
+import java.net.Socket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -233,6 +236,33 @@ class TlsTest {
                 UnavailableException.class,
                 "TLS_REQUIRED",
                 "this port serves TLS only: use " + server.address());
+    }
+
+    /** Answers each connection with an alert: protocol version. */
+    private static void refuseAll(ServerSocket listener) {
+        while (true) {
+            try (Socket connection = listener.accept()) {
+                connection.getInputStream().read(new byte[1024]);
+                connection.getOutputStream().write(new byte[] {21, 3, 3, 0, 2, 2, 70});
+            } catch (IOException closed) {
+                if (listener.isClosed()) {
+                    return;
+                }
+            }
+        }
+    }
+
+    @Test
+    void tlsOfAnotherServerIsGuessed() throws Exception {
+        try (ServerSocket listener = new ServerSocket(0)) {
+            Thread thread = new Thread(() -> refuseAll(listener));
+            thread.start();
+            try (Client client =
+                    Client.connect("http://127.0.0.1:" + listener.getLocalPort(), options -> options.tries(1))) {
+                var error = assertThrows(UnavailableException.class, () -> client.get(ID));
+                assertTrue(error.getMessage().contains("use an address that begins with https://"), error.getMessage());
+            }
+        }
     }
 
     private static String refusal(String address, Consumer<ClientOptions> options) {
