@@ -28,8 +28,15 @@ pub struct Health {
 
 /// The body of an answer.
 #[derive(serde::Deserialize)]
-struct Answer {
-    checks: BTreeMap<String, String>,
+#[serde(untagged)]
+enum Answer {
+    Health {
+        checks: BTreeMap<String, String>,
+    },
+    /// A problem as in RFC 9457.
+    Refusal {
+        detail: String,
+    },
 }
 
 impl Client {
@@ -49,11 +56,14 @@ impl Client {
             Err(_) => return Err(status::timed_out(self.address())),
         };
         match serde_json::from_slice(&body) {
-            Ok(Answer { checks }) => Ok(Health { is_ok: code.is_success(), checks }),
-            Err(_) => {
-                let message = format!("{} answered {path} with HTTP status {code}", self.address());
-                Err(Error::new(ErrorKind::Unreadable, "", message))
-            }
+            Ok(Answer::Health { checks }) => Ok(Health { is_ok: code.is_success(), checks }),
+            Ok(Answer::Refusal { detail }) => Err(self.refused(path, &format!("{code}: {detail}"))),
+            Err(_) => Err(self.refused(path, &code.to_string())),
         }
+    }
+
+    fn refused(&self, path: &str, answer: &str) -> Error {
+        let message = format!("{} answered {path} with HTTP status {answer}", self.address());
+        Error::new(ErrorKind::Unreadable, "", message)
     }
 }

@@ -82,6 +82,11 @@ async fn tools_print_the_way_out() {
         let stdout = dev.sh(&format!("curl --no-progress-meter {flags} http://{host}/v1/server")).await;
         assert!(stdout.contains(&format!("use {}", dev.address)), "{flags}: {stdout}");
     }
+    let stderr = dev.sh(&format!("! jobstream health --address http://{host} 2>&1")).await;
+    assert!(
+        stderr.contains(&format!("400 Bad Request: this port serves TLS only: use {}", dev.address)),
+        "{stderr}"
+    );
     if Command::new("grpcurl").arg("-version").output().await.is_ok() {
         let method = "jobstream.v1.AdminService/GetServerInfo";
         let output = dev.sh(&format!("! grpcurl -plaintext {host} {method} 2>&1")).await;
