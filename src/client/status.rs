@@ -32,6 +32,12 @@ pub(super) fn from_status(status: &Status, address: &str) -> Error {
     }
 }
 
+/// Whether no retry helps while the certificates and the address stay as they are.
+pub(crate) fn is_of_certificates(status: &Status) -> bool {
+    let error = from_status(status, "");
+    error.kind() == ErrorKind::Unreachable && !error.is_transient()
+}
+
 /// The error for an HTTP error of a proxy.
 fn from_http(status: &Status, error: &HttpError, address: &str) -> Error {
     match status.code() {

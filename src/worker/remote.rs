@@ -9,6 +9,7 @@ mod request;
 use std::error::Error;
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -21,7 +22,7 @@ use super::executor::Executor;
 use super::setup::HandlerGroup;
 use super::{RunningWorker, Worker, WorkerEnd, WorkerStatus};
 use crate::client::backoff::Backoff;
-use crate::client::status::innermost;
+use crate::client::status::{innermost, is_of_certificates};
 use crate::client::{Channel, Client, RetryOptions};
 use crate::error::Result;
 use crate::job::{InlineHandler, Kind};
@@ -73,6 +74,9 @@ impl Worker {
     /// When the connection breaks, the worker reconnects and its attempts continue. If it cannot reconnect before their
     /// leases expire, it ends them, because the server assigns their jobs to other workers. A server that refuses the
     /// worker, for example as UNAUTHENTICATED, ends it. Before, a token of a function is replaced once.
+    ///
+    /// A worker that was never connected also ends if certificates or the address are wrong: UNKNOWN_CA,
+    /// INVALID_CERTIFICATE, NOT_TLS and TLS_REQUIRED of [`reason`](crate::client::reason).
     ///
     /// The channel may be lazy: the worker retries the first connection like any other. Configure HTTP/2 keepalive on
     /// it, as [`Client`] does. Without keepalive, the worker may not detect a dead connection.
@@ -139,6 +143,8 @@ struct RemoteSession {
     index: usize,
     /// Notified after each `Welcome`.
     welcomed: Notify,
+    /// Whether the current connection has had its `Welcome`.
+    is_welcomed: AtomicBool,
     /// Notified when the leases have expired. The current connection then closes.
     leases_expired: Notify,
     /// Cancelled when nothing is left to report and no reconnect is needed.
@@ -167,6 +173,7 @@ impl RemoteSession {
             worker: worker.clone(),
             index,
             welcomed: Notify::new(),
+            is_welcomed: AtomicBool::new(false),
             leases_expired: Notify::new(),
             closed: CancellationToken::new(),
         }
@@ -204,10 +211,13 @@ impl RemoteSession {
             ..RetryOptions::default()
         });
         let mut can_renew = self.renews_token;
+        let mut was_welcomed = false;
         loop {
             let began = Instant::now();
             let ended = self.run_connection().await;
             self.buffer.abandon_stream();
+            let is_lost = self.is_welcomed.swap(false, Ordering::Relaxed);
+            was_welcomed |= is_lost;
             if self.closed.is_cancelled() {
                 return None;
             }
@@ -217,7 +227,7 @@ impl RemoteSession {
                 Code::Unauthenticated => {}
                 _ => can_renew = self.renews_token,
             }
-            if is_permanent(&status) {
+            if is_permanent(&status, was_welcomed) {
                 return Some(status);
             }
             if began.elapsed() > self.options.reconnect_pause_max {
@@ -225,7 +235,8 @@ impl RemoteSession {
             }
             let retry_delay = status.get_details_retry_info().and_then(|info| info.retry_delay);
             let pause = backoff.pause(retry_delay);
-            tracing::info!(worker = %self.hello.name, ?pause, %status, "connection lost, reconnecting");
+            let problem = if is_lost { "lost the connection" } else { "cannot connect" };
+            tracing::info!(worker = %self.hello.name, ?pause, %status, "the worker {problem}, trying again");
             self.set_status(WorkerStatus::Connecting { why: reason(&status) });
             tokio::select! {
                 () = sleep(pause) => {}
@@ -255,6 +266,7 @@ impl RemoteSession {
     /// deadline, releases the others and waits for the acknowledgement of the last reports.
     async fn finish(&self) {
         self.worker.draining().await;
+        tracing::info!(worker = %self.hello.name, "the worker drains");
         self.buffer.set_slots(0);
         self.worker.set_status(self.index, WorkerStatus::Draining);
         let finished = async {
@@ -271,6 +283,7 @@ impl RemoteSession {
         if timeout(FINAL_ACK_TIME_MAX, self.buffer.all_acknowledged()).await.is_err() {
             tracing::warn!(worker = %self.hello.name, "ends before its last reports were acknowledged");
         }
+        tracing::info!(worker = %self.hello.name, "the worker is drained");
         self.closed.cancel();
         self.buffer.close_stream();
     }
@@ -288,10 +301,11 @@ fn reason(status: &Status) -> String {
     status.source().map_or_else(|| status.message().to_owned(), innermost)
 }
 
-/// Whether the server would return the same error to a retry.
-fn is_permanent(status: &Status) -> bool {
-    matches!(
+/// Whether a retry cannot help. A server that welcomed the worker may get a valid certificate again.
+fn is_permanent(status: &Status, was_welcomed: bool) -> bool {
+    let is_refusal = matches!(
         status.code(),
         Code::InvalidArgument | Code::Unimplemented | Code::Unauthenticated | Code::PermissionDenied
-    )
+    );
+    is_refusal || (!was_welcomed && is_of_certificates(status))
 }

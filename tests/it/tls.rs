@@ -12,8 +12,9 @@ mod plain_text;
 mod reload;
 mod validity;
 
-use jobstream::client::{Client, ClientIdentity, ErrorKind, reason};
+use jobstream::client::{Client, ClientIdentity, Error, ErrorKind, reason};
 use jobstream::server::{ServerTls, TlsOptions};
+use jobstream::worker::{JobContext, RemoteOptions, Worker, WorkerEnd};
 use tokio::process::Command;
 
 use crate::support::{Dev, Remote, needs, wait_for};
@@ -109,6 +110,29 @@ async fn an_unusable_server_is_reported_in_words() {
     let (reason, message) = refusal(&format!("https://{}", plain.address), &authority).await;
     assert_eq!(reason, reason::NOT_TLS);
     assert!(message.contains("plain text"), "{message}");
+}
+
+#[tokio::test]
+async fn a_worker_that_was_never_connected_ends_if_certificates_or_the_address_are_wrong() {
+    let authority = Authority::new();
+    authority.issue("server", &HOSTS);
+    authority.issue("elsewhere", &["jobs.example"]);
+    let dev = start(&authority, "server", &[]).await;
+    let elsewhere = start(&authority, "elsewhere", &[]).await;
+    let plain = Dev::start(&[]).await;
+    for (address, trusted, reason) in [
+        (dev.address.clone(), &Authority::new(), reason::UNKNOWN_CA),
+        (elsewhere.address.clone(), &authority, reason::INVALID_CERTIFICATE),
+        (format!("https://{}", plain.address), &authority, reason::NOT_TLS),
+        (format!("http://{}", host_of(&dev)), &authority, reason::TLS_REQUIRED),
+    ] {
+        let client = Client::lazy(&address, trusted.client()).expect("a client");
+        let worker = Worker::new().handler("k", |_: JobContext, (): ()| async { Ok(()) });
+        let running = worker.connect(&client, RemoteOptions::default()).expect("valid");
+        let end = wait_for("its end", running.wait()).await;
+        let WorkerEnd::Refused(status) = end else { panic!("{reason}: {end:?}") };
+        assert_eq!(Error::from_status(&status, &address).reason(), reason);
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! One connection of a session: the handshake (`Hello`, `Welcome`), then the server's messages until the stream ends.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -120,7 +121,9 @@ impl RemoteSession {
         for lease in lost {
             self.executor.stop_attempt(lease, Stop::Revoke);
         }
+        self.is_welcomed.store(true, Ordering::Relaxed);
         self.welcomed.notify_one();
+        tracing::info!(worker = %self.hello.name, worker_id = %welcome.worker_id, "the worker is connected");
         let (worker_ids, server_version) = (vec![welcome.worker_id], welcome.server_version);
         self.set_status(WorkerStatus::Connected { worker_ids, server_version });
     }
