@@ -8,6 +8,7 @@ import {
   InvalidRequest,
   JobCancelled,
   JobFailed,
+  JobstreamError,
   type Context,
   PermanentError,
   RetryLater,
@@ -241,6 +242,29 @@ test("a worker that the server rejects fails with its error", async () => {
   await assert.rejects(new Worker(client).run(), /kinds is empty: add a handler/);
   assert.throws(() => new Worker(client, { slots: 0 }), /slots is 0: must be an integer from 1/);
   assert.throws(() => worker.handle("y", () => 1), IllegalState);
+});
+
+test("a worker ends with an error once its client is closed", async () => {
+  const isClosed = (error: unknown) => error instanceof JobstreamError && error.reason === "CLIENT_CLOSED";
+  const client = new Client(server.address);
+  const logger = recordingLogger();
+  const connected = await working(client, (worker) => worker.handle("x", () => 1), { logger });
+  client.close();
+  await assert.rejects(connected.ended, isClosed);
+  assert.equal(logger.lines.length, 1, logger.lines.join("\n"));
+  await assert.rejects(new Worker(client).handle("x", () => 1).run({ signals: false }), isClosed);
+
+  const starting = new Client(server.address);
+  const ended = new Worker(starting).handle("x", () => 1).run({ signals: false });
+  starting.close();
+  await assert.rejects(ended, isClosed);
+
+  const unreachable = new Client("http://127.0.0.1:1");
+  const onDisconnected = () => {
+    unreachable.close();
+  };
+  const pausing = new Worker(unreachable, { logger, onDisconnected }).handle("x", () => 1);
+  await assert.rejects(pausing.run({ signals: false }), isClosed);
 });
 
 test("an aborted signal of run drains the worker", async () => {

@@ -206,8 +206,8 @@ export abstract class BaseClient {
   }
 
   /**
-   * Closes the connections and ends the waits and watches of this client. They reject with a JobstreamError of reason
-   * `CLIENT_CLOSED`. Jobs continue. May be called twice.
+   * Closes the connections and ends the waits, watches and workers of this client. They reject with a JobstreamError of
+   * reason `CLIENT_CLOSED`. Jobs continue. May be called twice.
    */
   close(): void {
     this.#calls.close();

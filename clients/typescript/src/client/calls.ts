@@ -153,6 +153,7 @@ export function isRefusedToken(error: unknown): boolean {
   return error instanceof Unauthenticated && error.reason !== "CLIENT_CERTIFICATE";
 }
 
-function closedError(): JobstreamError {
+/** The error of the calls and workers of a closed client. */
+export function closedError(): JobstreamError {
   return new JobstreamError("the client is closed: create a new one", { code: "CANCELLED", reason: "CLIENT_CLOSED" });
 }

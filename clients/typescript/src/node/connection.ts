@@ -3,6 +3,7 @@
 
 import type { Transport } from "@connectrpc/connect";
 
+import { closedError } from "../client/calls.js";
 import type { Connection, Link } from "../client/connection.js";
 import { Session, type SessionOptions } from "./session.js";
 
@@ -33,6 +34,7 @@ export class NodeConnection implements Connection {
   readonly #sessions: PooledSession[];
   readonly #replaced = new Set<PooledSession>();
   readonly #dedicated = new Set<Session>();
+  readonly #closed = new AbortController();
 
   #hint: string | undefined;
 
@@ -82,7 +84,13 @@ export class NodeConnection implements Connection {
     return this.#sessions.length;
   }
 
+  /** Aborted once the client is closed. Its reason is the error of the client's workers. */
+  get closed(): AbortSignal {
+    return this.#closed.signal;
+  }
+
   close(): void {
+    this.#closed.abort(closedError());
     for (const session of [...this.#sessions, ...this.#replaced, ...this.#dedicated]) {
       session.close();
     }

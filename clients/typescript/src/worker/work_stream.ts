@@ -60,8 +60,9 @@ export class WorkStream {
     this.#requests = new Requests(buffer, hello);
   }
 
-  /** Runs the stream until the server closes it. Throws the error that ended it. */
+  /** Runs the stream until the server closes it or the client is closed. Throws the error that ended it. */
   async run(connection: NodeConnection): Promise<void> {
+    this.#scope.follow(connection.closed);
     const session = connection.dedicated();
     const workers = createClient(WorkerService, session.transport);
     try {

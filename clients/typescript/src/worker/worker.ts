@@ -77,7 +77,7 @@ export class Worker implements AsyncDisposable {
    * drained before.
    *
    * @throws the error with which the server rejects the worker, such as InvalidRequest for an invalid name;
-   * IllegalState if it was run before.
+   * JobstreamError of reason `CLIENT_CLOSED` once its client is closed; IllegalState if it was run before.
    */
   async run(options: RunOptions = {}): Promise<void> {
     if (this.#session !== undefined) {

@@ -97,7 +97,7 @@ export class WorkerSession {
         return;
       }
       const error = readError(broken, this.connection);
-      if (this.#isPermanent(error)) {
+      if (error === this.connection.closed.reason || this.#isPermanent(error)) {
         throw error;
       }
       if (now() - began > BACKOFF.longestPause) {
