@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::log_level::{LogLevel, filter};
 use super::supervisor::Supervisor;
-use super::{Endpoints, exposure, identity, secret_files, tls};
+use super::{Endpoints, exposure, identity, secret_files};
 use crate::config::{Reloaded, ServerConfig};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -188,7 +188,7 @@ impl Reloadable {
 
     #[cfg(feature = "tls")]
     fn reload_tls(&self, config: &ServerConfig) -> Result<bool> {
-        self.tls.as_ref().map_or(Ok(false), |tls| tls::reload(&config.tls, tls))
+        self.tls.as_ref().map_or(Ok(false), |tls| super::tls::reload(&config.tls, tls))
     }
 
     #[cfg(not(feature = "tls"))]
