@@ -12,6 +12,8 @@ DURATION = re.compile(r"[0-9]{1,11}(\.[0-9]{1,9})?s")
 SHORT = "0.05s"
 WHOLE_NUMBER = re.compile(r"-?[0-9]+(\.0*)?")
 EXACT_NUMBER_MAX = 2**53
+KEY_BYTES_MAX = 64
+"""Longest key of a header or label of a job. A schema can only bound its characters."""
 VALIDATORS = {}
 """The validators of the schemas in the document, by the id of the schema."""
 BOOLEANS = ("true", "false")
@@ -59,6 +61,8 @@ def adapt(case):
     query, headers = case.query or {}, case.headers or {}
     # A token is valid only if it came with the page before, a sequence only if the job has it.
     query.pop("pageToken", None)
+    # A job that is only validated does not exist for the next request.
+    query.pop("validateOnly", None)
     for values, name in [(query, "afterSequence"), (headers, "Last-Event-ID")]:
         if name in values:
             values[name] = type(values[name])(1)
@@ -87,8 +91,15 @@ def adapt_value(value):
         value["initialBackoff"] = value["maxBackoff"] = "1s"
     if "json" in value:
         value["json"] = exact(value["json"])
+    for name in ("headers", "labels"):
+        if isinstance(value.get(name), dict):
+            value[name] = {shortened(key): item for key, item in value[name].items()}
     for item in value.values():
         adapt_value(item)
+
+
+def shortened(key):
+    return key.encode(errors="surrogatepass")[:KEY_BYTES_MAX].decode(errors="ignore")
 
 
 def exact(value):
