@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
 from conftest import serving
-from google.protobuf import duration_pb2
+from scripted import assignment, serving_workers
 
 from jobstream import Client, Context
 from jobstream.v1 import worker_service_pb2
-from jobstream.v1.worker_service_pb2_grpc import WorkerServiceServicer, add_WorkerServiceServicer_to_server
+from jobstream.v1.worker_service_pb2_grpc import WorkerServiceServicer
 
 TIME_LEFT = 0.3
 
@@ -32,7 +31,7 @@ class RestartingServer(WorkerServiceServicer):
         self.streams += 1
         welcome = worker_service_pb2.Welcome(worker_id="w", payload_bytes_max=1 << 20)
         welcome.lease.seconds, welcome.ping_interval.seconds = 30, 10
-        yield worker_service_pb2.WorkResponse(welcome=welcome, assignments=[assignment(self.streams)])
+        yield worker_service_pb2.WorkResponse(welcome=welcome, assignments=[assignment(str(self.streams), "w")])
         if self.streams == 1:
             assert next(request_iterator).accepted_lease_ids
             drain = worker_service_pb2.Drain(server_shutdown=True)
@@ -44,19 +43,11 @@ class RestartingServer(WorkerServiceServicer):
                 self.ends.put(report)
 
 
-def assignment(number: int) -> worker_service_pb2.Assignment:
-    left = duration_pb2.Duration(seconds=60)
-    return worker_service_pb2.Assignment(lease_id=f"{number}", job_id=f"{number}", attempt=1, kind="w", time_left=left)
-
-
 @pytest.fixture
 def restarting() -> Iterator[tuple[RestartingServer, str]]:
-    server, servicer = grpc.server(ThreadPoolExecutor()), RestartingServer()
-    add_WorkerServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield servicer, f"http://127.0.0.1:{port}"
-    server.stop(None).wait(10)
+    servicer = RestartingServer()
+    with serving_workers(servicer) as address:
+        yield servicer, address
 
 
 def test_drain_of_a_server_does_not_cancel_the_attempts_of_the_next(restarting: tuple[RestartingServer, str]) -> None:

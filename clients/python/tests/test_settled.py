@@ -7,12 +7,12 @@ import logging
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
 from conftest import Proxy, serving
 from google.protobuf import duration_pb2
+from scripted import assignment, serving_workers
 
 from jobstream import (
     AsyncClient,
@@ -30,7 +30,7 @@ from jobstream import (
     Worker,
 )
 from jobstream.v1 import worker_service_pb2
-from jobstream.v1.worker_service_pb2_grpc import WorkerServiceServicer, add_WorkerServiceServicer_to_server
+from jobstream.v1.worker_service_pb2_grpc import WorkerServiceServicer
 from jobstream.worker.context import AttemptInfo
 from jobstream.worker.final_report import FinalReport, release
 from jobstream.worker.report_buffer import ReportBuffer
@@ -121,7 +121,7 @@ def test_exception_of_a_callback_is_logged(client: Client, caplog: pytest.LogCap
 def test_callback_of_a_closed_event_loop_is_logged_and_not_called(caplog: pytest.LogCaptureFixture) -> None:
     outcomes: Outcomes = queue.SimpleQueue()
     loop, buffer = asyncio.new_event_loop(), ReportBuffer(1)
-    context = TaskContext(AttemptInfo.read(assignment("a")), buffer, loop)
+    context = TaskContext(AttemptInfo.read(assignment("a", "settles")), buffer, loop)
     buffer.begin("a")
     context.on_settled(records(outcomes, "a"))
     buffer.end("a", FinalReport())
@@ -280,7 +280,8 @@ class RefusingServer(WorkerServiceServicer):
         hello = next(request_iterator).hello
         if self.is_first:
             self.is_first = False
-            yield worker_service_pb2.WorkResponse(welcome=welcome(0), assignments=map(assignment, "abc"))
+            assignments = [assignment(lease, "settles") for lease in "abc"]
+            yield worker_service_pb2.WorkResponse(welcome=welcome(0), assignments=assignments)
             while len(self.reports) < 3:
                 self.reports += next(request_iterator).reports
             context.abort(grpc.StatusCode.UNAVAILABLE, "cut before the acknowledgement")
@@ -296,19 +297,11 @@ class RefusingServer(WorkerServiceServicer):
         return next(report.report_sequence for report in self.reports if report.lease_id == lease)
 
 
-def assignment(lease: str) -> worker_service_pb2.Assignment:
-    left = duration_pb2.Duration(seconds=60)
-    return worker_service_pb2.Assignment(lease_id=lease, job_id=lease, attempt=1, kind="settles", time_left=left)
-
-
 @pytest.fixture
 def refusing() -> Iterator[tuple[RefusingServer, str]]:
-    server, servicer = grpc.server(ThreadPoolExecutor()), RefusingServer()
-    add_WorkerServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield servicer, f"http://127.0.0.1:{port}"
-    server.stop(None).wait(10)
+    servicer = RefusingServer()
+    with serving_workers(servicer) as address:
+        yield servicer, address
 
 
 def check_refused(servicer: RefusingServer, outcomes: Outcomes) -> None:
