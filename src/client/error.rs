@@ -100,7 +100,7 @@ pub mod reason {
 }
 
 /// Whether a retry cannot help, because the certificates and the address stay as they are.
-fn is_of_certificates(reason: &str) -> bool {
+pub(super) fn is_of_certificates(reason: &str) -> bool {
     [reason::UNKNOWN_CA, reason::INVALID_CERTIFICATE, reason::NOT_TLS, reason::TLS_REQUIRED].contains(&reason)
 }
 

@@ -7,7 +7,7 @@ use tonic_types::{ErrorDetails, RpcStatusExt, StatusExt};
 
 use super::channel::HttpError;
 use super::credentials::TokenError;
-use super::error::{Details, Error, ErrorKind, reason};
+use super::error::{self, Details, Error, ErrorKind, reason};
 use crate::error::Violation;
 use crate::proto::status::DOMAIN;
 
@@ -34,8 +34,7 @@ pub(super) fn from_status(status: &Status, address: &str) -> Error {
 
 /// Whether no retry helps while the certificates and the address stay as they are.
 pub(crate) fn is_of_certificates(status: &Status) -> bool {
-    let error = from_status(status, "");
-    error.kind() == ErrorKind::Unreachable && !error.is_transient()
+    error::is_of_certificates(from_status(status, "").reason())
 }
 
 /// The error for an HTTP error of a proxy.
